@@ -1,0 +1,197 @@
+//! Extractors whose refusals are problems: JSON bodies, query strings, path parts, and who is calling.
+
+use super::error::{ApiError, FieldError};
+use crate::services::auth::Identity;
+use axum::{
+    body::Body,
+    extract::{FromRequest, FromRequestParts, Request},
+    http::{HeaderMap, header, request::Parts},
+};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use serde::{Deserialize, de::DeserializeOwned};
+use std::time::Duration;
+use utoipa::IntoParams;
+
+/// The largest JSON body; as large as the largest WebSocket message.
+pub const MAX_BODY_BYTES: usize = 1024 * 1024;
+
+/// How long a body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How much of a body that is too large is read and thrown away, so that a client still sending hears the answer.
+const DRAIN_BYTES: usize = 32 * 1024 * 1024;
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A JSON body: 415 for another type, 413 when too large, 400 when malformed, 422 for invalid values.
+#[derive(Debug)]
+pub struct Json<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        if !is_json(request.headers()) {
+            return Err(ApiError::UnsupportedMedia("application/json"));
+        }
+        let body = read_body(request.into_body()).await?;
+        parse_json(&body).map(Self)
+    }
+}
+
+/// Parses JSON as the [`Json`] extractor does; sockets use it for their frames.
+pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|e| {
+        let field = e.path().to_string();
+        json_error(e.inner(), if field == "." { String::new() } else { field })
+    })?;
+    reader.end().map_err(|e| json_error(&e, String::new()))?;
+    Ok(value)
+}
+
+fn json_error(error: &serde_json::Error, field: String) -> ApiError {
+    match error.classify() {
+        serde_json::error::Category::Data => {
+            let message = error.to_string();
+            let message = message.split(" at line ").next().unwrap_or_default().to_owned();
+            ApiError::Invalid(vec![FieldError { field, message }])
+        }
+        serde_json::error::Category::Syntax
+        | serde_json::error::Category::Eof
+        | serde_json::error::Category::Io => ApiError::Malformed(format!("the body is not valid JSON: {error}")),
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(kind) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) else { return false };
+    let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+async fn read_body(mut body: Body) -> Result<Bytes, ApiError> {
+    let mut taken = BytesMut::new();
+    let reading = async {
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|_| ApiError::Malformed("the body broke off".to_owned()))?;
+            let Ok(data) = frame.into_data() else { continue };
+            if taken.len() + data.len() > MAX_BODY_BYTES {
+                return Err(ApiError::TooLarge { limit_bytes: MAX_BODY_BYTES });
+            }
+            taken.extend_from_slice(&data);
+        }
+        Ok(())
+    };
+    let outcome = tokio::time::timeout(BODY_TIMEOUT, reading).await.unwrap_or(Err(ApiError::Timeout));
+    if matches!(outcome, Err(ApiError::TooLarge { .. })) {
+        drain(body).await;
+    }
+    outcome.map(|()| taken.freeze())
+}
+
+async fn drain(mut body: Body) {
+    let draining = async {
+        let mut left = DRAIN_BYTES;
+        while let Some(Ok(frame)) = body.frame().await {
+            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+            if left == 0 {
+                break;
+            }
+        }
+    };
+    // A client that goes on sending past this hears nothing: that is its own doing.
+    tokio::time::timeout(DRAIN_TIMEOUT, draining).await.unwrap_or_default();
+}
+
+/// A query string; 422 with the parameter's name where a value is not valid.
+#[derive(Debug)]
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        match axum::extract::Query::<T>::try_from_uri(&parts.uri) {
+            Ok(query) => Ok(Self(query.0)),
+            Err(e) => {
+                let text = e.body_text();
+                let reason = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
+                let (field, message) = reason.split_once(": ").unwrap_or(("", reason));
+                Err(ApiError::field(field, message))
+            }
+        }
+    }
+}
+
+/// Items of a list where the client names no limit.
+pub const DEFAULT_LIMIT: u32 = 50;
+
+/// How much of a list, from where.
+#[derive(Debug, Clone, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct PageQuery {
+    /// The most items, 50 unless told, at most 200.
+    #[param(maximum = 200, minimum = 1)]
+    pub limit: Option<u32>,
+    /// The `next_cursor` of the page before.
+    pub cursor: Option<String>,
+}
+
+/// Path parts; what does not parse as the wanted id names nothing that exists, so it is 404.
+#[derive(Debug)]
+pub struct Path<T>(pub T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match axum::extract::Path::<T>::from_request_parts(parts, state).await {
+            Ok(path) => Ok(Self(path.0)),
+            Err(_) => Err(ApiError::NotFound("thing")),
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Identity {
+    type Rejection = ApiError;
+
+    /// The caller the login layer let in. Only on routes behind it.
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        parts.extensions.get::<Self>().cloned().ok_or(ApiError::Internal)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    struct Inner {
+        line: u32,
+    }
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    struct Outer {
+        inner: Inner,
+    }
+
+    fn check(body: &str, expect: Result<Outer, (u16, &str)>) {
+        let found = parse_json::<Outer>(body.as_bytes()).map_err(|e| {
+            let field = e.problem(None).errors.first().map(|e| e.field.clone()).unwrap_or_default();
+            (e.status().as_u16(), field)
+        });
+        assert_eq!(found, expect.map_err(|(status, field)| (status, field.to_owned())), "{body}");
+    }
+
+    #[test]
+    fn bodies() {
+        check(r#"{"inner": {"line": 3}}"#, Ok(Outer { inner: Inner { line: 3 } }));
+        check(r#"{"inner": {"line": -3}}"#, Err((422, "inner.line")));
+        check(r#"{"inner": {}}"#, Err((422, "inner")));
+        check("[]", Err((422, "")));
+        check(r#"{"inner": {"line": 3}"#, Err((400, "")));
+        check(r#"{"inner": {"line": 3}} x"#, Err((400, "")));
+        check("", Err((400, "")));
+        check(&"[".repeat(100_000), Err((422, "")));
+    }
+}

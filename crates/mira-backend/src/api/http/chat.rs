@@ -1,0 +1,373 @@
+//! Saying something over HTTP: `POST /chat` (one JSON answer and a cookie), `POST /api/chat` (the stored reply, or the
+//! turn as server-sent events), `GET /api/sessions/{id}/events` (a session's events). The turn is the same as over
+//! a WebSocket; only the listening differs.
+
+use super::sessions::{live, session_or_default};
+use crate::{
+    api::{
+        auth::{cookie_text, is_https, set_cookie},
+        chat_body::ChatBody,
+        error::{ApiError, Problem},
+        extract::{Json, Path, Query},
+        failure::TurnFailed,
+        frames::sse,
+        wire::MessageObject,
+    },
+    services::{
+        auth::Identity,
+        chat::TurnEnd,
+        deps::Change,
+        hub::{
+            actor::{Accepted, Ask},
+            live::Live,
+            log::{Audience, Cursor, Entry},
+        },
+    },
+    state::AppState,
+};
+use axum::{
+    body::{Body, Bytes},
+    extract::State,
+    http::{HeaderMap, HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+use futures_util::stream;
+use mira_core::{
+    chat::{MemoryMode, Message},
+    ids::{SessionId, TurnId},
+    turn::Outcome,
+};
+use mira_memory::NewSession;
+use serde::{Deserialize, Serialize};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+use utoipa::{IntoParams, ToSchema};
+
+/// The cookie that keeps a `POST /chat` caller in its session.
+const SESSION_COOKIE: &str = "mira_session";
+/// How long that cookie lasts, in seconds.
+const SESSION_COOKIE_S: i64 = 365 * 24 * 3600;
+/// A comment in this time, so that proxies and clients know the stream is alive.
+const HEARTBEAT: Duration = Duration::from_secs(20);
+
+/// The simple answer.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ChatAnswer {
+    /// What she says.
+    pub output: String,
+    /// The overlay.
+    pub persona: Option<String>,
+    /// Her mood.
+    pub mood: Option<String>,
+    /// The session.
+    pub session_id: String,
+    /// The reply's id.
+    pub message_id: String,
+    /// Results of tools.
+    #[schema(value_type = Vec<Object>)]
+    pub tool_results: [(); 0],
+    /// Sources.
+    #[schema(value_type = Vec<Object>)]
+    pub citations: [(); 0],
+}
+
+/// Which events.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct EventsQuery {
+    /// Resume after this number; `Last-Event-ID` wins.
+    after: Option<u64>,
+    /// `html`: rendered blocks too.
+    render: Option<String>,
+}
+
+/// Says something; answers when the reply is whole. Needs nothing but curl: the cookie keeps the session.
+#[utoipa::path(post, path = "/chat", tag = "chat", request_body = ChatBody, responses(
+    (status = 200, description = "The reply", body = ChatAnswer),
+    (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json"),
+))]
+pub async fn chat(
+    State(state): State<AppState>,
+    identity: Identity,
+    request: axum::extract::Request,
+) -> Result<Response, ApiError> {
+    let secure = is_https(&request);
+    let cookie = session_cookie(request.headers());
+    let Json(body) = <Json<ChatBody> as axum::extract::FromRequest<AppState>>::from_request(request, &state).await?;
+    let named = body.session()?;
+    let asked = body.into_request()?;
+    let live = match named {
+        Some(session) => state.hub().live(identity.account, &session).await?.ok_or(ApiError::NotFound("session"))?,
+        None => cookie_session(&state, &identity, cookie).await?,
+    };
+    let reply = match wait(&state, &live, Ask::Send(asked)).await? {
+        Ok(reply) => reply,
+        Err(failed) => return Ok(with_session(failed, &live.id, secure)),
+    };
+    let meta = reply.meta.as_ref();
+    let answer = ChatAnswer {
+        output: reply.content.clone(),
+        persona: meta.map(|m| m.persona.to_string()),
+        mood: meta.map(|m| m.mood.as_str().to_owned()),
+        session_id: live.id.to_string(),
+        message_id: reply.id.to_string(),
+        tool_results: [],
+        citations: [],
+    };
+    Ok(with_session(axum::Json(answer).into_response(), &live.id, secure))
+}
+
+fn with_session(mut response: Response, session: &SessionId, secure: bool) -> Response {
+    let cookie = cookie_text(SESSION_COOKIE, session.as_str(), SESSION_COOKIE_S, secure);
+    set_cookie(&mut response, &cookie);
+    response
+}
+
+fn session_cookie(headers: &HeaderMap) -> Option<SessionId> {
+    let all = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let named = all.flat_map(cookie::Cookie::split_parse).flatten().find(|cookie| cookie.name() == SESSION_COOKIE);
+    named.and_then(|cookie| cookie.value().parse().ok())
+}
+
+/// The cookie's session if it still exists, else a new one.
+async fn cookie_session(state: &AppState, identity: &Identity, cookie: Option<SessionId>) -> Result<Arc<Live>, ApiError> {
+    if let Some(session) = cookie {
+        if let Some(live) = state.hub().live(identity.account, &session).await? {
+            return Ok(live);
+        }
+    }
+    let id = SessionId::from(state.clock().new_uuid());
+    let new = NewSession {
+        id: id.clone(),
+        title: None,
+        pinned_persona: None,
+        project_id: None,
+        memory: MemoryMode::On,
+        now: state.clock().now(),
+    };
+    let session = state.store().insert_session(identity.account, new).await?.into_inner();
+    state.hub().announce(Change::Created(&session));
+    state.hub().live(identity.account, &id).await?.ok_or(ApiError::NotFound("session"))
+}
+
+/// Runs a turn and waits for its reply; the inner error is the answer of a turn without one.
+async fn wait(state: &AppState, live: &Arc<Live>, ask: Ask) -> Result<Result<Box<Message>, Response>, ApiError> {
+    let (mut cursor, _) = live.log.listen();
+    let end = match state.hub().ask(live, ask).await? {
+        Accepted::Turn { end, .. } => end.await.map_err(|_| ApiError::Internal)?,
+        Accepted::Duplicate { message, reply: Some(reply), .. } if message.id != reply.id => return Ok(Ok(reply)),
+        Accepted::Duplicate { message, running: Some(turn), .. } => {
+            wait_for_done(live, &mut cursor, turn).await?;
+            let reply = state.store().find_reply_to(live.account, message.id).await?;
+            return reply.map(|reply| Ok(Box::new(reply))).ok_or_else(|| ApiError::Conflict("that turn ended without a reply".to_owned()));
+        }
+        Accepted::Duplicate { .. } => {
+            return Err(ApiError::Conflict("that message was sent before and its turn ended without a reply".to_owned()));
+        }
+    };
+    Ok(reply_of(end))
+}
+
+fn reply_of(end: TurnEnd) -> Result<Box<Message>, Response> {
+    match (end.failure, end.reply) {
+        (Some(failure), _) => Err(TurnFailed(failure).into_response()),
+        (None, Some(reply)) => Ok(reply),
+        (None, None) => {
+            debug_assert_eq!(end.outcome, Outcome::Stopped);
+            Err(ApiError::Conflict("the turn was stopped before its first word".to_owned()).into_response())
+        }
+    }
+}
+
+async fn wait_for_done(live: &Live, cursor: &mut Cursor, turn: TurnId) -> Result<(), ApiError> {
+    let mut entries = Vec::new();
+    loop {
+        entries.clear();
+        if live.log.read(cursor, 0, &mut entries).is_err() || live.active_turn() != Some(turn) {
+            return Ok(());
+        }
+        if entries.iter().any(|entry| entry.turn_id == Some(turn) && entry.kind == "done") {
+            return Ok(());
+        }
+        if live.log.is_at_end(cursor) && !cursor.wait().await {
+            return Err(ApiError::NotFound("session"));
+        }
+    }
+}
+
+/// Says something: the stored reply as JSON, or with `Accept: text/event-stream` the turn's events.
+#[utoipa::path(post, path = "/api/chat", tag = "chat", request_body = ChatBody, responses(
+    (status = 200, description = "The stored reply, or the turn as server-sent events", content(
+        (MessageObject = "application/json"), (String = "text/event-stream"),
+    )),
+    (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json"),
+))]
+pub async fn api_chat(
+    State(state): State<AppState>,
+    identity: Identity,
+    headers: HeaderMap,
+    Json(body): Json<ChatBody>,
+) -> Result<Response, ApiError> {
+    let named = body.session()?.map(|session| session.to_string());
+    let session = session_or_default(&state, named.as_deref())?;
+    let live = live(&state, &identity, session.as_str()).await?;
+    let ask = Ask::Send(body.into_request()?);
+    if !wants_events(&headers) {
+        return match wait(&state, &live, ask).await? {
+            Ok(reply) => Ok(axum::Json(MessageObject::of(&reply)).into_response()),
+            Err(failed) => Ok(failed),
+        };
+    }
+    let (cursor, _) = live.log.listen();
+    let replaying_to = live.log.end_pos();
+    match state.hub().ask(&live, ask).await? {
+        Accepted::Turn { turn_id, .. } | Accepted::Duplicate { running: Some(turn_id), .. } => {
+            Ok(event_stream(Events::new(&state, live, cursor, replaying_to, Some(turn_id), false)))
+        }
+        Accepted::Duplicate { message, reply, running: None } => {
+            let mut out = Vec::new();
+            for (kind, message) in [("message", Some(message)), ("complete", reply)] {
+                let Some(message) = message else { continue };
+                let object = serde_json::json!({
+                    "type": kind, "session_id": live.id, "message_id": message.id, "message": MessageObject::of(&message),
+                });
+                out.extend_from_slice(&sse(kind, None, object.to_string().as_bytes()));
+            }
+            let done = serde_json::json!({"type": "done", "session_id": live.id, "outcome": "complete"});
+            out.extend_from_slice(&sse("done", None, done.to_string().as_bytes()));
+            Ok(event_headers(Body::from(out)))
+        }
+    }
+}
+
+/// Whether a client wants a stream rather than one answer.
+fn wants_events(headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    accept.split(',').any(|kind| kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("text/event-stream"))
+}
+
+/// A session's events as server-sent events: `event:` is the type, `id:` the number; `Last-Event-ID` resumes.
+#[utoipa::path(get, path = "/api/sessions/{id}/events", tag = "chat", params(("id" = String, Path), EventsQuery), responses(
+    (status = 200, description = "Events until the client leaves", body = String, content_type = "text/event-stream"),
+    (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json"),
+))]
+pub async fn events(
+    State(state): State<AppState>,
+    identity: Identity,
+    Path(id): Path<String>,
+    Query(query): Query<EventsQuery>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let live = live(&state, &identity, &id).await?;
+    let last = match headers.get("last-event-id").map(|value| value.to_str().unwrap_or_default().trim()) {
+        None | Some("") => query.after,
+        Some(text) => Some(text.parse().map_err(|_| ApiError::field("Last-Event-ID", "a sequence number"))?),
+    };
+    let html = query.render.as_deref() == Some("html");
+    let (lost, cursor) = match last.map(|after| live.log.resume(after)) {
+        None => (None, live.log.listen().0),
+        Some(Ok((cursor, _))) => (None, cursor),
+        Some(Err((_, cursor, snapshot))) => (Some(snapshot.seq), cursor),
+    };
+    let replaying_to = live.log.end_pos();
+    let mut events = Events::new(&state, live, cursor, replaying_to, None, html);
+    if let Some(seq) = lost {
+        events.ready.push_back(events.reset(seq, "expired"));
+    }
+    Ok(event_stream(events))
+}
+
+/// A cursor as a stream of SSE bytes.
+struct Events {
+    state: AppState,
+    live: Arc<Live>,
+    cursor: Cursor,
+    replaying_to: u64,
+    /// Only this turn, and no further than its end.
+    turn: Option<TurnId>,
+    html: Option<crate::services::hub::live::HtmlListener>,
+    ready: VecDeque<Bytes>,
+    over: bool,
+    /// Counts the open stream in the metrics.
+    _counted: crate::services::metrics::Open,
+}
+
+impl Events {
+    fn new(state: &AppState, live: Arc<Live>, cursor: Cursor, replaying_to: u64, turn: Option<TurnId>, html: bool) -> Self {
+        let html = html.then(|| live.want_html());
+        let counted = state.metrics().clone().stream_opened();
+        Self { state: state.clone(), live, cursor, replaying_to, turn, html, ready: VecDeque::new(), over: false, _counted: counted }
+    }
+
+    fn reset(&self, seq: u64, reason: &str) -> Bytes {
+        let frame = serde_json::json!({"type": "reset", "session_id": self.live.id, "seq": seq, "reason": reason});
+        sse("reset", None, frame.to_string().as_bytes())
+    }
+
+    fn read(&mut self) {
+        let mut entries: Vec<Entry> = Vec::new();
+        if let Err(seq) = self.live.log.read(&mut self.cursor, self.replaying_to, &mut entries) {
+            let reset = self.reset(seq, "lagged");
+            self.ready.push_back(reset);
+            self.over = true;
+            return;
+        }
+        for entry in entries {
+            let mine = match entry.audience {
+                Audience::All | Audience::AllBut(_) => true,
+                Audience::Html => self.html.is_some(),
+            };
+            let wanted = self.turn.is_none() || entry.turn_id == self.turn;
+            if !mine || !wanted || self.over {
+                continue;
+            }
+            self.ready.push_back(sse(entry.kind, entry.seq, &entry.frame));
+            self.over = self.turn.is_some() && entry.kind == "done";
+        }
+    }
+
+    /// The next bytes; `None` at the end.
+    async fn next(&mut self) -> Option<Bytes> {
+        let soft = self.state.life().soft().clone();
+        let mut draining = false;
+        loop {
+            if let Some(bytes) = self.ready.pop_front() {
+                return Some(bytes);
+            }
+            if self.over {
+                return None;
+            }
+            if !self.live.log.is_at_end(&self.cursor) {
+                self.read();
+                continue;
+            }
+            if draining && self.live.active_turn().is_none() {
+                return None;
+            }
+            tokio::select! {
+                biased;
+                open = self.cursor.wait() => self.over = !open,
+                () = soft.cancelled(), if !draining => draining = true,
+                () = tokio::time::sleep(HEARTBEAT) => {
+                    return Some(sse("heartbeat", None, br#"{"type":"heartbeat"}"#));
+                }
+            }
+        }
+    }
+}
+
+fn event_stream(events: Events) -> Response {
+    let stream = stream::unfold(events, |mut events| async move {
+        events.next().await.map(|bytes| (Ok::<_, std::convert::Infallible>(bytes), events))
+    });
+    event_headers(Body::from_stream(stream))
+}
+
+fn event_headers(body: Body) -> Response {
+    let mut response = body.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // nginx passes each event on at once.
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
+}

@@ -1,0 +1,85 @@
+//! The doors: every route in one function, inside the layers that hold for all of them.
+//!
+//! Order, from outside: request id, host and origin rules, headers and log line ([`security::edge`]); a panic becomes a
+//! 500; the login ([`auth::require_login`]) around everything that is not on the public list.
+
+pub mod auth;
+pub mod chat_body;
+pub mod error;
+pub mod extract;
+pub mod failure;
+pub mod frames;
+pub mod http;
+pub mod openapi;
+pub mod security;
+pub mod wire;
+pub mod ws;
+
+use crate::state::AppState;
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    middleware,
+    routing::{delete, get, post, put},
+};
+use error::ApiError;
+use tower_http::catch_panic::CatchPanicLayer;
+
+/// All routes.
+pub fn router(state: AppState) -> Router {
+    let mut public = Router::new()
+        .route("/", get(http::page::index))
+        .route("/health", get(http::health::health))
+        .route("/api/health", get(http::health::health))
+        .route("/ready", get(http::health::ready))
+        .route("/api/login", post(http::login::login))
+        // A socket may log in by its first frame.
+        .route("/ws/chat", get(ws::upgrade))
+        .route("/api/ws/chat", get(ws::upgrade));
+    for asset in http::page::ASSETS {
+        public = public.route(asset.path, get(http::page::asset));
+    }
+    let private = Router::new()
+        .route("/metrics", get(http::metrics::metrics))
+        .route("/api/openapi.json", get(http::openapi::document))
+        .route("/api/docs", get(http::openapi::page))
+        .route("/api/logout", post(http::login::logout))
+        .route("/api/logins", get(http::login::list_logins))
+        .route("/api/logins/{id}", delete(http::login::delete_login))
+        .route("/api/admin/import", post(http::admin::import))
+        .route("/chat", post(http::chat::chat))
+        .route("/api/chat", post(http::chat::api_chat))
+        .route("/api/chat/history", get(http::messages::history))
+        .route("/api/messages/{id}", get(http::messages::get_message))
+        .route("/api/search", get(http::messages::search))
+        .route("/api/personas", get(http::messages::list_personas))
+        .route("/api/personas/{name}", get(http::messages::get_persona))
+        .route("/api/sessions", get(http::sessions::list_sessions).post(http::sessions::create_session))
+        .route(
+            "/api/sessions/{id}",
+            get(http::sessions::get_session)
+                .patch(http::sessions::patch_session)
+                .delete(http::sessions::delete_session),
+        )
+        .route("/api/sessions/{id}/stop", post(http::sessions::stop))
+        .route("/api/sessions/{id}/moods", get(http::sessions::list_moods))
+        .route("/api/sessions/{id}/persona", put(http::sessions::put_persona))
+        .route("/api/sessions/{id}/events", get(http::chat::events))
+        .route_layer(middleware::from_fn_with_state(state.clone(), auth::require_login));
+    public
+        .merge(private)
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_method)
+        .layer(DefaultBodyLimit::max(extract::MAX_BODY_BYTES))
+        .layer(CatchPanicLayer::custom(security::panicked))
+        .layer(middleware::from_fn_with_state(state.clone(), security::edge))
+        .with_state(state)
+}
+
+async fn no_such_path() -> ApiError {
+    ApiError::NotFound("path")
+}
+
+async fn no_such_method() -> ApiError {
+    ApiError::MethodNotAllowed
+}

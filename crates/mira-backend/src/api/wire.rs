@@ -1,0 +1,239 @@
+//! The objects clients see: JSON shapes of messages, sessions, moods and personas. Times are RFC 3339 in UTC.
+
+use mira_core::{
+    chat::{MemoryMode, Message, MessageMetadata, MessageStatus, MoodEntry, MoodSource, Role, Session, Usage},
+    persona::{Persona, PersonaSource},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// Messages larger than this are rendered where blocking is allowed.
+const RENDER_INLINE_BYTES: usize = 16 * 1024;
+
+/// A stored message.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Message)]
+pub struct MessageObject {
+    /// Its id (UUIDv7).
+    pub id: String,
+    /// The session it belongs to.
+    pub session_id: String,
+    /// The message it follows.
+    pub parent_id: Option<String>,
+    /// All messages with the same parent, itself included, oldest first.
+    pub sibling_ids: Vec<String>,
+    /// `user` or `assistant`.
+    #[schema(value_type = String, example = "assistant")]
+    pub role: Role,
+    /// Markdown.
+    pub content: String,
+    /// The content as sanitised HTML.
+    pub html: String,
+    /// The overlay a reply names.
+    pub persona: Option<String>,
+    /// Her mood.
+    pub mood: Option<String>,
+    /// What caused it.
+    pub mood_cause: Option<String>,
+    /// What the owner is after.
+    pub intent: Option<String>,
+    /// How she reads the owner.
+    pub owner_mood: Option<String>,
+    /// Topics.
+    pub tags: Vec<String>,
+    /// How much it matters, 0 to 1.
+    pub salience: Option<f32>,
+    /// `complete`, `stopped`, `interrupted`, `failed` or `forgotten`.
+    #[schema(value_type = String, example = "complete")]
+    pub status: MessageStatus,
+    /// The project it was written in.
+    pub project_id: Option<String>,
+    /// Where the owner wrote it.
+    #[schema(value_type = Option<Object>)]
+    pub metadata: Option<MessageMetadata>,
+    /// The model that wrote a reply.
+    pub model: Option<String>,
+    /// Its tokens.
+    #[schema(value_type = Option<UsageObject>)]
+    pub usage: Option<Usage>,
+    /// Tool calls of a reply.
+    #[schema(value_type = Vec<Object>)]
+    pub tool_calls: [(); 0],
+    /// Sources of a reply.
+    #[schema(value_type = Vec<Object>)]
+    pub citations: [(); 0],
+    /// When it was stored.
+    pub created_at: String,
+}
+
+/// Tokens of a reply as the provider counted them.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Usage)]
+pub struct UsageObject {
+    /// Prompt tokens, cached ones included.
+    pub input_tokens: u64,
+    /// Prompt tokens from the provider's cache.
+    pub cached_tokens: u64,
+    /// Tokens written, reasoning included.
+    pub output_tokens: u64,
+    /// Tokens of reasoning.
+    pub reasoning_tokens: u64,
+}
+
+impl MessageObject {
+    /// The object of a message, its HTML rendered.
+    pub fn of(message: &Message) -> Self {
+        let meta = message.meta.as_ref();
+        let render = || mira_render::render(&message.content);
+        let html = if message.content.len() > RENDER_INLINE_BYTES { tokio::task::block_in_place(render) } else { render() };
+        Self {
+            id: message.id.to_string(),
+            session_id: message.session_id.to_string(),
+            parent_id: message.parent_id.map(|id| id.to_string()),
+            sibling_ids: message.sibling_ids.iter().map(ToString::to_string).collect(),
+            role: message.role,
+            content: message.content.clone(),
+            html,
+            persona: meta.map(|m| m.persona.to_string()),
+            mood: meta.map(|m| m.mood.as_str().to_owned()),
+            mood_cause: meta.and_then(|m| m.mood_cause.clone()),
+            intent: meta.and_then(|m| m.intent.clone()),
+            owner_mood: meta.and_then(|m| m.owner_mood.clone()),
+            tags: meta.map(|m| m.tags.clone()).unwrap_or_default(),
+            salience: meta.and_then(|m| m.salience).map(mira_core::chat::Salience::get),
+            status: message.status,
+            project_id: message.project_id.map(|id| id.to_string()),
+            metadata: message.metadata.clone(),
+            model: message.model.clone(),
+            usage: message.usage,
+            tool_calls: [],
+            citations: [],
+            created_at: message.created_at.to_string(),
+        }
+    }
+}
+
+/// A conversation.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Session)]
+pub struct SessionObject {
+    /// Its id, `[a-z0-9_-]{1,64}`.
+    pub id: String,
+    /// Its title; null until the first message gives one.
+    pub title: Option<String>,
+    /// The overlay the next turn is built with.
+    pub persona: String,
+    /// Mira's mood.
+    pub mood: String,
+    /// The overlay the owner pinned here.
+    pub pinned_persona: Option<String>,
+    /// The project it belongs to.
+    pub project_id: Option<String>,
+    /// The last message of the chosen branch.
+    pub head_id: Option<String>,
+    /// `on`, `read_only` or `off`.
+    #[schema(value_type = String, example = "on")]
+    pub memory: MemoryMode,
+    /// Listed first.
+    pub pinned: bool,
+    /// Hidden from the usual list.
+    pub archived: bool,
+    /// Stored messages, all branches.
+    pub message_count: u64,
+    /// When it began.
+    pub created_at: String,
+    /// When it last changed.
+    pub updated_at: String,
+}
+
+impl SessionObject {
+    /// The object of a session.
+    pub fn of(session: &Session) -> Self {
+        Self {
+            id: session.id.to_string(),
+            title: session.title.clone(),
+            persona: session.persona.to_string(),
+            mood: session.mood.as_str().to_owned(),
+            pinned_persona: session.pinned_persona.as_ref().map(ToString::to_string),
+            project_id: session.project_id.map(|id| id.to_string()),
+            head_id: session.head_id.map(|id| id.to_string()),
+            memory: session.memory,
+            pinned: session.pinned,
+            archived: session.archived,
+            message_count: session.message_count,
+            created_at: session.created_at.to_string(),
+            updated_at: session.updated_at.to_string(),
+        }
+    }
+}
+
+/// One entry of the mood timeline.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Mood)]
+pub struct MoodObject {
+    /// Its id.
+    pub id: String,
+    /// Where it happened.
+    pub session_id: String,
+    /// The reply it came with.
+    pub message_id: Option<String>,
+    /// The overlay of the moment.
+    pub persona: String,
+    /// The mood.
+    pub mood: String,
+    /// What caused it.
+    pub cause: Option<String>,
+    /// `reply` or `owner`.
+    #[schema(value_type = String, example = "reply")]
+    pub source: MoodSource,
+    /// When.
+    pub created_at: String,
+}
+
+impl MoodObject {
+    /// The object of an entry.
+    pub fn of(entry: &MoodEntry) -> Self {
+        Self {
+            id: entry.id.to_string(),
+            session_id: entry.session_id.to_string(),
+            message_id: entry.message_id.map(|id| id.to_string()),
+            persona: entry.persona.to_string(),
+            mood: entry.mood.as_str().to_owned(),
+            cause: entry.cause.clone(),
+            source: entry.source,
+            created_at: entry.created_at.to_string(),
+        }
+    }
+}
+
+/// An overlay.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Persona)]
+pub struct PersonaObject {
+    /// Its name.
+    pub name: String,
+    /// Its title.
+    pub title: String,
+    /// One line about it.
+    pub description: String,
+    /// `#rrggbb`.
+    pub colour: String,
+    /// `builtin`, or the file it came from.
+    pub source: String,
+}
+
+impl PersonaObject {
+    /// The object of an overlay.
+    pub fn of(persona: &Persona) -> Self {
+        Self {
+            name: persona.name.to_string(),
+            title: persona.title.clone(),
+            description: persona.description.clone(),
+            colour: persona.colour.clone(),
+            source: match &persona.source {
+                PersonaSource::Builtin => "builtin".to_owned(),
+                PersonaSource::File(name) => name.clone(),
+            },
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! The WebSocket door. A socket is on one session; its task writes what its cursor in that session's log yields, and
+//! hands what the client says to the hub. Nothing a client does or fails to do slows a turn or another client.
+
+pub mod message;
+mod socket;
+
+use super::{
+    chat_body::parse_session,
+    error::ApiError,
+    extract::{MAX_BODY_BYTES, Query},
+};
+use crate::{services::auth::AuthError, state::AppState};
+use axum::{
+    extract::{State, WebSocketUpgrade},
+    http::HeaderMap,
+    response::Response,
+};
+use mira_core::ids::SessionId;
+use serde::Deserialize;
+
+/// The sub-protocol, optional for clients.
+const PROTOCOL: &str = "mira.v1";
+/// tungstenite's default read buffer would cost each idle socket 128 KiB.
+const READ_BUFFER_BYTES: usize = 2048;
+
+/// The upgrade's query.
+#[derive(Debug, Deserialize)]
+pub struct Params {
+    session_id: Option<String>,
+    after: Option<u64>,
+    render: Option<String>,
+}
+
+/// Where a socket begins.
+#[derive(Debug)]
+struct Entry {
+    session: Option<SessionId>,
+    after: Option<u64>,
+    html: bool,
+}
+
+/// `GET /ws/chat`: upgrades to a WebSocket. Login is by cookie or header, else by the first frame.
+pub async fn upgrade(
+    State(state): State<AppState>,
+    Query(params): Query<Params>,
+    headers: HeaderMap,
+    upgrade: WebSocketUpgrade,
+) -> Result<Response, ApiError> {
+    let html = match params.render.as_deref() {
+        None | Some("") => false,
+        Some("html") => true,
+        Some(_) => return Err(ApiError::field("render", "only html can be rendered")),
+    };
+    let session = params.session_id.as_deref().map(parse_session).transpose()?;
+    let entry = Entry { session, after: params.after, html };
+    let login = match state.auth().authenticate(&headers).await {
+        Ok(identity) => {
+            let session = entry.session.as_ref().unwrap_or_else(|| state.default_session());
+            state.hub().live(identity.account, session).await?.ok_or(ApiError::NotFound("session"))?;
+            Ok(Some(identity))
+        }
+        Err(AuthError::Missing) => Ok(None),
+        Err(refused) => Err(refused),
+    };
+    let upgrade = upgrade
+        .protocols([PROTOCOL])
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .write_buffer_size(0)
+        .max_write_buffer_size(4 * MAX_BODY_BYTES)
+        .max_message_size(MAX_BODY_BYTES)
+        .max_frame_size(MAX_BODY_BYTES);
+    let life = state.life().clone();
+    // Tracked, so that shutdown waits until the client has been told.
+    Ok(upgrade.on_upgrade(move |socket| life.track(socket::run(state, socket, login, entry))))
+}

@@ -1,0 +1,105 @@
+//! What the commands that talk to a running server share: where it is, and the owner's token.
+
+use super::CliError;
+use crate::{
+    config::{Config, Secret},
+    datadir,
+    services::auth::read_token,
+};
+use reqwest::Url;
+use std::{
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::Path,
+};
+
+/// A running server and the key to it.
+#[derive(Debug)]
+pub(super) struct Server {
+    /// Its address, ending with a slash.
+    pub base: Url,
+    /// The owner's token; none is needed where the login is off.
+    pub token: Option<Secret>,
+}
+
+impl Server {
+    /// The server on this data directory, if one runs.
+    pub fn running(config: &Config) -> Result<Option<Self>, CliError> {
+        let Some(address) = datadir::holder(config).and_then(|holder| holder.address) else { return Ok(None) };
+        let base = parse_base(&format!("http://{}", reachable(address)))?;
+        Ok(Some(Self { base, token: token(config, None)? }))
+    }
+
+    /// The server the owner named, or the one on this data directory.
+    pub fn find(config: &Config, url: Option<&str>, token_file: Option<&Path>) -> Result<Self, CliError> {
+        let base = match url {
+            Some(url) => parse_base(url)?,
+            None => match datadir::holder(config).and_then(|holder| holder.address) {
+                Some(address) => parse_base(&format!("http://{}", reachable(address)))?,
+                None => {
+                    let reason = format!(
+                        "no server runs on {}; start `mira-backend`, or name one with --url",
+                        config.data_dir.display()
+                    );
+                    return Err(CliError::Plain(reason));
+                }
+            },
+        };
+        Ok(Self { base, token: token(config, token_file)? })
+    }
+
+    /// A route of the server.
+    pub fn route(&self, path: &str) -> Result<Url, CliError> {
+        self.base.join(path).map_err(|e| CliError::Plain(format!("{}: {e}", self.base)))
+    }
+}
+
+fn token(config: &Config, token_file: Option<&Path>) -> Result<Option<Secret>, CliError> {
+    match (token_file, &config.access.token) {
+        (Some(file), _) => match read_token(file)? {
+            Some(token) => Ok(Some(token)),
+            None => Err(CliError::Plain(format!("{}: there is no such file", file.display()))),
+        },
+        (None, Some(token)) => Ok(Some(token.clone())),
+        (None, None) => Ok(read_token(&config.token_file())?),
+    }
+}
+
+/// An address that can be connected to: a server bound to every address is reached over loopback.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+    }
+    address
+}
+
+fn parse_base(text: &str) -> Result<Url, CliError> {
+    let bad = |reason: &str| CliError::Plain(format!("{text}: {reason}"));
+    let mut url = Url::parse(text).map_err(|e| bad(&e.to_string()))?;
+    if url.scheme() != "http" {
+        return Err(bad("the terminal speaks plain http only; reach a server behind TLS through `ssh -L`"));
+    }
+    if !url.path().ends_with('/') {
+        let path = format!("{}/", url.path());
+        url.set_path(&path);
+    }
+    url.set_query(None);
+    url.set_fragment(None);
+    Ok(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bases() {
+        let check = |text: &str, expect: Option<&str>| {
+            assert_eq!(parse_base(text).ok().map(String::from).as_deref(), expect, "{text}");
+        };
+        check("http://127.0.0.1:8080", Some("http://127.0.0.1:8080/"));
+        check("http://h/mira", Some("http://h/mira/"));
+        check("https://h", None);
+        check("127.0.0.1:8080", None);
+        assert_eq!(reachable("0.0.0.0:1".parse().unwrap()).to_string(), "127.0.0.1:1");
+    }
+}

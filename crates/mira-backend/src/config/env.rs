@@ -1,0 +1,247 @@
+//! The only place that reads the process environment and `.env`. Real variables win over `.env`; an empty value counts
+//! as not set.
+
+use super::types::{Invalid, Secret};
+use std::{collections::BTreeMap, fmt, io, path::Path};
+
+/// One wrong variable (or one wrong line of `.env`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The variable, or `.env line N`.
+    pub name: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// All wrong variables at once.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct ConfigError(pub Vec<Problem>);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the configuration is not valid:")?;
+        for problem in &self.0 {
+            write!(f, "\n  {}: {}", problem.name, problem.reason)?;
+        }
+        Ok(())
+    }
+}
+
+/// The variables as they were found, before any meaning.
+#[derive(Debug, Default, Clone)]
+pub struct Env {
+    values: BTreeMap<String, String>,
+    problems: Vec<Problem>,
+}
+
+impl Env {
+    /// The process environment over `.env` in the working directory.
+    pub fn from_process() -> Self {
+        let mut env = Self::default();
+        match std::fs::read_to_string(".env") {
+            Ok(text) => env.read_dotenv(&text),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => env.problem(".env", format!("cannot be read: {e}")),
+        }
+        #[expect(clippy::disallowed_methods, reason = "the one legal place for the environment")]
+        for (name, value) in std::env::vars_os() {
+            let Ok(name) = name.into_string() else { continue };
+            match value.into_string() {
+                Ok(value) => drop(env.values.insert(name, value)),
+                Err(_) if super::variables::VARIABLES.iter().any(|known| known.name == name) => {
+                    env.problem(&name, "is not UTF-8".to_owned());
+                }
+                Err(_) => {}
+            }
+        }
+        env
+    }
+
+    /// Variables given by a test.
+    #[cfg(test)]
+    pub fn from_pairs(pairs: &[(&str, &str)]) -> Self {
+        let values = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Self { values, problems: Vec::new() }
+    }
+
+    /// Adds the lines of a `.env` file; the first of a repeated name counts.
+    fn read_dotenv(&mut self, text: &str) {
+        for item in dotenvy::Iter::new(io::Cursor::new(text.trim_start_matches('\u{feff}'))) {
+            match item {
+                Ok((name, value)) => {
+                    self.values.entry(name).or_insert(value);
+                }
+                Err(dotenvy::Error::LineParse(line, _)) => {
+                    let place = line_number(text, &line);
+                    self.problem(
+                        &format!(".env line {place}"),
+                        "is not NAME=value (a value with spaces, # or quotes needs 'single quotes')".to_owned(),
+                    );
+                }
+                Err(e) => {
+                    self.problem(".env", format!("cannot be read: {e}"));
+                    break;
+                }
+            }
+        }
+    }
+
+    fn problem(&mut self, name: &str, reason: String) {
+        self.problems.push(Problem { name: name.to_owned(), reason });
+    }
+
+    /// All names that are set to something.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.values.iter().filter(|(_, value)| !value.trim().is_empty()).map(|(name, _)| name.as_str())
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        self.values.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+    }
+}
+
+fn line_number(text: &str, line: &str) -> usize {
+    let first = line.lines().next().unwrap_or_default().trim();
+    text.lines().position(|candidate| candidate.trim() == first).map_or(0, |index| index + 1)
+}
+
+/// Takes variables out of an [`Env`], collecting what is wrong instead of stopping at it.
+pub struct Reader<'a> {
+    env: &'a Env,
+    problems: Vec<Problem>,
+}
+
+impl<'a> Reader<'a> {
+    /// Starts with the problems found while reading.
+    pub fn new(env: &'a Env) -> Self {
+        Self { env, problems: env.problems.clone() }
+    }
+
+    /// The value, parsed; `None` where it is not set or wrong (and then noted).
+    pub fn optional<T>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, Invalid>) -> Option<T> {
+        match parse(self.env.get(name)?) {
+            Ok(value) => Some(value),
+            Err(reason) => {
+                self.wrong(name, reason.to_string());
+                None
+            }
+        }
+    }
+
+    /// The value, parsed, or the default.
+    pub fn or<T>(&mut self, name: &str, default: T, parse: impl FnOnce(&str) -> Result<T, Invalid>) -> T {
+        self.optional(name, parse).unwrap_or(default)
+    }
+
+    /// The value, or a default text read by the same parser; `None` where it is wrong (and then noted).
+    pub fn or_text<T>(
+        &mut self,
+        name: &str,
+        default: &str,
+        parse: impl FnOnce(&str) -> Result<T, Invalid>,
+    ) -> Option<T> {
+        let text = self.env.get(name).unwrap_or(default);
+        match parse(text) {
+            Ok(value) => Some(value),
+            Err(reason) => {
+                self.wrong(name, reason.to_string());
+                None
+            }
+        }
+    }
+
+    /// One of a few words.
+    pub fn choice<T: Copy>(&mut self, name: &str, default: T, words: &[(&str, T)]) -> T {
+        self.or(name, default, |text| {
+            words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value).ok_or_else(|| {
+                let known: Vec<_> = words.iter().map(|(word, _)| *word).collect();
+                Invalid::new(format!("{text:?} is not one of {}", known.join(", ")))
+            })
+        })
+    }
+
+    /// A whole number in a range.
+    pub fn number(&mut self, name: &str, default: u64, range: std::ops::RangeInclusive<u64>) -> u64 {
+        self.or(name, default, |text| parse_number(text, &range))
+    }
+
+    /// A list separated by commas or white space.
+    pub fn list<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, Invalid>) -> Vec<T> {
+        let text = self.env.get(name).unwrap_or_default();
+        let mut found = Vec::new();
+        for item in text.split(|c: char| c == ',' || c.is_whitespace()).filter(|item| !item.is_empty()) {
+            match parse(item) {
+                Ok(value) => found.push(value),
+                Err(reason) => self.wrong(name, reason.to_string()),
+            }
+        }
+        found
+    }
+
+    /// A secret from `NAME` or from the file named by `NAME_FILE`.
+    pub fn secret(&mut self, name: &str) -> Option<Secret> {
+        let file_name = format!("{name}_FILE");
+        let Some(path) = self.env.get(&file_name) else { return self.optional(name, Secret::parse) };
+        if self.env.get(name).is_some() {
+            self.wrong(&file_name, format!("and {name} are both set; keep one"));
+            return None;
+        }
+        match read_secret_file(Path::new(path)) {
+            Ok(secret) => Some(secret),
+            Err(reason) => {
+                self.wrong(&file_name, reason.to_string());
+                None
+            }
+        }
+    }
+
+    /// Whether a variable is set.
+    pub fn is_set(&self, name: &str) -> bool {
+        self.env.get(name).is_some()
+    }
+
+    /// Notes something wrong.
+    pub fn wrong(&mut self, name: &str, reason: String) {
+        self.problems.push(Problem { name: name.to_owned(), reason });
+    }
+
+    /// Everything that was wrong, or `()`.
+    pub fn finish(self) -> Result<(), ConfigError> {
+        if self.problems.is_empty() { Ok(()) } else { Err(ConfigError(self.problems)) }
+    }
+}
+
+/// A whole number in a range.
+pub fn parse_number(text: &str, range: &std::ops::RangeInclusive<u64>) -> Result<u64, Invalid> {
+    text.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| {
+        Invalid::new(format!("{text:?} is not a whole number from {} to {}", range.start(), range.end()))
+    })
+}
+
+fn read_secret_file(path: &Path) -> Result<Secret, Invalid> {
+    // Far above any key, far below anything that hurts.
+    const MAX_BYTES: u64 = 64 * 1024;
+    let shown = path.display();
+    let size = std::fs::metadata(path).map_err(|e| Invalid::new(format!("{shown} cannot be read: {e}")))?.len();
+    if size > MAX_BYTES {
+        return Err(Invalid::new(format!("{shown} is too large for a secret")));
+    }
+    let text = std::fs::read_to_string(path).map_err(|e| Invalid::new(format!("{shown} cannot be read: {e}")))?;
+    Secret::parse(text.trim()).map_err(|e| Invalid::new(format!("{shown}: {e}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dotenv_names_the_wrong_line_without_its_value() {
+        let mut env = Env::default();
+        env.read_dotenv("# comment\nMIRA_PORT=1\n\nOPENAI_API_KEY hunter2\nMIRA_MODEL='a b'\nMIRA_PORT=2\n");
+        assert_eq!(env.get("MIRA_PORT"), Some("1"));
+        assert_eq!(env.get("MIRA_MODEL"), Some("a b"));
+        let names: Vec<_> = env.problems.iter().map(|p| p.name.as_str()).collect();
+        assert_eq!(names, [".env line 4"]);
+        assert!(!format!("{:?}", env.problems).contains("hunter2"));
+    }
+}

@@ -1,0 +1,224 @@
+//! Mira's server. The binary is thin: `main` hands over to [`cli`], which reads the [`config`] and runs [`serve`].
+//!
+//! Arrows inside: `main -> cli -> lib -> api -> services`. Invariants: only [`config`] reads the environment, only
+//! [`lifecycle`] spawns, only [`api`] knows HTTP.
+
+pub mod api;
+pub mod cli;
+pub mod config;
+pub mod datadir;
+pub mod lifecycle;
+pub mod net;
+pub mod services;
+pub mod state;
+
+use config::{AuthMode, Config, DurabilityMode};
+use lifecycle::Shutdown;
+use mira_core::{
+    chat::MemoryMode,
+    clock::{Clock, SystemClock},
+    ids::AccountId,
+};
+use mira_memory::{Durability, NewSession, Recovered, Store, StoreError, StoreOptions};
+use services::{
+    auth::{Auth, TokenError},
+    deps::{ChatSettings, Deps},
+    hub::Hub,
+    metrics::Metrics,
+    model::{self, ModelError, OpenedModel},
+    personas::Personas,
+};
+use state::{AppState, Parts};
+use std::{
+    io::{self, Write},
+    net::SocketAddr,
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
+use tokio::{net::TcpListener, time::Instant};
+
+/// How often unused sessions are let go.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+
+/// Why the server could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The listener has no address.
+    #[error("the listening socket: {0}")]
+    Listener(#[source] io::Error),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The token.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// The model.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// A task of the start died.
+    #[error("the start broke off: {0}")]
+    Task(#[source] tokio::task::JoinError),
+    /// Standard output is closed, so nobody can be told where the server listens.
+    #[error("standard output: {0}")]
+    Ready(#[source] io::Error),
+}
+
+/// Serves until `life` ends. Tells on standard output when it is ready.
+pub async fn serve(config: Config, listener: TcpListener, life: Shutdown) -> Result<(), ServeError> {
+    let address = listener.local_addr().map_err(ServeError::Listener)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let store = Arc::new(Store::open(store_options(&config), clock.now()).await?);
+    let outcome = run(config, listener, address, Arc::clone(&store), clock, &life).await;
+    store.close().await;
+    outcome
+}
+
+async fn run(
+    config: Config,
+    listener: TcpListener,
+    address: SocketAddr,
+    store: Arc<Store>,
+    clock: Arc<dyn Clock>,
+    life: &Shutdown,
+) -> Result<(), ServeError> {
+    recover(&store, &*clock).await?;
+    let auth = Auth::open(&config.access, &config.token_file(), Arc::clone(&store), Arc::clone(&clock))?;
+    let opened = model::open(&config.llm, &*clock).await?;
+    let grace = config.shutdown_grace;
+    let metrics = Arc::new(Metrics::default());
+    let hub = open_hub(&config, &store, &clock, &metrics, &opened, life).await?;
+    let state = AppState::from(Parts {
+        address,
+        started: Instant::now(),
+        store,
+        clock,
+        auth,
+        metrics,
+        model: opened.model,
+        model_health: Arc::clone(&opened.health),
+        life: life.clone(),
+        hub,
+        sockets: AtomicU64::new(1),
+        config,
+    });
+    life.spawn(sweep(state.hub().clone(), life.clone()));
+    life.spawn(state.auth().clone().watch_token_file(life.clone()));
+    let auth = state.auth().clone();
+    life.spawn(async move { auth.purge().await });
+    if opened.rehearsal.is_none() {
+        life.spawn(model::check_offer(opened.endpoint, opened.health, life.clone()));
+    }
+    let floor = net::Floor {
+        router: api::router(state.clone()),
+        prefix: state.config().access.public_url.as_ref().map(|url| url.path.as_str()).unwrap_or_default().into(),
+        metrics: Arc::clone(state.metrics()),
+        life: life.clone(),
+    };
+    life.spawn(net::accept(listener, floor, net::connection_limit()));
+    let told = announce(&state);
+    if told.is_ok() {
+        life.soft().cancelled().await;
+    }
+    if !life.drain(grace).await {
+        tracing::warn!("some tasks did not end in time");
+    }
+    state.hub().release_all().await;
+    if let Some(rehearsal) = opened.rehearsal {
+        rehearsal.shutdown().await;
+    }
+    told.map_err(ServeError::Ready)
+}
+
+/// The conversations: the overlays are read, the default session is there.
+async fn open_hub(
+    config: &Config,
+    store: &Arc<Store>,
+    clock: &Arc<dyn Clock>,
+    metrics: &Arc<Metrics>,
+    opened: &OpenedModel,
+    life: &Shutdown,
+) -> Result<Hub, ServeError> {
+    let chat = &config.chat;
+    let (folder, reader) = (chat.persona_dir.clone(), Arc::clone(clock));
+    let personas = life.spawn_blocking(move || Personas::load(folder, reader)).await.map_err(ServeError::Task)?;
+    let default = NewSession {
+        id: chat.session_id.clone(),
+        title: None,
+        pinned_persona: None,
+        project_id: None,
+        memory: MemoryMode::On,
+        now: clock.now(),
+    };
+    store.insert_session(AccountId::OWNER, default).await?;
+    Ok(Hub::new(Deps {
+        store: Arc::clone(store),
+        model: Arc::clone(&opened.model),
+        personas,
+        clock: Arc::clone(clock),
+        encoder: api::frames::ENCODER,
+        settings: Arc::new(ChatSettings {
+            history_messages: u64::from(chat.history_messages),
+            context_tokens: usize::try_from(chat.context_tokens).unwrap_or(usize::MAX),
+            default_persona: chat.default_persona.clone(),
+            tz: chat.time_zone.clone(),
+            daily_token_budget: chat.daily_token_budget,
+            model: opened.endpoint.model.clone(),
+        }),
+        metrics: Arc::clone(metrics),
+        lifecycle: life.clone(),
+    }))
+}
+
+/// Lets go of unused sessions now and then.
+async fn sweep(hub: Hub, life: Shutdown) {
+    let mut tick = tokio::time::interval(SWEEP_EVERY);
+    loop {
+        tokio::select! {
+            _ = tick.tick() => hub.sweep().await,
+            () = life.soft().cancelled() => return,
+        }
+    }
+}
+
+/// What has to be true before the port answers: no turn is left running from before.
+async fn recover(store: &Store, clock: &dyn Clock) -> Result<(), StoreError> {
+    let Recovered { interrupted, failed } = store.recover_turns(AccountId::OWNER, clock.now()).await?;
+    if interrupted + failed > 0 {
+        tracing::warn!(interrupted, failed, "the last process ended in the middle of turns; what they had said is kept");
+    }
+    Ok(())
+}
+
+/// The one line on standard output; everything else, the login link included, goes to standard error.
+fn announce(state: &AppState) -> io::Result<()> {
+    let access = &state.config().access;
+    let here = format!("http://{}", state.address());
+    if access.mode == AuthMode::Off {
+        tracing::warn!("MIRA_AUTH=off: whoever can reach {here} is the owner");
+    } else {
+        if access.token.is_some() && state.auth().token_is_short() {
+            tracing::warn!("MIRA_AUTH_TOKEN has fewer than 16 characters: it can be guessed");
+        }
+        let base = access.public_url.as_ref().map_or_else(|| here.clone(), ToString::to_string);
+        let base = base.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:");
+        // A closed standard error must not keep her from serving.
+        writeln!(io::stderr(), "log in: {base}/#login={}", state.auth().login_code()).unwrap_or_default();
+    }
+    let mut out = io::stdout().lock();
+    writeln!(out, "listening on {here}")?;
+    out.flush()
+}
+
+/// How the store is opened.
+pub fn store_options(config: &Config) -> StoreOptions {
+    StoreOptions {
+        path: config.database.path.clone(),
+        readers: config.database.max_readers,
+        durability: match config.database.durability {
+            DurabilityMode::Full => Durability::Full,
+            DurabilityMode::Normal => Durability::Normal,
+        },
+        backup_dir: config.data_dir.join("backups"),
+        default_persona: config.chat.default_persona.clone(),
+    }
+}

@@ -1,0 +1,144 @@
+//! How the process ends. Two tokens: *soft* (take nothing new, finish what runs) and *hard* (stop now, save what there
+//! is); one tracker that owns every task. Nothing else in the backend spawns.
+
+use std::{future::Future, io, time::Duration};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{
+        TaskTracker,
+        task_tracker::{TaskTrackerWaitFuture, TrackedFuture},
+    },
+};
+
+/// How long tasks may take to save their work once the hard token is set.
+const SAVE_LIMIT: Duration = Duration::from_secs(4);
+
+/// Handle on the process's life. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Lifecycle {
+    soft: CancellationToken,
+    hard: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// What a caller of `serve` stops it with.
+pub type Shutdown = Lifecycle;
+
+impl Lifecycle {
+    /// A fresh life.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Set when nothing new is to be taken: listeners stop, sockets say goodbye, running turns finish.
+    pub fn soft(&self) -> &CancellationToken {
+        &self.soft
+    }
+
+    /// Set when the grace is over: running turns are saved as interrupted.
+    pub fn hard(&self) -> &CancellationToken {
+        &self.hard
+    }
+
+    /// Runs a task that the process waits for before it ends. The task must end by itself soon after one of the
+    /// tokens is set.
+    #[expect(clippy::disallowed_methods, reason = "the one legal place that spawns: the tracker owns every task")]
+    pub fn spawn<F>(&self, task: F) -> tokio::task::JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.tasks.spawn(task)
+    }
+
+    /// A future that the process waits for like for a task, for those who are spawned by a library.
+    pub fn track<F: Future>(&self, future: F) -> TrackedFuture<F> {
+        self.tasks.track_future(future)
+    }
+
+    /// Runs blocking work that the process waits for.
+    pub fn spawn_blocking<F, T>(&self, work: F) -> tokio::task::JoinHandle<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.tasks.spawn_blocking(work)
+    }
+
+    /// Waits for all tasks; only ends after [`Self::drain`] began.
+    fn finished(&self) -> TaskTrackerWaitFuture<'_> {
+        self.tasks.wait()
+    }
+
+    /// Ends the life: soft now, hard after `grace`; returns when every task has ended or [`SAVE_LIMIT`] has passed.
+    /// The answer is whether all tasks ended.
+    pub async fn drain(&self, grace: Duration) -> bool {
+        self.soft.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(grace, self.finished()).await.is_ok() {
+            self.hard.cancel();
+            return true;
+        }
+        tracing::info!(tasks = self.tasks.len(), "grace is over, saving what runs");
+        self.hard.cancel();
+        tokio::time::timeout(SAVE_LIMIT, self.finished()).await.is_ok()
+    }
+}
+
+/// SIGTERM and SIGINT.
+#[derive(Debug)]
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Begins to listen; from here on the signals no longer end the process by themselves.
+    pub fn listen() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Waits for the next one; cancel-safe.
+    pub async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+/// Turns signals into the end of a life: the first sets the soft token, the second ends the process at once.
+pub async fn obey_signals(mut signals: Signals, life: Lifecycle) {
+    let name = tokio::select! {
+        name = signals.next() => name,
+        () = life.soft.cancelled() => "shutdown",
+    };
+    tracing::info!(signal = name, "draining; a second signal ends at once");
+    life.soft.cancel();
+    let name = signals.next().await;
+    tracing::warn!(signal = name, "second signal, ending at once");
+    std::process::exit(1);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn drain_waits_for_tasks_and_then_insists() {
+        let life = Lifecycle::new();
+        let hard = life.hard().clone();
+        let patient = life.spawn(async move { hard.cancelled().await });
+        assert!(life.drain(Duration::from_secs(10)).await, "the task ends at the hard token");
+        assert!(patient.is_finished());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn drain_gives_up_on_a_stuck_task() {
+        let life = Lifecycle::new();
+        let stuck = life.spawn(std::future::pending::<()>());
+        assert!(!life.drain(Duration::from_secs(1)).await);
+        assert!(!stuck.is_finished());
+    }
+}

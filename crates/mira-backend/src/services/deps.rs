@@ -1,0 +1,104 @@
+//! What the services of a conversation share, wired once at start.
+
+use crate::{
+    lifecycle::Lifecycle,
+    services::{hub::log::Encoded, metrics::Metrics, personas::Personas},
+};
+use bytes::Bytes;
+use jiff::tz::TimeZone;
+use mira_core::{
+    chat::Session,
+    clock::Clock,
+    ids::{MessageId, SessionId, TurnId},
+    model::Head,
+    persona::PersonaName,
+    turn::TurnEvent,
+};
+use mira_llm::ChatModel;
+use mira_memory::Store;
+use std::sync::Arc;
+
+/// What an event says beside its own content.
+#[derive(Debug, Clone, Copy)]
+pub struct Scope<'a> {
+    /// The session.
+    pub session_id: &'a SessionId,
+    /// The turn.
+    pub turn_id: TurnId,
+    /// The id the reply is stored under.
+    pub reply_id: MessageId,
+    /// The overlay chunks carry.
+    pub persona: &'a str,
+    /// The mood chunks carry.
+    pub mood: &'a str,
+}
+
+/// How events become frames; the wire format itself lives in `api`.
+#[derive(Debug, Clone, Copy)]
+pub struct Encoder {
+    /// A turn's event, but for its sequence number.
+    pub turn: fn(&Scope<'_>, &TurnEvent) -> Encoded,
+    /// A rendered block.
+    pub html: fn(&Scope<'_>, usize, &str) -> Bytes,
+    /// A change of overlay or mood made by the owner, outside any turn.
+    pub persona: fn(&SessionId, &Head, bool) -> Encoded,
+    /// A session was created, changed or deleted; told to every socket of the account.
+    pub session: fn(Change<'_>) -> Bytes,
+    /// Somebody is typing.
+    pub typing: fn(&SessionId, bool) -> Bytes,
+}
+
+/// A change of a session.
+#[derive(Debug, Clone, Copy)]
+pub enum Change<'a> {
+    /// It is new.
+    Created(&'a Session),
+    /// It changed.
+    Updated(&'a Session),
+    /// It is gone.
+    Deleted(&'a SessionId),
+}
+
+/// What configuration says about turns.
+#[derive(Debug, Clone)]
+pub struct ChatSettings {
+    /// Least recent messages in a prompt.
+    pub history_messages: u64,
+    /// The whole prompt's budget.
+    pub context_tokens: usize,
+    /// The overlay to fall back on.
+    pub default_persona: PersonaName,
+    /// The owner's time zone.
+    pub tz: TimeZone,
+    /// Tokens a day, if limited.
+    pub daily_token_budget: Option<u64>,
+    /// The model's configured name, shown where a reply broke off before the model named itself.
+    pub model: String,
+}
+
+/// The shared parts.
+#[derive(Clone)]
+pub struct Deps {
+    /// The truth.
+    pub store: Arc<Store>,
+    /// The model.
+    pub model: Arc<dyn ChatModel>,
+    /// The overlays.
+    pub personas: Personas,
+    /// Time and ids.
+    pub clock: Arc<dyn Clock>,
+    /// Frames.
+    pub encoder: Encoder,
+    /// Settings.
+    pub settings: Arc<ChatSettings>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// Tasks and their end.
+    pub lifecycle: Lifecycle,
+}
+
+impl std::fmt::Debug for Deps {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Deps").finish_non_exhaustive()
+    }
+}

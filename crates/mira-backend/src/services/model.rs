@@ -1,0 +1,164 @@
+//! The model from its configuration: an endpoint, or the built-in rehearsal. Nothing here waits for a network at start.
+
+use crate::{
+    config::{LlmApi, LlmConfig, ModelChoice, OPENAI_URL, ReplyFormat},
+    lifecycle::Lifecycle,
+    services::{
+        auth::random_secret,
+        health::{Condition, ModelHealth},
+    },
+};
+use futures_util::{StreamExt, TryStreamExt, stream, stream::BoxStream};
+use mira_core::{
+    clock::Clock,
+    model::{ModelEvent, ModelRequest},
+};
+use mira_llm::{ChatModel, Endpoint, LlmError, Secret};
+use openai_sim::{Sim, SimConfig};
+use std::{
+    io,
+    sync::{Arc, OnceLock},
+};
+
+/// What replies of the rehearsal name as their model, so that nobody takes them for a model's.
+pub const REHEARSAL_MODEL: &str = "mira-rehearsal";
+/// Offered models named in a warning.
+const NAMED_MODELS: usize = 12;
+
+/// Why there is no model.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// The rehearsal could not listen.
+    #[error("the rehearsal could not be started: {0}")]
+    Rehearsal(#[from] io::Error),
+    /// The endpoint's configuration cannot work.
+    #[error("the model endpoint: {0}")]
+    Endpoint(#[from] LlmError),
+}
+
+/// The model and what has to live as long as it.
+pub struct OpenedModel {
+    /// The model.
+    pub model: Arc<dyn ChatModel>,
+    /// How it did when last used.
+    pub health: Arc<ModelHealth>,
+    /// Where it is.
+    pub endpoint: Endpoint,
+    /// The rehearsal, where there is one; stops when dropped.
+    pub rehearsal: Option<Sim>,
+}
+
+/// Makes the model. Sends nothing; starts the rehearsal where it is asked for.
+pub async fn open(config: &LlmConfig, clock: &dyn Clock) -> Result<OpenedModel, ModelError> {
+    let name = match &config.model {
+        ModelChoice::Named(name) => Some(name.clone()),
+        ModelChoice::FirstOffered => None,
+    };
+    let (endpoint, rehearsal) = if config.api == LlmApi::Rehearsal {
+        let key = random_secret(clock);
+        let sim = Sim::start(SimConfig::rehearsal(key.clone(), vec![REHEARSAL_MODEL.to_owned()])).await?;
+        let mut endpoint = endpoint(config, sim.url(), REHEARSAL_MODEL.to_owned());
+        endpoint.api_key = Some(Secret::new(key));
+        (endpoint, Some(sim))
+    } else {
+        let url = config.base_url.as_ref().map_or(OPENAI_URL, |url| url.as_str());
+        (endpoint(config, url.to_owned(), name.clone().unwrap_or_default()), None)
+    };
+    let detail = match config.api {
+        LlmApi::Rehearsal => "rehearsal: the built-in emulator answers, no model is asked".to_owned(),
+        LlmApi::Responses | LlmApi::Chat => format!("{} has not been asked yet", host(&endpoint)),
+    };
+    let model: Arc<dyn ChatModel> = match name {
+        Some(_) => mira_llm::connect(endpoint.clone())?,
+        None => Arc::new(FirstOffered { endpoint: endpoint.clone(), found: Arc::default() }),
+    };
+    Ok(OpenedModel { model, health: Arc::new(ModelHealth::new(detail)), endpoint, rehearsal })
+}
+
+fn endpoint(config: &LlmConfig, url: String, model: String) -> Endpoint {
+    let api = match config.api {
+        LlmApi::Responses | LlmApi::Rehearsal => mira_llm::Api::Responses,
+        LlmApi::Chat => mira_llm::Api::Chat,
+    };
+    Endpoint {
+        api_key: config.api_key.as_ref().map(|key| Secret::new(key.expose())),
+        reply_format: match config.reply_format {
+            ReplyFormat::Auto => mira_llm::ReplyFormat::Auto,
+            ReplyFormat::JsonSchema => mira_llm::ReplyFormat::JsonSchema,
+            ReplyFormat::Function => mira_llm::ReplyFormat::Function,
+            ReplyFormat::TwoStep => mira_llm::ReplyFormat::TwoStep,
+        },
+        verbosity: Some(config.verbosity.clone()),
+        reasoning_effort: Some(config.reasoning_effort.clone()),
+        max_output_tokens: config.max_output_tokens,
+        ..Endpoint::new(url, api, model)
+    }
+}
+
+fn host(endpoint: &Endpoint) -> String {
+    let url = reqwest::Url::parse(&endpoint.base_url).ok();
+    url.and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default()
+}
+
+/// Asks the endpoint what it offers, for the log and for `/health`. Ends with the soft token.
+pub async fn check_offer(endpoint: Endpoint, health: Arc<ModelHealth>, life: Lifecycle) {
+    let Some(answer) = life.soft().run_until_cancelled(mira_llm::list_models(&endpoint)).await else { return };
+    let (condition, detail) = judge_offer(&endpoint, answer);
+    if condition != Condition::Ok {
+        tracing::warn!(endpoint = %host(&endpoint), "{detail}");
+    }
+    health.note(condition, detail);
+}
+
+/// What an endpoint's list of models means for the configured one.
+pub fn judge_offer(endpoint: &Endpoint, answer: Result<Vec<String>, LlmError>) -> (Condition, String) {
+    let host = host(endpoint);
+    match answer {
+        Ok(offered) if endpoint.model.is_empty() => match offered.first() {
+            Some(first) => (Condition::Ok, format!("{host} answers; using {first}, the first it offers")),
+            None => (Condition::Degraded, format!("{host} offers no model")),
+        },
+        Ok(offered) if offered.contains(&endpoint.model) => {
+            (Condition::Ok, format!("{host} answers and offers {}", endpoint.model))
+        }
+        Ok(offered) => {
+            let more = if offered.len() > NAMED_MODELS { ", ..." } else { "" };
+            let some: Vec<_> = offered.into_iter().take(NAMED_MODELS).collect();
+            let detail = format!("{host} does not offer {}; it offers {}{more}", endpoint.model, some.join(", "));
+            (Condition::Degraded, detail)
+        }
+        Err(e) => (Condition::Degraded, format!("{host} did not list its models: {e}")),
+    }
+}
+
+/// A local server without `MIRA_MODEL`: the first model it offers, asked for when first needed.
+struct FirstOffered {
+    endpoint: Endpoint,
+    found: Arc<OnceLock<Arc<dyn ChatModel>>>,
+}
+
+impl ChatModel for FirstOffered {
+    fn stream(&self, request: ModelRequest) -> BoxStream<'static, Result<ModelEvent, LlmError>> {
+        if let Some(model) = self.found.get() {
+            return model.stream(request);
+        }
+        let finding = find_first(self.endpoint.clone(), Arc::clone(&self.found));
+        stream::once(async move { Ok(finding.await?.stream(request)) }).try_flatten().boxed()
+    }
+
+    fn name(&self) -> String {
+        self.found.get().map_or_else(|| "the first one offered".to_owned(), |model| model.name())
+    }
+}
+
+async fn find_first(
+    endpoint: Endpoint,
+    found: Arc<OnceLock<Arc<dyn ChatModel>>>,
+) -> Result<Arc<dyn ChatModel>, LlmError> {
+    let offered = mira_llm::list_models(&endpoint).await?;
+    let Some(model) = offered.into_iter().next() else {
+        return Err(LlmError::ModelNotFound { model: "any".to_owned(), offered: Vec::new() });
+    };
+    let model = mira_llm::connect(Endpoint { model, ..endpoint })?;
+    Ok(Arc::clone(found.get_or_init(|| model)))
+}

@@ -1,0 +1,129 @@
+//! The commands that work on the database, beside a server and without one.
+
+use crate::support::server::{Server, Setup, json};
+use serde_json::json as value;
+use std::{fs, os::unix::fs::MetadataExt};
+
+const WORD: &str = "quizzaciously";
+
+/// Gives a server something to keep; answers how many messages hold the word.
+async fn talk(server: &Server) -> usize {
+    let reply = server.post("/api/chat", value!({"content": format!("a word like {WORD}")})).await;
+    assert_eq!(reply.status(), 200, "{reply:?}");
+    let found = count(server).await;
+    assert!(found >= 1);
+    found
+}
+
+async fn count(server: &Server) -> usize {
+    let found = json(server.get(&format!("/api/search?q={WORD}")).await).await;
+    found["results"].as_array().unwrap_or_else(|| panic!("{found}")).len()
+}
+
+#[test]
+fn migrations_run_and_revert() {
+    let setup = Setup::new();
+    let before = setup.say(&["migrate", "info"]);
+    assert!(before.contains("0001  pending"), "{before}");
+    let after = setup.say(&["migrate", "run"]);
+    assert!(after.contains("0001  applied") && !after.contains("pending"), "{after}");
+    assert_eq!(setup.say(&["migrate", "info"]), after);
+    let newest = after.lines().count();
+    let reverted = setup.say(&["migrate", "revert"]);
+    assert!(reverted.contains(&format!("reverted {newest:04}")), "{reverted}");
+    assert!(reverted.contains(&format!("{newest:04}  pending")), "{reverted}");
+    drop(setup.start());
+    assert_eq!(setup.say(&["migrate", "info"]), after, "the server migrates at start");
+    assert_eq!(fs::metadata(setup.data_dir()).unwrap().mode() & 0o777, 0o700);
+    for name in ["mira.db", "token", "mira.lock"] {
+        assert_eq!(fs::metadata(setup.data_dir().join(name)).unwrap().mode() & 0o777, 0o600, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_backup_of_a_running_server_can_be_restored() {
+    let setup = Setup::new();
+    let mut server = setup.start();
+    let kept_messages = talk(&server).await;
+    let file = setup.dir().join("backup.db");
+    let path = file.to_str().unwrap();
+    setup.say(&["backup", path]);
+    assert_eq!(setup.run(&["backup", path]).status.code(), Some(1), "nothing is overwritten");
+    assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o600);
+    server.signal("TERM");
+    server.wait();
+
+    let other = Setup::new();
+    drop(other.start());
+    assert_eq!(other.run(&["restore", "no-such-file"]).status.code(), Some(1));
+    fs::write(other.dir().join("junk"), "junk".repeat(5000)).unwrap();
+    assert_eq!(other.run(&["restore", "junk"]).status.code(), Some(1));
+    drop(other.start());
+    other.say(&["restore", path]);
+    let server = other.start();
+    assert_eq!(count(&server).await, kept_messages);
+    let kept = fs::read_dir(other.data_dir().join("backups")).unwrap().count();
+    assert!(kept >= 1, "what was there is kept");
+}
+
+#[tokio::test]
+async fn an_export_can_be_imported_with_and_without_a_server() {
+    let setup = Setup::new();
+    let server = setup.start();
+    let kept_messages = talk(&server).await;
+    let file = setup.dir().join("mira.jsonl");
+    let path = file.to_str().unwrap();
+    setup.say(&["export", path]);
+    assert_eq!(setup.run(&["export", path]).status.code(), Some(1), "nothing is overwritten");
+    let printed = setup.say(&["export", "-"]);
+    assert_eq!(printed.lines().count(), fs::read_to_string(&file).unwrap().lines().count());
+
+    let beside = Setup::new();
+    let other = beside.start();
+    assert_eq!(count(&other).await, 0);
+    beside.say(&["import", path]);
+    assert_eq!(count(&other).await, kept_messages);
+    beside.say(&["import", path]);
+    assert_eq!(count(&other).await, kept_messages, "twice is once");
+
+    let alone = Setup::new();
+    alone.say(&["import", path]);
+    assert_eq!(count(&alone.start()).await, kept_messages);
+}
+
+#[tokio::test]
+async fn a_broken_export_is_refused_with_its_line() {
+    let setup = Setup::new();
+    let text = setup.dir().join("broken");
+    fs::write(&text, "{\"type\": \"nonsense\"}\n").unwrap();
+    let mut server = setup.start();
+    for running in [true, false] {
+        if !running {
+            server.signal("KILL");
+            server.wait();
+        }
+        let output = setup.run(&["import", "broken"]);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(String::from_utf8_lossy(&output.stderr).contains("line 1"), "{output:?}");
+    }
+    assert_eq!(setup.run(&["import", "no-such-file"]).status.code(), Some(1));
+}
+
+#[tokio::test]
+async fn doctor_tells_and_fails() {
+    let setup = Setup::new();
+    let before = setup.say(&["doctor"]);
+    assert!(before.lines().all(|line| line.starts_with("ok    ")), "{before}");
+    assert!(!setup.data_dir().exists(), "looking makes nothing");
+    let server = setup.start();
+    let beside = setup.say(&["doctor"]);
+    for part in ["configuration", "database", "index", "embeddings", "model", "bind", "token", "running: process"] {
+        assert!(beside.contains(part), "{part} in {beside}");
+    }
+    drop(server);
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let setup = setup.env("OPENAI_BASE_URL", format!("http://{closed}"));
+    let output = setup.run(&["doctor"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8(output.stdout).unwrap().contains("fail  model"));
+}

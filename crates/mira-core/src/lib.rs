@@ -1,0 +1,12 @@
+//! Mira's decisions: ids, the nouns of a conversation, the turn as a machine, the prompt, the structured reply,
+//! personas, the token budget. Nothing here does IO, awaits, or knows a wire format of a client or a provider.
+
+pub mod budget;
+pub mod chat;
+pub mod clock;
+pub mod ids;
+pub mod model;
+pub mod persona;
+pub mod prompt;
+pub mod reply;
+pub mod turn;

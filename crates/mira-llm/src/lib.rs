@@ -1,0 +1,71 @@
+//! Language models behind one trait. Here live the transport to a provider, its wire formats (the Responses API and
+//! Chat Completions), how a structured reply is asked for where a model takes a schema and where it does not, and what
+//! to do about faults. Not here: what is asked (`mira_core::prompt`), how a reply is read (`mira_core::reply`) and what
+//! a turn does with it.
+//!
+//! Invariants: provider JSON does not leave this crate; a stream ends with exactly one `Finished` or one error; nothing
+//! is retried after the first forwarded event; what a model or server takes is learned from its answers, not from a
+//! list of names; no error contains a key.
+
+mod call;
+mod chat_completions;
+mod client;
+mod dialect;
+mod endpoint;
+mod error;
+mod models;
+mod prompt_items;
+mod refusal;
+mod responses;
+mod speech;
+pub mod sse;
+mod think;
+mod two_step;
+mod wire;
+
+use futures_util::{StreamExt, stream::BoxStream};
+use mira_core::model::{ModelEvent, ModelRequest};
+use std::sync::Arc;
+
+pub use client::{RetryPolicy, Transport};
+pub use endpoint::{Api, Endpoint, ReplyFormat, Secret};
+pub use error::LlmError;
+pub use models::list_models;
+
+/// A language model that answers with structured replies.
+pub trait ChatModel: Send + Sync {
+    /// Asks for one reply. Nothing is sent before the first poll; dropping the stream ends the call and closes its
+    /// connection. The stream obeys the law of [`ModelEvent`] or ends with one error; text that came before an error
+    /// stands.
+    fn stream(&self, request: ModelRequest) -> BoxStream<'static, Result<ModelEvent, LlmError>>;
+
+    /// The model's configured name.
+    fn name(&self) -> String;
+}
+
+/// A chat model at an endpoint. Sends nothing yet.
+///
+/// # Errors
+/// [`LlmError::BadUrl`] and [`LlmError::BadKey`] for a configuration that cannot work, [`LlmError::Transport`] where
+/// TLS cannot be set up.
+pub fn connect(endpoint: Endpoint) -> Result<Arc<dyn ChatModel>, LlmError> {
+    Ok(Arc::new(HttpModel(Arc::new(call::Model::new(endpoint)?))))
+}
+
+/// The one [`ChatModel`] that talks over HTTP; the API it speaks is in the endpoint.
+struct HttpModel(Arc<call::Model>);
+
+impl ChatModel for HttpModel {
+    fn stream(&self, request: ModelRequest) -> BoxStream<'static, Result<ModelEvent, LlmError>> {
+        let call = Box::new(call::Call::new(Arc::clone(&self.0), request));
+        futures_util::stream::unfold(call, |mut call| async move {
+            let item = call.next().await?;
+            Some((item, call))
+        })
+        .boxed()
+    }
+
+    fn name(&self) -> String {
+        self.0.endpoint.model.clone()
+    }
+}

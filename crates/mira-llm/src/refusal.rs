@@ -1,0 +1,112 @@
+//! What a refusal's words say: which parameter they name, whether the parameter or its value is refused, whether it is
+//! about the form of the reply. Guessing at words stays in this one place; what follows is decided in `dialect`.
+
+/// A refused request, as far as it says why.
+pub(crate) struct Refusal<'a> {
+    pub status: u16,
+    code: &'a str,
+    param: &'a str,
+    message: &'a str,
+    pub lower: String,
+}
+
+impl<'a> Refusal<'a> {
+    /// Its parts; what is missing says nothing.
+    pub fn new(status: u16, code: Option<&'a str>, param: Option<&'a str>, message: &'a str) -> Self {
+        let lower = message.to_lowercase();
+        Self {
+            status,
+            code: code.unwrap_or_default(),
+            param: param.unwrap_or_default(),
+            message,
+            lower,
+        }
+    }
+
+    /// Whether `param` is this parameter or a part of it: `reasoning.effort`, `text.verbosity`, `messages[0].role`.
+    pub fn param_is(&self, word: &str) -> bool {
+        self.param.split(['.', '[', ']']).any(|part| part == word)
+    }
+
+    /// Whether the words name this parameter. A word that is also plain English counts only in quotation marks.
+    pub fn message_quotes(&self, word: &str) -> bool {
+        if word.contains('_') || matches!(word, "verbosity" | "reasoning" | "thinking") {
+            return self.lower.contains(word);
+        }
+        ['\'', '"', '`']
+            .iter()
+            .any(|mark| self.message.contains(&format!("{mark}{word}{mark}")))
+    }
+
+    pub fn speaks_of_format_param(&self) -> bool {
+        [
+            "response_format",
+            "format",
+            "tools",
+            "tool_choice",
+            "functions",
+            "function_call",
+        ]
+        .iter()
+        .any(|word| self.param_is(word))
+    }
+
+    /// Whether the words speak of schemas, tools or functions, or of plain lack of support.
+    pub fn speaks_of_format(&self) -> bool {
+        const WORDS: &[&str] = &[
+            "response_format",
+            "json_schema",
+            "json schema",
+            "text.format",
+            "structured",
+            "grammar",
+            "tool",
+            "function",
+            "unsupported",
+            "not supported",
+            "not support",
+            "not implemented",
+            "unimplemented",
+        ];
+        self.status == 501 || WORDS.iter().any(|word| self.lower.contains(word))
+    }
+
+    /// Whether the parameter itself is refused, not its value.
+    pub fn is_unknown(&self) -> bool {
+        matches!(self.code, "unknown_parameter" | "unsupported_parameter")
+            || [
+                "unknown",
+                "unrecognized",
+                "unsupported parameter",
+                "extra inputs",
+                "not permitted",
+                "unexpected",
+            ]
+            .iter()
+            .any(|word| self.lower.contains(word))
+    }
+
+    /// The value after a refused one on `ladder`; none if the parameter itself is refused or the ladder ends.
+    pub fn lower_value(&self, ladder: &[&str], sent: Option<&str>) -> Option<String> {
+        if self.is_unknown() {
+            return None;
+        }
+        let value_refused = matches!(self.code, "unsupported_value" | "invalid_value")
+            || self.lower.contains("unsupported value")
+            || self.lower.contains("invalid value");
+        let mut below = ladder.iter().skip_while(|value| Some(**value) != sent).skip(1);
+        below.next().filter(|_| value_refused).map(|value| (*value).to_owned())
+    }
+
+    /// The first number after some words.
+    pub fn number_after(&self, words: &str) -> Option<u32> {
+        let (_, rest) = self.lower.split_once(words)?;
+        let digits: String = rest
+            .trim_start()
+            .chars()
+            .take_while(|c| c.is_ascii_digit() || *c == ',')
+            .filter(char::is_ascii_digit)
+            .collect();
+        digits.parse().ok()
+    }
+}

@@ -1,0 +1,4 @@
+//! The Responses API.
+
+pub(crate) mod events;
+pub(crate) mod request;

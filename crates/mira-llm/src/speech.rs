@@ -1,0 +1,208 @@
+//! A reply being heard: what the decoders understand goes in, the events of [`ModelEvent`] come out, in their legal
+//! order.
+
+use crate::{
+    dialect::Ask,
+    error::LlmError,
+    think::{Passed, ThinkFilter},
+};
+use mira_core::{
+    model::{Head, ModelEvent, ModelRequest},
+    reply::{ReadReply, ReplyPiece, ReplyReader, Shape},
+};
+use std::{collections::VecDeque, mem};
+
+/// The longest refusal kept, in bytes.
+const REFUSAL_CAP: usize = 4_096;
+
+/// One reply from its first byte to its last.
+pub(crate) struct Speech {
+    ask: Ask,
+    think: ThinkFilter,
+    reader: ReplyReader,
+    pieces: Vec<ReplyPiece>,
+    /// What has not been passed on yet.
+    pub out: VecDeque<ModelEvent>,
+    /// Used where text comes although none may: `Head` stands before the first text whatever the reader does.
+    fallback: Head,
+    head: bool,
+    thinking: bool,
+    /// Whether a delta of the answer came.
+    pub begun: bool,
+    /// Whether a word of the reply came.
+    pub spoke: bool,
+    /// The whole text, kept only where a second call asks about it.
+    said: String,
+    /// Text beside the forced call: the reply, if there is no call after all.
+    beside: String,
+    called: bool,
+    refusal: String,
+    refused: bool,
+    /// Set where the answer is not a reply but is wanted as it is.
+    verbatim: Option<String>,
+}
+
+impl Speech {
+    /// Hears an answer as it is, whatever it says.
+    pub fn verbatim(ask: Ask, request: &ModelRequest) -> Self {
+        Self {
+            verbatim: Some(String::new()),
+            ..Self::new(ask, request)
+        }
+    }
+
+    /// The answer that was heard as it is.
+    pub fn into_verbatim(self) -> String {
+        let answer = self.verbatim.unwrap_or_default();
+        if self.called || !self.ask.is_function() {
+            answer
+        } else {
+            self.beside
+        }
+    }
+
+    /// Hears a reply to `request`.
+    pub fn new(ask: Ask, request: &ModelRequest) -> Self {
+        let fallback = &request.fallback;
+        Self {
+            ask,
+            think: ThinkFilter::default(),
+            reader: ReplyReader::new(request.personas.clone(), fallback.clone()),
+            pieces: Vec::new(),
+            out: VecDeque::new(),
+            fallback: Head {
+                persona: fallback.persona.clone(),
+                mood: fallback.mood.clone(),
+                mood_cause: fallback.mood_cause.clone(),
+            },
+            head: false,
+            thinking: false,
+            begun: false,
+            spoke: false,
+            said: String::new(),
+            beside: String::new(),
+            called: false,
+            refusal: String::new(),
+            refused: false,
+            verbatim: None,
+        }
+    }
+
+    /// The model reasons.
+    pub fn thinking(&mut self) {
+        if !self.thinking {
+            self.thinking = true;
+            self.out.push_back(ModelEvent::Thinking);
+        }
+    }
+
+    /// Text of the answer.
+    pub fn text(&mut self, delta: &str) {
+        match self.think.pass(delta) {
+            Passed::Whole => self.words(delta),
+            Passed::Part(text) => self.words(&text),
+            Passed::Reasoning => self.thinking(),
+            Passed::Nothing => {}
+        }
+    }
+
+    /// Text that is the answer.
+    fn words(&mut self, delta: &str) {
+        self.begun = true;
+        if !self.ask.is_function() {
+            self.feed(delta);
+        } else if !self.called {
+            self.beside.push_str(delta);
+        }
+    }
+
+    /// Arguments of the forced call.
+    pub fn arguments(&mut self, delta: &str) {
+        if self.ask.is_function() {
+            self.begun = true;
+            self.called = true;
+            self.beside.clear();
+            self.feed(delta);
+        }
+    }
+
+    /// Words of a refusal.
+    pub fn refusal(&mut self, delta: &str) {
+        self.begun = true;
+        self.refused = true;
+        if self.refusal.len() < REFUSAL_CAP {
+            self.refusal.push_str(delta);
+        }
+    }
+
+    fn feed(&mut self, delta: &str) {
+        if let Some(answer) = &mut self.verbatim {
+            answer.push_str(delta);
+            return;
+        }
+        self.reader.push(delta, &mut self.pieces);
+        self.pass_on();
+    }
+
+    fn pass_on(&mut self) {
+        for piece in self.pieces.drain(..) {
+            match piece {
+                ReplyPiece::Head(head) if !self.head => {
+                    self.head = true;
+                    self.out.push_back(ModelEvent::Head(head));
+                }
+                ReplyPiece::Head(_) => {}
+                ReplyPiece::Text(text) => {
+                    if !self.head {
+                        self.head = true;
+                        self.out.push_back(ModelEvent::Head(self.fallback.clone()));
+                    }
+                    if self.ask == Ask::Words {
+                        self.said.push_str(&text);
+                    }
+                    self.spoke = true;
+                    self.out.push_back(ModelEvent::Text(text));
+                }
+            }
+        }
+    }
+
+    /// The end of the stream, whole or not: what was held back becomes text.
+    pub fn finish(&mut self, request: &ModelRequest) -> ReadReply {
+        if let Some(held) = self.think.finish() {
+            self.words(&held);
+        }
+        if !self.called && !self.beside.is_empty() {
+            let beside = mem::take(&mut self.beside);
+            self.feed(&beside);
+        }
+        let fresh = ReplyReader::new(request.personas.clone(), request.fallback.clone());
+        let read = mem::replace(&mut self.reader, fresh).finish(&mut self.pieces);
+        if self.spoke || self.pieces.iter().any(|piece| matches!(piece, ReplyPiece::Text(_))) {
+            self.pass_on();
+        }
+        self.pieces.clear();
+        read
+    }
+
+    /// What the model said in refusing, if it did.
+    pub fn refused(&self) -> Option<LlmError> {
+        let words = mira_core::chat::one_line(&self.refusal, REFUSAL_CAP);
+        let text = if words.is_empty() {
+            "it gave no reason".to_owned()
+        } else {
+            words
+        };
+        self.refused.then_some(LlmError::Refused { text })
+    }
+
+    /// The text to ask the second call about, if this reply wants one: plain text where plain text was asked for.
+    pub fn unexplained(&mut self, shape: Shape) -> Option<String> {
+        (self.ask == Ask::Words && shape == Shape::Plain && self.spoke).then(|| mem::take(&mut self.said))
+    }
+
+    /// The form it was asked in.
+    pub fn ask(&self) -> Ask {
+        self.ask
+    }
+}

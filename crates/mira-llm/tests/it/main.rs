@@ -1,0 +1,15 @@
+//! The adapters against the emulator, over real sockets.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "tests"
+)]
+
+mod adapt;
+mod bodies;
+mod faults;
+mod forms;
+mod odd_servers;
+mod support;

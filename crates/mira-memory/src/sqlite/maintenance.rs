@@ -1,0 +1,190 @@
+//! Backups, checks and sizes. None of this changes a row.
+
+use super::{Store, connect_options, create_private, error::StoreError, writer::Class};
+use futures_util::FutureExt;
+use mira_core::ids::AccountId;
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use std::path::{Path, PathBuf};
+
+/// The most problems a check lists.
+const MAX_PROBLEMS: usize = 100;
+
+/// A backup that was made and found sound.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackupReport {
+    /// The file.
+    pub path: PathBuf,
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// What a check of the whole file found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct IntegrityReport {
+    /// What is wrong, at most 100 lines; empty if nothing is.
+    pub problems: Vec<String>,
+}
+
+/// How much there is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StoreStats {
+    /// Sessions of the account.
+    pub sessions: u64,
+    /// Messages of the account.
+    pub messages: u64,
+    /// Bytes of the database file.
+    pub database_bytes: u64,
+    /// Bytes of its log.
+    pub wal_bytes: u64,
+}
+
+impl Store {
+    /// Copies the database to a new file: compact, of one moment, checked before it gets its name. Blocks nobody.
+    pub async fn backup_to(&self, target: &Path) -> Result<BackupReport, StoreError> {
+        // A connection of its own: `query_only` would refuse to write even the copy.
+        let mut conn = connect_options(&self.path).read_only(true).connect().await?;
+        let bytes = backup_file(&mut conn, target).await?;
+        conn.close().await?;
+        Ok(BackupReport {
+            path: target.to_owned(),
+            bytes,
+        })
+    }
+
+    /// Checks every page, index, foreign key and (where the file is open for writing) the search index against the
+    /// messages. Reads the whole file.
+    pub async fn integrity_check(&self) -> Result<IntegrityReport, StoreError> {
+        let mut problems = check_file(&mut *self.read().await?).await?;
+        if self.writer.is_some() {
+            let found = self
+                .write(Class::Partial, |conn| {
+                    async move { Ok(check_search(conn).await.err().map(|error| error.to_string())) }.boxed()
+                })
+                .await?;
+            problems.extend(found.map(|error| format!("search index: {error}")));
+        }
+        Ok(IntegrityReport { problems })
+    }
+
+    /// Counts and sizes.
+    pub async fn stats(&self, account: AccountId) -> Result<StoreStats, StoreError> {
+        let (sessions, messages): (i64, i64) = sqlx::query_as(
+            "SELECT (SELECT count(*) FROM sessions WHERE account_id = ?1),
+                    (SELECT coalesce(sum(message_count), 0) FROM sessions WHERE account_id = ?1)",
+        )
+        .bind(account.0)
+        .fetch_one(&mut *self.read().await?)
+        .await?;
+        let mut wal = self.path.clone().into_os_string();
+        wal.push("-wal");
+        Ok(StoreStats {
+            sessions: sessions.unsigned_abs(),
+            messages: messages.unsigned_abs(),
+            database_bytes: size(&self.path).await,
+            wal_bytes: size(Path::new(&wal)).await,
+        })
+    }
+}
+
+/// A file's size; one that is not there has none.
+async fn size(path: &Path) -> u64 {
+    tokio::fs::metadata(path).await.map_or(0, |file| file.len())
+}
+
+/// The search index against the messages it was made of.
+async fn check_search(conn: &mut SqliteConnection) -> Result<(), StoreError> {
+    sqlx::query("INSERT INTO messages_fts (messages_fts, rank) VALUES ('integrity-check', 1)")
+        .execute(&mut *conn)
+        .await?;
+    sqlx::query("INSERT INTO messages_grams (messages_grams) VALUES ('integrity-check')")
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// SQLite's own checks.
+async fn check_file(conn: &mut SqliteConnection) -> Result<Vec<String>, StoreError> {
+    let mut problems: Vec<String> = sqlx::query_scalar("PRAGMA integrity_check(100)")
+        .fetch_all(&mut *conn)
+        .await?;
+    problems.retain(|line| line != "ok");
+    let broken: Vec<(String, Option<i64>, String, i64)> =
+        sqlx::query_as("PRAGMA foreign_key_check").fetch_all(conn).await?;
+    problems.extend(
+        broken
+            .into_iter()
+            .map(|(table, row, parent, _)| format!("{table} row {row:?} refers to a missing row of {parent}")),
+    );
+    problems.truncate(MAX_PROBLEMS);
+    Ok(problems)
+}
+
+/// Copies an open database to a new file and answers its size. The copy has its name only when it is whole, checked
+/// and on the disk.
+pub(crate) async fn backup_file(conn: &mut SqliteConnection, target: &Path) -> Result<u64, StoreError> {
+    let io = |source| StoreError::Io {
+        what: target.display().to_string(),
+        source,
+    };
+    if tokio::fs::try_exists(target).await.map_err(io)? {
+        return Err(StoreError::Exists(target.to_owned()));
+    }
+    let mut partial = target.as_os_str().to_owned();
+    partial.push(".partial");
+    let partial = PathBuf::from(partial);
+    let made = copy_and_check(conn, &partial).await;
+    if made.is_err() {
+        // The first error is the one to tell.
+        drop(tokio::fs::remove_file(&partial).await);
+    }
+    made?;
+    tokio::fs::File::open(&partial)
+        .await
+        .map_err(io)?
+        .sync_all()
+        .await
+        .map_err(io)?;
+    tokio::fs::rename(&partial, target).await.map_err(io)?;
+    let folder = target
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    tokio::fs::File::open(folder)
+        .await
+        .map_err(io)?
+        .sync_all()
+        .await
+        .map_err(io)?;
+    Ok(tokio::fs::metadata(target).await.map_err(io)?.len())
+}
+
+async fn copy_and_check(conn: &mut SqliteConnection, partial: &Path) -> Result<(), StoreError> {
+    match tokio::fs::remove_file(partial).await {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(source) => {
+            return Err(StoreError::Io {
+                what: partial.display().to_string(),
+                source,
+            });
+        }
+    }
+    // SQLite fills an empty file, so it can have its mode from the start.
+    create_private(partial)?;
+    let name = partial.to_str().ok_or_else(|| StoreError::Open {
+        path: partial.to_owned(),
+        detail: "the path is not UTF-8".to_owned(),
+    })?;
+    sqlx::query("VACUUM INTO ?1").bind(name).execute(conn).await?;
+    let mut copy = connect_options(partial)
+        .read_only(true)
+        .immutable(true)
+        .connect()
+        .await?;
+    let problems = check_file(&mut copy).await?;
+    copy.close().await?;
+    match problems.first() {
+        None => Ok(()),
+        Some(problem) => Err(StoreError::Damaged(format!("the copy is not sound: {problem}"))),
+    }
+}

@@ -1,0 +1,618 @@
+//! Export and import: the whole conversation as JSON lines, readable by people and by every later version.
+//!
+//! The first line names the format and its version, the last one counts what stood between. Import is idempotent: what
+//! is there already (by id) is skipped; each batch is stored whole or not at all.
+
+use super::{
+    Store,
+    error::StoreError,
+    messages::{json, message_columns, read, usage_columns},
+    moods::{self, mood_columns},
+    rows::{blob, ms},
+    search::grams,
+    sessions::parse_memory,
+    state,
+    writer::Class,
+};
+use futures_util::FutureExt;
+use jiff::Timestamp;
+use mira_core::{
+    chat::{MemoryMode, Message, MessageMetadata, MessageStatus, Mood, MoodEntry, MoodSource, Role, Salience, Usage},
+    ids::{AccountId, ClientId, MessageId, MoodId, ProjectId, SessionId},
+    persona::PersonaName,
+};
+use serde::{Deserialize, Serialize};
+use sqlx::{Connection, Row, SqliteConnection, sqlite::SqliteRow};
+use std::{collections::BTreeSet, sync::Arc};
+use tokio::sync::mpsc;
+
+/// The name of the format.
+const FORMAT: &str = "mira-export";
+/// The version written; older ones are read.
+const VERSION: u32 = 1;
+/// Rows read or written at once.
+const BATCH: usize = 500;
+
+/// What an export wrote.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExportReport {
+    /// Sessions.
+    pub sessions: u64,
+    /// Messages, all branches.
+    pub messages: u64,
+    /// Entries of mood timelines.
+    pub moods: u64,
+}
+
+/// What an import has stored so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ImportReport {
+    /// Lines read.
+    pub lines: u64,
+    /// Sessions made (or filled, where they were empty).
+    pub sessions: u64,
+    /// Messages stored.
+    pub messages: u64,
+    /// Entries of mood timelines stored.
+    pub moods: u64,
+    /// Objects that were there already.
+    pub skipped: u64,
+}
+
+/// One line of the file.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Line {
+    Header {
+        format: String,
+        version: u32,
+        exported_at: Timestamp,
+    },
+    Session(SessionLine),
+    Message(Box<MessageLine>),
+    Mood(MoodLine),
+    State(StateLine),
+    End(ExportReport),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct SessionLine {
+    id: SessionId,
+    title: Option<String>,
+    pinned_persona: Option<PersonaName>,
+    project_id: Option<ProjectId>,
+    head_id: Option<MessageId>,
+    memory: MemoryMode,
+    pinned: bool,
+    archived: bool,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct MessageLine {
+    id: MessageId,
+    session_id: SessionId,
+    parent_id: Option<MessageId>,
+    role: Role,
+    content: String,
+    status: MessageStatus,
+    client_id: Option<String>,
+    project_id: Option<ProjectId>,
+    metadata: Option<MessageMetadata>,
+    meta: Option<MetaLine>,
+    model: Option<String>,
+    usage: Option<Usage>,
+    created_at: Timestamp,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct MetaLine {
+    persona: PersonaName,
+    mood: String,
+    mood_cause: Option<String>,
+    intent: Option<String>,
+    owner_mood: Option<String>,
+    tags: Vec<String>,
+    salience: Option<f32>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct MoodLine {
+    id: MoodId,
+    session_id: SessionId,
+    message_id: Option<MessageId>,
+    persona: PersonaName,
+    mood: String,
+    cause: Option<String>,
+    source: MoodSource,
+    created_at: Timestamp,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct StateLine {
+    persona: PersonaName,
+    mood: String,
+    mood_cause: Option<String>,
+}
+
+// ---- export -------------------------------------------------------------------------------------------------------
+
+impl From<MoodEntry> for MoodLine {
+    fn from(entry: MoodEntry) -> Self {
+        Self {
+            id: entry.id,
+            session_id: entry.session_id,
+            message_id: entry.message_id,
+            persona: entry.persona,
+            mood: entry.mood.as_str().to_owned(),
+            cause: entry.cause,
+            source: entry.source,
+            created_at: entry.created_at,
+        }
+    }
+}
+
+fn message_line(message: Message, client_id: Option<String>) -> MessageLine {
+    MessageLine {
+        id: message.id,
+        session_id: message.session_id,
+        parent_id: message.parent_id,
+        role: message.role,
+        content: message.content,
+        status: message.status,
+        client_id,
+        project_id: message.project_id,
+        metadata: message.metadata,
+        meta: message.meta.map(|meta| MetaLine {
+            persona: meta.persona,
+            mood: meta.mood.as_str().to_owned(),
+            mood_cause: meta.mood_cause,
+            intent: meta.intent,
+            owner_mood: meta.owner_mood,
+            tags: meta.tags,
+            salience: meta.salience.map(Salience::get),
+        }),
+        model: message.model,
+        usage: message.usage,
+        created_at: message.created_at,
+    }
+}
+
+fn read_session(row: &SqliteRow) -> Result<(i64, SessionLine), StoreError> {
+    let mut c = super::rows::Columns::new("sessions", row);
+    let id = c.parsed("id", str::parse::<SessionId>)?;
+    c.named(&id);
+    let recency = c.take("recency")?;
+    let line = SessionLine {
+        id,
+        title: c.take("title")?,
+        pinned_persona: c.parsed_or_null("pinned_persona", PersonaName::parse)?,
+        project_id: c.uuid_or_null("project_id")?.map(ProjectId),
+        head_id: c.uuid_or_null("head_id")?.map(MessageId),
+        memory: c.parsed("memory", parse_memory)?,
+        pinned: c.take("pinned")?,
+        archived: c.take("archived")?,
+        created_at: c.time("created_at")?,
+        updated_at: c.time("updated_at")?,
+    };
+    Ok((recency, line))
+}
+
+const EXPORT_SESSIONS: &str = "
+    SELECT id, recency, title, pinned_persona, project_id, head_id, memory, pinned, archived, created_at, updated_at
+      FROM sessions WHERE account_id = ?1 AND recency > ?2 ORDER BY recency LIMIT ?3";
+
+const EXPORT_MESSAGES: &str = concat!(
+    "SELECT ",
+    message_columns!(),
+    ", m.client_id FROM messages m WHERE m.account_id = ?1 AND m.ord > ?2 ORDER BY m.ord LIMIT ?3"
+);
+
+const EXPORT_MOODS: &str = concat!(
+    "SELECT ",
+    mood_columns!(),
+    " FROM moods WHERE account_id = ?1 AND ord > ?2 ORDER BY ord LIMIT ?3"
+);
+
+/// Where export writes its lines.
+struct Sink {
+    lines: mpsc::Sender<String>,
+    report: ExportReport,
+}
+
+impl Sink {
+    async fn write(&self, line: &Line) -> Result<(), StoreError> {
+        self.lines.send(json(line)?).await.map_err(|_| StoreError::Closed)
+    }
+}
+
+async fn export_rows(conn: &mut SqliteConnection, account: AccountId, sink: &mut Sink) -> Result<(), StoreError> {
+    for part in [EXPORT_SESSIONS, EXPORT_MESSAGES, EXPORT_MOODS] {
+        let mut after = i64::MIN;
+        loop {
+            let rows = sqlx::query(part)
+                .bind(account.0)
+                .bind(after)
+                .bind(i64::try_from(BATCH).unwrap_or(i64::MAX))
+                .fetch_all(&mut *conn)
+                .await?;
+            for row in &rows {
+                let (place, line) = export_row(part, row, &mut sink.report)?;
+                sink.write(&line).await?;
+                after = place;
+            }
+            if rows.len() < BATCH {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn export_row(part: &str, row: &SqliteRow, report: &mut ExportReport) -> Result<(i64, Line), StoreError> {
+    if part == EXPORT_SESSIONS {
+        let (place, line) = read_session(row)?;
+        report.sessions += 1;
+        Ok((place, Line::Session(line)))
+    } else if part == EXPORT_MESSAGES {
+        let placed = read(row)?;
+        let client_id = row.try_get("client_id")?;
+        report.messages += 1;
+        Ok((
+            placed.ord,
+            Line::Message(Box::new(message_line(placed.message, client_id))),
+        ))
+    } else {
+        let (entry, cursor) = moods::read(row)?;
+        report.moods += 1;
+        Ok((cursor.0, Line::Mood(entry.into())))
+    }
+}
+
+// ---- import -------------------------------------------------------------------------------------------------------
+
+/// A line that was understood, with its number.
+type Numbered = (u64, Line);
+
+/// What a batch has stored.
+#[derive(Default)]
+struct Stored {
+    sessions: u64,
+    messages: u64,
+    moods: u64,
+    skipped: u64,
+}
+
+impl Stored {
+    fn count(stored: bool, kind: &mut u64, skipped: &mut u64) {
+        *(if stored { kind } else { skipped }) += 1;
+    }
+}
+
+/// Reads a line; what it says is checked as if a client had said it.
+fn parse_line(number: u64, text: &str) -> Result<Line, StoreError> {
+    let bad = |detail: String| StoreError::Import { line: number, detail };
+    let line: Line = serde_json::from_str(text).map_err(|error| bad(error.to_string()))?;
+    match &line {
+        Line::Header { format, version, .. } => {
+            if format != FORMAT || *version > VERSION {
+                return Err(bad(format!("format {format:?} version {version} is not known here")));
+            }
+        }
+        Line::Message(message) => {
+            if let Some(client_id) = &message.client_id {
+                client_id.parse::<ClientId>().map_err(|error| bad(error.to_string()))?;
+            }
+            if let Some(meta) = &message.meta {
+                known_mood(&meta.mood).map_err(bad)?;
+            }
+        }
+        Line::Mood(mood) => known_mood(&mood.mood).map_err(bad)?,
+        Line::State(state) => known_mood(&state.mood).map_err(bad)?,
+        Line::Session(_) | Line::End(_) => {}
+    }
+    Ok(line)
+}
+
+/// A mood exactly as Mira would have stored it.
+fn known_mood(mood: &str) -> Result<(), String> {
+    match Mood::from_text(mood) {
+        Some(known) if known.as_str() == mood => Ok(()),
+        _ => Err(format!("{mood:?} is no mood")),
+    }
+}
+
+const IMPORT_SESSION: &str = "
+    INSERT INTO sessions (account_id, id, title, pinned_persona, project_id, memory, pinned, archived, created_at,
+                          updated_at, recency)
+    SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,
+           coalesce((SELECT recency + 1 FROM sessions WHERE account_id = ?1 ORDER BY recency DESC LIMIT 1), 1)
+     WHERE true
+        ON CONFLICT (account_id, id) DO UPDATE SET
+           title = excluded.title, pinned_persona = excluded.pinned_persona, project_id = excluded.project_id,
+           memory = excluded.memory, pinned = excluded.pinned, archived = excluded.archived,
+           created_at = excluded.created_at, updated_at = excluded.updated_at, recency = excluded.recency
+     WHERE sessions.message_count = 0 AND sessions.updated_at <> excluded.updated_at";
+
+async fn import_session(
+    conn: &mut SqliteConnection,
+    account: AccountId,
+    line: &SessionLine,
+) -> Result<bool, StoreError> {
+    let done = sqlx::query(IMPORT_SESSION)
+        .bind(account.0)
+        .bind(line.id.as_str())
+        .bind(line.title.as_deref())
+        .bind(line.pinned_persona.as_ref().map(PersonaName::as_str))
+        .bind(line.project_id.as_ref().map(|id| blob(&id.0)))
+        .bind(line.memory.as_str())
+        .bind(line.pinned)
+        .bind(line.archived)
+        .bind(ms(line.created_at))
+        .bind(ms(line.updated_at))
+        .execute(conn)
+        .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+const IMPORT_MESSAGE: &str = "
+    INSERT INTO messages (account_id, session_id, id, parent_id, role, content, status, client_id, project_id, metadata,
+                          persona, mood, mood_cause, intent, owner_mood, tags, salience, model, input_tokens,
+                          cached_tokens, output_tokens, reasoning_tokens, created_at, depth)
+    SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23,
+           coalesce((SELECT depth + 1 FROM messages WHERE account_id = ?1 AND id = ?4 AND session_id = ?2), 0)
+     WHERE true
+        ON CONFLICT (account_id, id) DO NOTHING";
+
+async fn import_message(
+    conn: &mut SqliteConnection,
+    account: AccountId,
+    line: &MessageLine,
+) -> Result<bool, StoreError> {
+    let meta = line.meta.as_ref();
+    let [input_tokens, cached_tokens, output_tokens, reasoning_tokens] = usage_columns(line.usage);
+    let done = sqlx::query(IMPORT_MESSAGE)
+        .bind(account.0)
+        .bind(line.session_id.as_str())
+        .bind(blob(&line.id.0))
+        .bind(line.parent_id.as_ref().map(|id| blob(&id.0)))
+        .bind(line.role.as_str())
+        .bind(line.content.as_str())
+        .bind(line.status.as_str())
+        .bind(line.client_id.as_deref())
+        .bind(line.project_id.as_ref().map(|id| blob(&id.0)))
+        .bind(line.metadata.as_ref().map(json).transpose()?)
+        .bind(meta.map(|meta| meta.persona.as_str()))
+        .bind(meta.map(|meta| meta.mood.as_str()))
+        .bind(meta.and_then(|meta| meta.mood_cause.as_deref()))
+        .bind(meta.and_then(|meta| meta.intent.as_deref()))
+        .bind(meta.and_then(|meta| meta.owner_mood.as_deref()))
+        .bind(meta.map(|meta| json(&meta.tags)).transpose()?)
+        .bind(
+            meta.and_then(|meta| meta.salience)
+                .map(|salience| f64::from(Salience::clamped(salience).get())),
+        )
+        .bind(line.model.as_deref())
+        .bind(input_tokens)
+        .bind(cached_tokens)
+        .bind(output_tokens)
+        .bind(reasoning_tokens)
+        .bind(ms(line.created_at))
+        .execute(&mut *conn)
+        .await?;
+    let stored = done.rows_affected() == 1;
+    if let Some(grams) = grams(&line.content).filter(|_| stored) {
+        sqlx::query(
+            "INSERT INTO messages_grams (rowid, grams) SELECT ord, ?3 FROM messages WHERE account_id = ?1 AND id = ?2",
+        )
+        .bind(account.0)
+        .bind(blob(&line.id.0))
+        .bind(grams)
+        .execute(conn)
+        .await?;
+    }
+    Ok(stored)
+}
+
+async fn import_mood(conn: &mut SqliteConnection, account: AccountId, line: &MoodLine) -> Result<bool, StoreError> {
+    let done = sqlx::query(
+        "INSERT INTO moods (account_id, session_id, id, message_id, persona, mood, cause, source, created_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (account_id, id) DO NOTHING",
+    )
+    .bind(account.0)
+    .bind(line.session_id.as_str())
+    .bind(blob(&line.id.0))
+    .bind(line.message_id.as_ref().map(|id| blob(&id.0)))
+    .bind(line.persona.as_str())
+    .bind(line.mood.as_str())
+    .bind(line.cause.as_deref())
+    .bind(line.source.as_str())
+    .bind(ms(line.created_at))
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+async fn import_batch(
+    conn: &mut SqliteConnection,
+    account: AccountId,
+    batch: &[Numbered],
+) -> Result<Stored, StoreError> {
+    let mut stored = Stored::default();
+    let mut touched = BTreeSet::new();
+    for (number, line) in batch {
+        let done = match line {
+            Line::Session(line) => import_session(&mut *conn, account, line).await,
+            Line::Message(line) => import_message(&mut *conn, account, line).await,
+            Line::Mood(line) => import_mood(&mut *conn, account, line).await,
+            Line::Header { .. } | Line::State(_) | Line::End(_) => continue,
+        };
+        let done = done.map_err(|error| match error {
+            StoreError::Constraint(detail) => StoreError::Import { line: *number, detail },
+            other => other,
+        })?;
+        match line {
+            Line::Session(_) => Stored::count(done, &mut stored.sessions, &mut stored.skipped),
+            Line::Message(line) => {
+                Stored::count(done, &mut stored.messages, &mut stored.skipped);
+                touched.insert(line.session_id.clone());
+            }
+            Line::Mood(_) => Stored::count(done, &mut stored.moods, &mut stored.skipped),
+            Line::Header { .. } | Line::State(_) | Line::End(_) => {}
+        }
+    }
+    for session in touched {
+        sqlx::query(
+            "UPDATE sessions SET message_count =
+                    (SELECT count(*) FROM messages m WHERE m.account_id = ?1 AND m.session_id = ?2)
+              WHERE account_id = ?1 AND id = ?2",
+        )
+        .bind(account.0)
+        .bind(session.as_str())
+        .execute(&mut *conn)
+        .await?;
+    }
+    Ok(stored)
+}
+
+/// After all messages are there: the heads of sessions that have none, and (in an account without a past) her state.
+async fn import_end(
+    conn: &mut SqliteConnection,
+    account: AccountId,
+    heads: &[(SessionId, MessageId)],
+    state: Option<&StateLine>,
+) -> Result<(), StoreError> {
+    for (session, head) in heads {
+        sqlx::query(
+            "UPDATE sessions SET head_id = ?3 WHERE account_id = ?1 AND id = ?2 AND head_id IS NULL
+                AND EXISTS (SELECT 1 FROM messages m WHERE m.account_id = ?1 AND m.session_id = ?2 AND m.id = ?3)",
+        )
+        .bind(account.0)
+        .bind(session.as_str())
+        .bind(blob(&head.0))
+        .execute(&mut *conn)
+        .await?;
+    }
+    if let Some(state) = state {
+        sqlx::query("UPDATE mira_state SET persona = ?2, mood = ?3, mood_cause = ?4 WHERE account_id = ?1")
+            .bind(account.0)
+            .bind(state.persona.as_str())
+            .bind(state.mood.as_str())
+            .bind(state.mood_cause.as_deref())
+            .execute(conn)
+            .await?;
+    }
+    Ok(())
+}
+
+impl Store {
+    /// Writes the account's conversation as JSON lines, of one moment, to `lines`; running turns are left out. Works
+    /// beside a running server.
+    pub async fn export(
+        &self,
+        account: AccountId,
+        now: Timestamp,
+        lines: mpsc::Sender<String>,
+    ) -> Result<ExportReport, StoreError> {
+        let mut sink = Sink {
+            lines,
+            report: ExportReport::default(),
+        };
+        let mut conn = self.read().await?;
+        let mut moment = conn.begin().await?;
+        sink.write(&Line::Header {
+            format: FORMAT.to_owned(),
+            version: VERSION,
+            exported_at: now,
+        })
+        .await?;
+        export_rows(&mut moment, account, &mut sink).await?;
+        if let Some(state) = state::find(&mut moment, account).await? {
+            let (persona, mood_cause) = (state.persona, state.mood_cause);
+            sink.write(&Line::State(StateLine {
+                persona,
+                mood: state.mood.as_str().to_owned(),
+                mood_cause,
+            }))
+            .await?;
+        }
+        moment.rollback().await?;
+        sink.write(&Line::End(sink.report)).await?;
+        Ok(sink.report)
+    }
+
+    /// Stores what an export wrote. Each batch is stored whole or not at all; what is there already is skipped, so that
+    /// an import that failed half way is simply repeated. `progress` is called after each batch.
+    pub async fn import(
+        &self,
+        account: AccountId,
+        mut lines: mpsc::Receiver<String>,
+        mut progress: impl FnMut(ImportReport) + Send,
+    ) -> Result<ImportReport, StoreError> {
+        let fresh = self.stats(account).await?.messages == 0;
+        let mut report = ImportReport::default();
+        let mut texts = Vec::with_capacity(BATCH);
+        let mut heads = Vec::new();
+        let mut state = None;
+        let mut ended = false;
+        while lines.recv_many(&mut texts, BATCH).await > 0 {
+            let mut batch = Vec::with_capacity(texts.len());
+            for text in texts.drain(..) {
+                report.lines += 1;
+                let number = report.lines;
+                let line = parse_line(number, &text)?;
+                if (number == 1) != matches!(line, Line::Header { .. }) {
+                    let detail = "the header is the first line, and only that".to_owned();
+                    return Err(StoreError::Import { line: number, detail });
+                }
+                if let Line::Session(session) = &line
+                    && let Some(head) = session.head_id
+                {
+                    heads.push((session.id.clone(), head));
+                }
+                ended = matches!(line, Line::End(_));
+                batch.push((number, line));
+            }
+            let batch = Arc::new(batch);
+            let stored = {
+                let batch = Arc::clone(&batch);
+                self.write(Class::Acknowledged, move |conn| {
+                    let batch = Arc::clone(&batch);
+                    async move { import_batch(conn, account, &batch).await }.boxed()
+                })
+                .await?
+            };
+            if let Some(found) = Arc::into_inner(batch).and_then(|batch| {
+                batch.into_iter().find_map(|(_, line)| {
+                    if let Line::State(state) = line {
+                        Some(state)
+                    } else {
+                        None
+                    }
+                })
+            }) {
+                state = Some(found);
+            }
+            report.sessions += stored.sessions;
+            report.messages += stored.messages;
+            report.moods += stored.moods;
+            report.skipped += stored.skipped;
+            progress(report);
+        }
+        if !ended {
+            let detail = "the file ends before its last line; what it holds was imported".to_owned();
+            return Err(StoreError::Import {
+                line: report.lines,
+                detail,
+            });
+        }
+        let (heads, state) = (Arc::new(heads), Arc::new(state.filter(|_| fresh)));
+        self.write(Class::Acknowledged, move |conn| {
+            let (heads, state) = (Arc::clone(&heads), Arc::clone(&state));
+            async move { import_end(conn, account, &heads, state.as_ref().as_ref()).await }.boxed()
+        })
+        .await?;
+        Ok(report)
+    }
+}

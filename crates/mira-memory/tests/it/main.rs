@@ -1,0 +1,11 @@
+//! The store through its own door, on real files.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod accounts;
+mod files;
+mod lists;
+mod search;
+mod support;
+mod transfer;
+mod turns;

@@ -1,0 +1,271 @@
+//! Who decides what is said: the script, a fixed load, a test's own function, or the rehearsal.
+//!
+//! Lives here: choosing the plan of a request, and reading the rehearsal's input out of the prompt. Not here: the
+//! rehearsal's words (`rehearsal`).
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::Value;
+
+use crate::asked::{Asked, Want};
+use crate::directive::{self, Directives};
+use crate::fit;
+use crate::plan::{HttpFault, Plan, Reply, Script, Target, Then};
+use crate::rehearsal::{self, RehearsalInput};
+use crate::tokens;
+
+/// Directive texts whose use is counted for `times=`; past it the count begins anew.
+const MOST_COUNTED: usize = 1024;
+
+/// A test's own model: from the request's body to the answer.
+pub type Responder = Arc<dyn Fn(&Value) -> Plan + Send + Sync>;
+
+/// Who answers when no plan was pushed.
+#[derive(Clone, Default)]
+pub enum Brain {
+    /// Replies that follow from the prompt: the owner's words, the overlay, the mood, what was recalled.
+    #[default]
+    Rehearsal,
+    /// A queue of planned replies.
+    Script(Script),
+    /// A structured reply whose words are so many tokens, always the same: for load tests.
+    Fixed {
+        /// Tokens of `output`.
+        tokens: usize,
+    },
+    /// Whatever this function says.
+    Respond(Responder),
+}
+
+impl fmt::Debug for Brain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rehearsal => f.write_str("Rehearsal"),
+            Self::Script(script) => f.debug_tuple("Script").field(script).finish(),
+            Self::Fixed { tokens } => f.debug_struct("Fixed").field("tokens", tokens).finish(),
+            Self::Respond(_) => f.write_str("Respond"),
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Fallback {
+    Rehearse,
+    Plan(Box<Plan>),
+    Respond(ResponderBox),
+}
+
+struct ResponderBox(Responder);
+
+impl fmt::Debug for ResponderBox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Responder")
+    }
+}
+
+/// Chooses plans.
+#[derive(Debug)]
+pub(crate) struct Chooser {
+    queue: Mutex<VecDeque<Plan>>,
+    fallback: Fallback,
+    directives: bool,
+    counted: Mutex<HashMap<u64, u64>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing panics while holding these locks; should it, the queue is still a queue.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Chooser {
+    pub(crate) fn new(brain: Brain, directives: bool) -> Self {
+        let mut queue = VecDeque::new();
+        let fallback = match brain {
+            Brain::Rehearsal => Fallback::Rehearse,
+            Brain::Fixed { tokens } => Fallback::Plan(Box::new(Plan::reply(tokens::filler(tokens)))),
+            Brain::Respond(responder) => Fallback::Respond(ResponderBox(responder)),
+            Brain::Script(script) => {
+                queue.extend(script.plans);
+                match script.then {
+                    Then::Fail => Fallback::Plan(Box::new(exhausted())),
+                    Then::Repeat(plan) => Fallback::Plan(plan),
+                    Then::Rehearse => Fallback::Rehearse,
+                }
+            }
+        };
+        Self {
+            queue: Mutex::new(queue),
+            fallback,
+            directives,
+            counted: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn push(&self, plan: Plan) {
+        lock(&self.queue).push_back(plan);
+    }
+
+    pub(crate) fn planned(&self) -> usize {
+        lock(&self.queue).len()
+    }
+
+    /// Takes the first plan meant for this target whose wished words are in `words`.
+    pub(crate) fn take(&self, target: Target, words: &str) -> Option<Plan> {
+        let mut queue = lock(&self.queue);
+        let fits =
+            |plan: &Plan| plan.target == target && plan.only_for.as_deref().is_none_or(|part| words.contains(part));
+        let index = queue.iter().position(fits)?;
+        queue.remove(index)
+    }
+
+    /// The plan for a request of the model endpoints, and the owner's words without directives.
+    pub(crate) fn choose(&self, asked: &Asked<'_>) -> (Plan, String) {
+        let said = asked.owner_words();
+        let (words, directives) = if self.directives {
+            directive::take(said)
+        } else {
+            (said.trim().to_owned(), None)
+        };
+        let mut plan = self.take(Target::Model, said).unwrap_or_else(|| match &self.fallback {
+            Fallback::Plan(plan) => plan.as_ref().clone(),
+            Fallback::Respond(responder) => (responder.0)(asked.body),
+            Fallback::Rehearse => Plan::structured(rehearse(asked, &words)),
+        });
+        if let Some(directives) = directives {
+            directives.shape(&mut plan, &words);
+            if self.still_spoils(&directives, said) {
+                directives.spoil(&mut plan);
+            }
+        }
+        (plan, words)
+    }
+
+    fn still_spoils(&self, directives: &Directives, said: &str) -> bool {
+        let Some(times) = directives.times() else { return true };
+        let mut counted = lock(&self.counted);
+        if counted.len() >= MOST_COUNTED {
+            counted.clear();
+        }
+        let used = counted.entry(tokens::hash(said.as_bytes())).or_default();
+        *used += 1;
+        *used <= times
+    }
+}
+
+fn exhausted() -> Plan {
+    let mut fault = HttpFault::new(500);
+    fault.code = Some("script_exhausted".to_owned());
+    "The emulator has no planned reply left for this request.".clone_into(&mut fault.message);
+    Plan::http(fault)
+}
+
+/// The state block Mira writes into the prompt, as far as the rehearsal needs it.
+#[derive(Debug, Default, PartialEq)]
+struct State<'a> {
+    overlay: Option<&'a str>,
+    pinned: bool,
+    overlays: Vec<&'a str>,
+    mood: Option<&'a str>,
+    mood_cause: Option<&'a str>,
+    memories: Vec<&'a str>,
+}
+
+fn read_state(text: &str) -> State<'_> {
+    let mut state = State::default();
+    let mut in_memories = false;
+    let lines = text.lines().map(str::trim);
+    for line in lines
+        .skip_while(|line| *line != "[state]")
+        .skip(1)
+        .take_while(|line| *line != "[/state]")
+    {
+        if line == "[memories]" {
+            in_memories = true;
+        } else if in_memories {
+            state.memories.extend(line.strip_prefix("- "));
+        } else if let Some((key, value)) = line.split_once(':') {
+            let value = value.trim();
+            match key {
+                "overlay" => state.overlay = Some(value),
+                "pinned" => state.pinned = value == "yes",
+                "overlays" => {
+                    let names = value.split(',').map(str::trim);
+                    state.overlays = names.filter(|name| !name.is_empty()).collect();
+                }
+                "mood" => state.mood = Some(value),
+                "mood_cause" => state.mood_cause = Some(value),
+                _ => {}
+            }
+        }
+    }
+    state
+}
+
+fn rehearse(asked: &Asked<'_>, words: &str) -> Reply {
+    let Some(text) = &asked.state else {
+        // A side call (a summary, a title) that has no state: answer it plainly, out of its own text.
+        if asked.want == Want::Text {
+            return Reply::new(fit::shorten(&asked.last_text, 40));
+        }
+        return rehearse_with(&State::default(), asked, words);
+    };
+    rehearse_with(&read_state(text), asked, words)
+}
+
+fn rehearse_with(state: &State<'_>, asked: &Asked<'_>, words: &str) -> Reply {
+    let earlier = asked.user_words.len().saturating_sub(1);
+    let overlay = state.overlay.unwrap_or("default");
+    let input = RehearsalInput {
+        owner_words: words,
+        overlay,
+        pinned: state.pinned,
+        overlays: if state.overlays.is_empty() {
+            vec![overlay]
+        } else {
+            state.overlays.clone()
+        },
+        mood: state.mood.unwrap_or("playful"),
+        mood_cause: state.mood_cause,
+        memories: state.memories.clone(),
+        turns_before: earlier,
+        earlier_owner_words: asked.user_words.iter().take(earlier).map(AsRef::as_ref).collect(),
+    };
+    let said = rehearsal::reply(&input);
+    Reply {
+        persona: said.persona,
+        mood: said.mood,
+        mood_cause: Some(said.mood_cause).filter(|cause| !cause.is_empty()),
+        output: said.output,
+        intent: said.intent,
+        owner_mood: said.owner_mood,
+        tags: said.tags,
+        // Two digits: what a model writes, and free of the noise of widening.
+        salience: (f64::from(said.salience) * 100.0).round() / 100.0,
+        remember: Value::Null,
+        more: serde_json::Map::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_state_block_is_read_line_by_line() {
+        let text = "You are Mira.\n[state]\noverlay: haven\npinned: yes\noverlays: default, haven\nmood: soft\n\
+                    mood_cause: rain: again\ntime: Saturday, 02:10 (Europe/Berlin)\n[memories]\n\
+                    - 8 May 2023, you: a dog\nnot a memory\n[/state]\nmood: ignored";
+        let expect = State {
+            overlay: Some("haven"),
+            pinned: true,
+            overlays: vec!["default", "haven"],
+            mood: Some("soft"),
+            mood_cause: Some("rain: again"),
+            memories: vec!["8 May 2023, you: a dog"],
+        };
+        assert_eq!(read_state(text), expect);
+        assert_eq!(read_state("no block here"), State::default());
+    }
+}

@@ -1,0 +1,10 @@
+//! The emulator through real HTTP.
+
+#![cfg_attr(test, expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests"))]
+
+mod chat;
+mod doors;
+mod faults;
+mod responses;
+mod rules;
+mod support;

@@ -1,0 +1,94 @@
+// The REST door. Every failure is a Problem (RFC 9457), a broken network included, so that views
+// have one shape of error to show. All addresses are relative to the page: Mira may live below a
+// sub-path.
+
+const BASE = new URL('../', import.meta.url);
+
+export class Problem extends Error {
+  constructor({ title, detail, status = 0, errors, type }, retryAfterSeconds = null) {
+    super(title || 'Something went wrong');
+    this.type = type || 'about:blank';
+    this.title = title || 'Something went wrong';
+    this.detail = detail || '';
+    this.status = status;
+    this.errors = Array.isArray(errors) ? errors : [];
+    this.retryAfterSeconds = retryAfterSeconds;
+  }
+}
+
+let unauthorised = () => {};
+
+// Called when any request but a login finds that this browser is not logged in.
+export function onUnauthorised(listener) {
+  unauthorised = listener;
+}
+
+function address(path, query) {
+  const url = new URL(path, BASE);
+  for (const [name, value] of Object.entries(query || {})) {
+    if (value !== null && value !== undefined) url.searchParams.set(name, value);
+  }
+  return url;
+}
+
+export function socketAddress(query) {
+  const url = address('ws/chat', query);
+  url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
+  return url;
+}
+
+async function request(method, path, { query, body, signal, login = false } = {}) {
+  let response;
+  try {
+    response = await fetch(address(path, query), {
+      method,
+      signal,
+      credentials: 'same-origin',
+      headers: body === undefined ? { accept: 'application/json' } : { accept: 'application/json', 'content-type': 'application/json' },
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
+  } catch (cause) {
+    if (cause.name === 'AbortError') throw cause;
+    throw new Problem({ title: 'Mira cannot be reached', detail: 'The connection to the server failed.' });
+  }
+  const value = await parse(response);
+  if (response.ok) return value;
+  if (response.status === 401 && !login) unauthorised();
+  throw problemOf(response, value);
+}
+
+async function parse(response) {
+  const text = await response.text();
+  if (!text) return null;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+function problemOf(response, value) {
+  const seconds = Number(response.headers.get('retry-after'));
+  const body = value && typeof value === 'object' ? value : {};
+  return new Problem(
+    { ...body, title: body.title || `The server answered ${response.status}`, status: response.status },
+    Number.isFinite(seconds) && seconds > 0 ? seconds : null,
+  );
+}
+
+const session = (id) => `api/sessions/${encodeURIComponent(id)}`;
+
+export const api = {
+  health: () => request('GET', 'health'),
+  login: (body) => request('POST', 'api/login', { body, login: true }),
+  logout: () => request('POST', 'api/logout', { login: true }),
+  personas: () => request('GET', 'api/personas'),
+  history: (query, signal) => request('GET', 'api/chat/history', { query, signal }),
+  sessions: (query) => request('GET', 'api/sessions', { query }),
+  session: (id) => request('GET', session(id)),
+  createSession: () => request('POST', 'api/sessions', { body: {} }),
+  updateSession: (id, body) => request('PATCH', session(id), { body }),
+  deleteSession: (id) => request('DELETE', session(id)),
+  moods: (id, query) => request('GET', `${session(id)}/moods`, { query }),
+  search: (q, signal) => request('GET', 'api/search', { query: { q, limit: 30 }, signal }),
+};

@@ -1,0 +1,158 @@
+// Building blocks of the views. Text always becomes text nodes; setServerHtml is the only place
+// where markup is taken as it is, and only what the server has sanitised goes in there.
+
+const SVG = 'http://www.w3.org/2000/svg';
+
+// h('button', { class: 'x', onclick: f, 'aria-label': 'Y', hidden: true }, 'text', child)
+export function h(tag, props = {}, ...children) {
+  const el = document.createElement(tag);
+  for (const [name, value] of Object.entries(props)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith('on')) el.addEventListener(name.slice(2), value);
+    else if (name === 'testid') el.dataset.testid = value;
+    else if (name === 'value') el.value = value;
+    else el.setAttribute(name, value === true ? '' : value);
+  }
+  el.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  return el;
+}
+
+const ICONS = {
+  menu: 'M4 7h16M4 12h16M4 17h10',
+  plus: 'M12 5v14M5 12h14',
+  search: 'M11 4a7 7 0 1 0 0 14 7 7 0 0 0 0-14zM20 20l-4-4',
+  close: 'M6 6l12 12M18 6L6 18',
+  more: 'M5 12h.01M12 12h.01M19 12h.01',
+  pin: 'M12 16v5M8 3h8l-1 7 3 3v2H6v-2l3-3z',
+  send: 'M12 20V5M5.5 11.5 12 5l6.5 6.5',
+  stop: 'M8 8h8v8H8z',
+  copy: 'M9 9h10v11H9zM15 9V4H5v11h4',
+  check: 'M5 12.5l4.5 4.5L19 7.5',
+  again: 'M20 11a8 8 0 1 0-2.4 6.2M20 5v6h-6',
+  edit: 'M4 20h4L19 9l-4-4L4 16z',
+  prev: 'M14 6l-6 6 6 6',
+  next: 'M10 6l6 6-6 6',
+  down: 'M12 5v14M5.5 12.5 12 19l6.5-6.5',
+  sun: 'M12 8a4 4 0 1 0 0 8 4 4 0 0 0 0-8zM12 2.5v2M12 19.5v2M2.5 12h2M19.5 12h2M5.3 5.3l1.4 1.4M17.3 17.3l1.4 1.4M18.7 5.3l-1.4 1.4M6.7 17.3l-1.4 1.4',
+  moon: 'M20 14.5A8.5 8.5 0 1 1 9.5 4a7 7 0 0 0 10.5 10.5z',
+  auto: 'M12 3.5a8.5 8.5 0 1 0 0 17zM12 3.5a8.5 8.5 0 0 1 0 17',
+  leave: 'M14 4h5v16h-5M10 8l-4 4 4 4M6 12h9',
+  archive: 'M4 5h16v4H4zM5.5 9v10h13V9M10 13h4',
+  trash: 'M5 7h14M10 7V4h4v3M7 7l1 13h8l1-13',
+};
+
+export function icon(name) {
+  const svg = document.createElementNS(SVG, 'svg');
+  svg.setAttribute('viewBox', '0 0 24 24');
+  svg.setAttribute('class', 'icon');
+  svg.setAttribute('aria-hidden', 'true');
+  const path = document.createElementNS(SVG, 'path');
+  path.setAttribute('d', ICONS[name]);
+  svg.append(path);
+  return svg;
+}
+
+// Her mark: a warm disc with a star, tinted by the overlay in force around it.
+export function mark(size = '') {
+  const svg = document.createElementNS(SVG, 'svg');
+  svg.setAttribute('viewBox', '0 0 64 64');
+  const star = document.createElementNS(SVG, 'path');
+  star.setAttribute('d', 'M32 12c2 12 8 18 20 20-12 2-18 8-20 20-2-12-8-18-20-20 12-2 18-8 20-20z');
+  svg.append(star);
+  return h('span', { class: size ? `mark mark-${size}` : 'mark', 'aria-hidden': 'true' }, svg);
+}
+
+export function iconButton(name, label, props = {}) {
+  return h('button', { type: 'button', title: label, 'aria-label': label, ...props, class: `icon-button ${props.class || ''}`.trim() }, icon(name));
+}
+
+// Writes only when something changes, so that a quiet update costs no layout.
+export function setText(el, text) {
+  if (el.textContent !== text) el.textContent = text;
+}
+
+// `html` must come from the server, which sanitises last.
+export function setServerHtml(el, html) {
+  el.innerHTML = html;
+}
+
+export function setTint(el, colour) {
+  const known = Boolean(colour && CSS.supports('color', colour));
+  if (known) el.style.setProperty('--tint', colour);
+  else el.style.removeProperty('--tint');
+  el.classList.toggle('tinted', known);
+}
+
+// Plain http from another machine is no secure context, where randomUUID is missing.
+export function uuid() {
+  if (crypto.randomUUID) return crypto.randomUUID();
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[6] = (bytes[6] & 0x0f) | 0x40;
+  bytes[8] = (bytes[8] & 0x3f) | 0x80;
+  const hex = [...bytes].map((b) => b.toString(16).padStart(2, '0')).join('');
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
+}
+
+export async function copyText(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    return copyBySelection(text);
+  }
+}
+
+function copyBySelection(text) {
+  const area = h('textarea', { class: 'visually-hidden', value: text, readonly: true, 'aria-hidden': 'true' });
+  const before = document.activeElement;
+  document.body.append(area);
+  area.select();
+  const copied = document.execCommand('copy');
+  area.remove();
+  before?.focus();
+  return copied;
+}
+
+export function copyButton(textOf, label = 'Copy') {
+  const button = iconButton('copy', label, {
+    class: 'copy',
+    async onclick() {
+      if (!(await copyText(textOf()))) return;
+      button.replaceChildren(icon('check'));
+      button.setAttribute('aria-label', 'Copied');
+      setTimeout(() => {
+        button.replaceChildren(icon('copy'));
+        button.setAttribute('aria-label', label);
+      }, 1_400);
+    },
+  });
+  return button;
+}
+
+const TIME = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
+const DAY = new Intl.DateTimeFormat(undefined, { weekday: 'long', day: 'numeric', month: 'long' });
+const OLD_DAY = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'long', year: 'numeric' });
+const SHORT_DAY = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' });
+
+const valid = (time) => {
+  const date = new Date(time);
+  return Number.isNaN(date.getTime()) ? null : date;
+};
+
+export const clock = (time) => (valid(time) ? TIME.format(valid(time)) : '');
+
+export function dayName(time) {
+  const date = valid(time);
+  if (!date) return '';
+  const today = new Date();
+  const yesterday = new Date(today.getFullYear(), today.getMonth(), today.getDate() - 1);
+  if (date.toDateString() === today.toDateString()) return 'Today';
+  if (date.toDateString() === yesterday.toDateString()) return 'Yesterday';
+  return (date.getFullYear() === today.getFullYear() ? DAY : OLD_DAY).format(date);
+}
+
+export function shortTime(time) {
+  const date = valid(time);
+  if (!date) return '';
+  return date.toDateString() === new Date().toDateString() ? TIME.format(date) : SHORT_DAY.format(date);
+}

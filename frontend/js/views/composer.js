@@ -1,0 +1,98 @@
+// Where the owner writes. Drafts are kept per session; what is typed while she answers is queued by
+// the server.
+
+import { h, icon, setText } from '../dom.js';
+import { activeTurn } from '../timeline.js';
+import { read, write } from '../storage.js';
+
+const DRAFT_DELAY_MS = 300;
+
+export function createComposer(store, chat, { editLast }) {
+  const { state } = store;
+  let draftOf = null;
+  let timer = 0;
+  const field = h('textarea', {
+    id: 'composer', rows: '1', 'aria-label': 'Message to Mira', placeholder: 'Say something to Mira', enterkeyhint: 'send',
+    testid: 'composer', oninput: changed, onkeydown: onKey, onblur: () => chat.typing(false),
+  });
+  const sendButton = h('button', { type: 'submit', class: 'send', testid: 'send', 'aria-label': 'Send', title: 'Send (Enter)' }, icon('send'));
+  const stopButton = h('button', { type: 'button', class: 'stop', testid: 'stop', 'aria-label': 'Stop her', title: 'Stop', hidden: true, onclick: () => chat.stop() }, icon('stop'));
+  const status = h('p', { class: 'status-line', role: 'status', testid: 'typing' });
+  const el = h('footer', { class: 'composer' },
+    h('form', {
+      class: 'composer-box',
+      onsubmit(event) {
+        event.preventDefault();
+        submit();
+      },
+    }, field, stopButton, sendButton),
+    status);
+
+  function submit() {
+    const content = field.value.trim();
+    if (!content || !state.sessionId) return;
+    field.value = '';
+    fit();
+    saveDraft();
+    chat.send(content);
+    field.focus();
+  }
+
+  function onKey(event) {
+    if (event.key === 'Enter' && !event.shiftKey && !event.isComposing) {
+      event.preventDefault();
+      submit();
+    } else if (event.key === 'ArrowUp' && field.value === '' && editLast()) {
+      event.preventDefault();
+    }
+  }
+
+  function changed() {
+    fit();
+    chat.typing(field.value !== '');
+    clearTimeout(timer);
+    timer = setTimeout(saveDraft, DRAFT_DELAY_MS);
+  }
+
+  function fit() {
+    if (!CSS.supports('field-sizing', 'content')) {
+      field.style.setProperty('height', 'auto');
+      field.style.setProperty('height', `${field.scrollHeight}px`);
+    }
+    el.classList.toggle('filled', field.value.trim() !== '');
+  }
+
+  function saveDraft() {
+    clearTimeout(timer);
+    if (draftOf && el.isConnected) write(`draft.${draftOf}`, field.value);
+  }
+
+  // The default session's name becomes known late; what was typed before stays with it.
+  function follow() {
+    if (state.sessionId === draftOf) return;
+    const typed = field.value;
+    if (draftOf) {
+      saveDraft();
+      field.value = '';
+    }
+    draftOf = state.sessionId;
+    if (draftOf && (!typed || field.value === '')) field.value = read(`draft.${draftOf}`) || '';
+    fit();
+  }
+
+  function drawTurn() {
+    stopButton.hidden = !activeTurn(state);
+    el.classList.toggle('busy', !stopButton.hidden);
+  }
+
+  function drawTyping() {
+    setText(status, state.typing ? 'You are typing on another device…' : '');
+  }
+
+  store.on(['session', 'thread', 'sessions'], follow);
+  store.on(['turn'], drawTurn);
+  store.on(['typing'], drawTyping);
+  window.addEventListener('pagehide', saveDraft);
+  if (matchMedia('(pointer: fine)').matches) queueMicrotask(() => field.focus());
+  return { el, focus: () => field.focus() };
+}

@@ -1,0 +1,22 @@
+// A question that must be answered before something is lost.
+
+import { h } from '../dom.js';
+
+// Resolves to whether it was confirmed; Esc and "Keep it" do not.
+export function confirmed({ title, text, action }) {
+  return new Promise((resolve) => {
+    const dialog = h('dialog', { class: 'confirm', 'aria-labelledby': 'confirm-title', 'aria-describedby': 'confirm-text' },
+      h('form', { method: 'dialog' },
+        h('h2', { id: 'confirm-title' }, title),
+        h('p', { id: 'confirm-text' }, text),
+        h('div', { class: 'confirm-row' },
+          h('button', { value: 'no', class: 'quiet', testid: 'confirm-no' }, 'Keep it'),
+          h('button', { value: 'yes', class: 'danger', testid: 'confirm-yes' }, action))));
+    dialog.addEventListener('close', () => {
+      dialog.remove();
+      resolve(dialog.returnValue === 'yes');
+    });
+    document.body.append(dialog);
+    dialog.showModal();
+  });
+}

@@ -1,0 +1,68 @@
+// Who she is right now: overlay, mood and why, tinted by the overlay's colour; and, quietly, how the
+// connection is.
+
+import { h, iconButton, mark, setText, setTint } from '../dom.js';
+import { activeTurn } from '../timeline.js';
+import { sessionTitle } from './sidebar.js';
+
+export const personaOf = (state, name) => state.personas.find((p) => p.name === name) || (name ? { name, title: name } : null);
+
+export function createHeader(store, { openDrawer, togglePanel, openSearch }) {
+  const { state } = store;
+  const sigil = mark('medium');
+  const name = h('span', { class: 'her-overlay' });
+  const mood = h('span', { class: 'her-mood', testid: 'mood' });
+  const cause = h('span', { class: 'her-cause', testid: 'mood-cause' });
+  const her = h('button', {
+    type: 'button', class: 'her', testid: 'persona-button', 'aria-haspopup': 'dialog', onclick: togglePanel,
+  },
+  sigil,
+  h('span', { class: 'her-words' },
+    h('span', { class: 'her-top' }, h('span', { class: 'her-name' }, 'Mira'), name),
+    h('span', { class: 'her-state' }, mood, cause)));
+  const title = h('h1', { class: 'session-heading visually-hidden' });
+  const rehearsal = h('button', {
+    type: 'button', class: 'rehearsal', testid: 'rehearsal', hidden: true, onclick: togglePanel,
+    title: 'No model is connected: a scripted stand-in answers',
+  }, 'Rehearsal');
+  const link = h('span', { class: 'link-state', role: 'status', testid: 'link' });
+  const el = h('header', { class: 'top' },
+    iconButton('menu', 'Conversations', { class: 'drawer-open-button', 'data-drawer': true, testid: 'drawer', onclick: openDrawer }),
+    title, her, h('span', { class: 'spacer' }), link, rehearsal,
+    iconButton('search', 'Search', { class: 'top-search', onclick: openSearch }));
+
+  function drawHer() {
+    const { session } = state;
+    const persona = personaOf(state, session?.persona);
+    setTint(document.documentElement, persona?.colour);
+    setText(name, persona ? persona.title : '');
+    name.classList.toggle('pinned', Boolean(session?.pinned_persona));
+    name.title = session?.pinned_persona ? 'You pinned this voice' : 'She chose this voice';
+    setText(mood, session?.mood || '');
+    setText(cause, session?.mood && state.moodCause ? state.moodCause : '');
+    cause.title = state.moodCause || '';
+    setText(title, sessionTitle(state, session));
+  }
+
+  function drawTurn() {
+    sigil.classList.toggle('busy', Boolean(activeTurn(state)));
+  }
+
+  // Quiet on purpose: a short gap is nobody's business, a longer one is said in a word.
+  function drawLink() {
+    el.dataset.link = state.link;
+    setText(link, state.link === 'offline' ? 'reconnecting…' : '');
+  }
+
+  function drawHealth() {
+    rehearsal.hidden = !state.rehearsal;
+  }
+
+  store.on(['session', 'personas'], drawHer);
+  store.on(['turn'], drawTurn);
+  store.on(['link'], drawLink);
+  store.on(['health'], drawHealth);
+  drawHer();
+  drawHealth();
+  return el;
+}

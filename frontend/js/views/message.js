@@ -1,0 +1,265 @@
+// One entry of the conversation. Each view is { el, update(item) }; update is called when anything
+// about its item may have changed, live() once per frame while a reply is written.
+
+import { clock, copyButton, dayName, h, iconButton, mark, setServerHtml, setText, setTint } from '../dom.js';
+import { personaOf } from './header.js';
+import { decorate } from './rich.js';
+import { createReply } from './reply.js';
+
+const STAGES = {
+  queued: 'queued', recalling: 'remembering…', thinking: 'thinking…', tool: 'working…', summarizing: 'gathering her thoughts…',
+};
+
+export function createView(item, context) {
+  switch (item.kind) {
+    case 'day': return dayView(item);
+    case 'own': return ownView(context);
+    case 'pending': return pendingView(context);
+    case 'problem': return problemView(item, context);
+    case 'unanswered': return unansweredView(item, context);
+    default: return miraView(context);
+  }
+}
+
+// Live and stored replies share a view, so that the words stay where they are when a reply is done.
+export const viewKind = (item) => (item.kind === 'live' ? 'mira' : item.kind);
+
+function dayView(item) {
+  return { el: h('div', { class: 'day', role: 'separator' }, h('span', {}, dayName(item.time))), update() {} };
+}
+
+function branchSwitch(message, chat) {
+  const siblings = message.sibling_ids || [];
+  const at = siblings.indexOf(message.id);
+  if (siblings.length < 2 || at < 0) return null;
+  const to = (step) => chat.select(siblings[at + step], { target: siblings[at + step] });
+  return h('span', { class: 'branches', role: 'group', 'aria-label': 'Versions' },
+    iconButton('prev', 'Earlier version', { testid: 'branch-prev', disabled: at === 0, onclick: () => to(-1) }),
+    h('span', { testid: 'branch-position' }, `${at + 1}/${siblings.length}`),
+    iconButton('next', 'Later version', { testid: 'branch-next', disabled: at === siblings.length - 1, onclick: () => to(1) }));
+}
+
+function fillBody(body, message) {
+  if (message.status === 'forgotten') {
+    body.classList.add('forgotten');
+    setText(body, 'forgotten');
+  } else if (message.html) {
+    body.classList.remove('plain');
+    setServerHtml(body, message.html);
+    decorate(body);
+  } else {
+    body.classList.add('plain');
+    setText(body, message.content || '');
+  }
+}
+
+function ownView({ chat, store }) {
+  const body = h('div', { class: 'prose own-prose' });
+  const actions = h('div', { class: 'actions' });
+  const mark_ = h('p', { class: 'own-note' });
+  const bubble = h('div', { class: 'bubble' }, body);
+  const el = h('article', { class: 'entry own', testid: 'message-user' }, bubble, mark_, actions);
+  let shown = null;
+  let editor = null;
+
+  function startEdit() {
+    if (editor || !shown || shown.status === 'forgotten') return;
+    editor = editorOf(shown.content, {
+      save: (content) => chat.edit(shown.id, content),
+      cancel() {
+        editor = null;
+        bubble.replaceChildren(body);
+        el.classList.remove('editing');
+        document.getElementById('composer')?.focus();
+      },
+    });
+    // A refused edit gives the text back.
+    const mine = editor;
+    const off = store.on(['refused'], () => (mine.el.isConnected ? mine.release() : off()));
+    el.classList.add('editing');
+    bubble.replaceChildren(editor.el);
+    editor.focus();
+  }
+
+  return {
+    el,
+    startEdit,
+    update(item) {
+      const { message } = item;
+      setText(mark_, item.queued ? 'queued' : '');
+      el.classList.toggle('first', item.first);
+      if (message === shown) return;
+      const before = shown;
+      shown = message;
+      el.dataset.messageId = message.id;
+      el.setAttribute('aria-label', `You, ${clock(message.created_at)}`);
+      if (before?.html !== message.html || before?.content !== message.content || before?.status !== message.status) fillBody(body, message);
+      actions.replaceChildren(...[
+        h('time', { datetime: message.created_at }, clock(message.created_at)),
+        branchSwitch(message, chat),
+        message.status === 'forgotten' ? null : iconButton('edit', 'Edit and send again', { testid: 'edit', onclick: startEdit }),
+        message.status === 'forgotten' ? null : copyButton(() => shown.content, 'Copy message'),
+      ].filter(Boolean));
+    },
+  };
+}
+
+// The editor stays, waiting, until the new branch takes the message's place.
+function editorOf(content, { save, cancel }) {
+  const field = h('textarea', { 'aria-label': 'Edit your message', value: content, testid: 'edit-field', rows: '2' });
+  const submit = h('button', { type: 'submit', class: 'primary small', testid: 'edit-save' }, 'Send again');
+  const release = () => {
+    submit.disabled = false;
+    field.readOnly = false;
+  };
+  const finish = (event) => {
+    event?.preventDefault();
+    const next = field.value.trim();
+    if (!next || submit.disabled || !save(next)) return;
+    submit.disabled = true;
+    field.readOnly = true;
+  };
+  field.addEventListener('keydown', (event) => {
+    if (event.key === 'Escape') {
+      event.preventDefault();
+      cancel();
+    } else if (event.key === 'Enter' && !event.shiftKey && !event.isComposing) {
+      finish(event);
+    }
+  });
+  const el = h('form', { class: 'editor', onsubmit: finish }, field,
+    h('div', { class: 'editor-row' }, h('button', { type: 'button', class: 'quiet small', testid: 'edit-cancel', onclick: cancel }, 'Cancel'), submit));
+  return {
+    el,
+    release,
+    focus() {
+      field.focus();
+      field.setSelectionRange(field.value.length, field.value.length);
+    },
+  };
+}
+
+function pendingView({ chat }) {
+  const body = h('div', { class: 'prose own-prose plain' });
+  const note = h('p', { class: 'own-note' });
+  const el = h('article', { class: 'entry own pending', testid: 'message-pending', 'aria-label': 'You, not sent yet' }, h('div', { class: 'bubble' }, body), note);
+  return {
+    el,
+    update({ entry }) {
+      setText(body, entry.content);
+      el.classList.toggle('failed', entry.state === 'failed');
+      if (entry.state !== 'failed') {
+        note.replaceChildren(entry.state === 'waiting' ? 'waiting for the connection' : '');
+        return;
+      }
+      note.replaceChildren(
+        h('span', { role: 'alert', testid: 'error' }, `Not sent. ${entry.error?.detail || entry.error?.title || ''}`),
+        entry.retryable ? h('button', { type: 'button', class: 'text-button', testid: 'retry', onclick: () => chat.resend(entry.client_id) }, 'Try again') : null,
+        h('button', { type: 'button', class: 'text-button', testid: 'discard', onclick: () => discard(entry.client_id) }, 'Take it back'));
+    },
+  };
+
+  function discard(clientId) {
+    const text = chat.discard(clientId);
+    const composer = document.getElementById('composer');
+    if (!composer || composer.value) return;
+    composer.value = text;
+    composer.dispatchEvent(new Event('input'));
+    composer.focus();
+  }
+}
+
+function miraView({ chat, store }) {
+  const { state } = store;
+  const sigil = mark('small');
+  const who = h('span', { class: 'who' }, 'Mira');
+  const mood = h('span', { class: 'mood' });
+  const cause = h('span', { class: 'cause' });
+  const head = h('div', { class: 'entry-head' }, who, mood, cause);
+  const body = h('div', { class: 'prose her-prose' });
+  const stage = h('p', { class: 'stage-line', testid: 'status' });
+  const foot = h('p', { class: 'entry-note' });
+  const actions = h('div', { class: 'actions' });
+  const el = h('article', { class: 'entry mira', testid: 'message-mira' }, h('div', { class: 'gutter' }, sigil), h('div', { class: 'entry-main' }, head, body, stage, foot, actions));
+  const reply = createReply(body);
+  let shown = null;
+  let wasLast = null;
+
+  function drawHead({ persona, mood: word, moodCause, first, moodChanged }) {
+    setTint(el, personaOf(state, persona)?.colour);
+    el.classList.toggle('first', first);
+    head.hidden = !first && !moodChanged;
+    setText(mood, word || '');
+    setText(cause, moodChanged && moodCause ? moodCause : '');
+  }
+
+  function drawStored(item) {
+    const { message } = item;
+    drawHead({ persona: message.persona, mood: message.mood, moodCause: message.mood_cause, first: item.first, moodChanged: item.moodChanged });
+    if (message === shown && item.last === wasLast) return;
+    if (message !== shown) {
+      el.dataset.messageId = message.id;
+      el.setAttribute('aria-label', `Mira, ${clock(message.created_at)}`);
+      el.removeAttribute('aria-busy');
+      const drawn = message.status !== 'forgotten' && message.html && reply.holds(message.html);
+      reply.clear();
+      if (!drawn) fillBody(body, message);
+      setText(stage, '');
+      setText(foot, { stopped: 'You stopped her here.', interrupted: 'Interrupted here. The rest never came.', failed: 'This reply failed.' }[message.status] || '');
+      el.dataset.status = message.status || 'complete';
+    }
+    shown = message;
+    wasLast = item.last;
+    const gone = message.status === 'forgotten';
+    actions.replaceChildren(...[
+      gone ? null : copyButton(() => shown.content, 'Copy message'),
+      item.last && !gone ? iconButton('again', 'Answer again', { testid: 'regenerate', onclick: () => chat.regenerate(message.id) }) : null,
+      branchSwitch(message, chat),
+      h('time', { datetime: message.created_at }, clock(message.created_at)),
+      message.model ? h('span', { class: 'model' }, message.model) : null,
+    ].filter(Boolean));
+    actions.classList.toggle('stay', Boolean(item.last));
+  }
+
+  function drawLive({ turn, first, moodChanged }) {
+    drawHead({ persona: turn.persona || state.session?.persona, mood: turn.mood || '', moodCause: turn.moodCause, first, moodChanged: moodChanged && Boolean(turn.mood) });
+    el.dataset.status = 'live';
+    el.setAttribute('aria-busy', 'true');
+    el.setAttribute('aria-label', 'Mira is answering');
+    shown = null;
+    actions.replaceChildren();
+    setText(foot, '');
+    const word = STAGES[turn.stage] || (turn.stage ? `${turn.stage}…` : '');
+    setText(stage, turn.content && turn.stage === 'thinking' ? '' : [word || (turn.content ? '' : 'thinking…'), turn.detail].filter(Boolean).join(' '));
+    el.classList.toggle('wordless', !turn.content);
+    reply.draw(turn);
+  }
+
+  return {
+    el,
+    update(item) {
+      if (item.kind === 'live') drawLive(item);
+      else {
+        el.classList.remove('wordless');
+        drawStored(item);
+      }
+    },
+  };
+}
+
+function problemView({ problem }, { chat }) {
+  const { error, retry } = problem;
+  const lines = (error.errors || []).map((e) => h('li', {}, `${e.field}: ${e.message}`));
+  const el = h('article', { class: 'entry problem', role: 'alert', testid: 'error' },
+    h('p', { class: 'problem-title' }, error.title || 'Something went wrong'),
+    error.detail ? h('p', {}, error.detail) : null,
+    lines.length > 0 ? h('ul', {}, lines) : null,
+    retry ? h('button', { type: 'button', class: 'quiet small', testid: 'retry', onclick: () => chat.regenerate(retry.messageId) }, 'Try again') : null);
+  return { el, update() {} };
+}
+
+function unansweredView({ messageId }, { chat }) {
+  const el = h('p', { class: 'entry unanswered', testid: 'unanswered' }, 'No answer came to this. ',
+    h('button', { type: 'button', class: 'text-button', onclick: () => chat.regenerate(messageId) }, 'Ask again'));
+  return { el, update() {} };
+}

