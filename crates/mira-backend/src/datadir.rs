@@ -77,10 +77,17 @@ impl DataDir {
             let mut beside = config.database.path.clone().into_os_string();
             beside.push(".lock");
             let mut file = lock(Path::new(&beside), &config.database.path)?;
-            write_holder(&mut file, None).map_err(|source| DataDirError::Io { path: beside.into(), source })?;
+            write_holder(&mut file, None).map_err(|source| DataDirError::Io {
+                path: beside.into(),
+                source,
+            })?;
             Some(file)
         };
-        let mut taken = Self { file, path, _database: database };
+        let mut taken = Self {
+            file,
+            path,
+            _database: database,
+        };
         taken.write(None)?;
         Ok(taken)
     }
@@ -91,14 +98,20 @@ impl DataDir {
     }
 
     fn write(&mut self, address: Option<SocketAddr>) -> Result<(), DataDirError> {
-        write_holder(&mut self.file, address).map_err(|source| DataDirError::Io { path: self.path.clone(), source })
+        write_holder(&mut self.file, address).map_err(|source| DataDirError::Io {
+            path: self.path.clone(),
+            source,
+        })
     }
 }
 
 /// Makes the data directory where it is missing.
 pub fn make(path: &Path) -> Result<(), DataDirError> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.map_err(|source| DataDirError::Io { path: path.to_owned(), source })
+    made.map_err(|source| DataDirError::Io {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// Who holds the data directory now; `None` where nobody does.
@@ -111,20 +124,32 @@ pub fn holder(config: &Config) -> Option<Holder> {
 }
 
 fn lock(path: &Path, what: &Path) -> Result<File, DataDirError> {
-    let failed = |source| DataDirError::Io { path: path.to_owned(), source };
-    let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
+    let failed = |source| DataDirError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let opened = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path);
     let mut file = opened.map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            Err(DataDirError::Held { path: what.to_owned(), holder: read_holder(&mut file) })
-        }
+        Err(TryLockError::WouldBlock) => Err(DataDirError::Held {
+            path: what.to_owned(),
+            holder: read_holder(&mut file),
+        }),
         Err(TryLockError::Error(source)) => Err(failed(source)),
     }
 }
 
 fn write_holder(file: &mut File, address: Option<SocketAddr>) -> io::Result<()> {
-    let address = address.map(|address| format!("address {address}\n")).unwrap_or_default();
+    let address = address
+        .map(|address| format!("address {address}\n"))
+        .unwrap_or_default();
     let text = format!("pid {}\n{address}", std::process::id());
     file.seek(SeekFrom::Start(0))?;
     file.write_all(text.as_bytes())?;

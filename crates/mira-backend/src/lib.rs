@@ -82,10 +82,15 @@ async fn run(
     life: &Shutdown,
 ) -> Result<(), ServeError> {
     recover(&store, &*clock).await?;
-    let auth = Auth::open(&config.access, &config.token_file(), Arc::clone(&store), Arc::clone(&clock))?;
-    let opened = model::open(&config.llm, &*clock).await?;
-    let grace = config.shutdown_grace;
+    let auth = Auth::open(
+        &config.access,
+        &config.token_file(),
+        Arc::clone(&store),
+        Arc::clone(&clock),
+    )?;
     let metrics = Arc::new(Metrics::default());
+    let opened = model::open(&config.llm, &*clock, Arc::clone(&metrics)).await?;
+    let grace = config.shutdown_grace;
     let hub = open_hub(&config, &store, &clock, &metrics, &opened, life).await?;
     let state = AppState::from(Parts {
         address,
@@ -110,7 +115,14 @@ async fn run(
     }
     let floor = net::Floor {
         router: api::router(state.clone()),
-        prefix: state.config().access.public_url.as_ref().map(|url| url.path.as_str()).unwrap_or_default().into(),
+        prefix: state
+            .config()
+            .access
+            .public_url
+            .as_ref()
+            .map(|url| url.path.as_str())
+            .unwrap_or_default()
+            .into(),
         metrics: Arc::clone(state.metrics()),
         life: life.clone(),
     };
@@ -140,7 +152,10 @@ async fn open_hub(
 ) -> Result<Hub, ServeError> {
     let chat = &config.chat;
     let (folder, reader) = (chat.persona_dir.clone(), Arc::clone(clock));
-    let personas = life.spawn_blocking(move || Personas::load(folder, reader)).await.map_err(ServeError::Task)?;
+    let personas = life
+        .spawn_blocking(move || Personas::load(folder, reader))
+        .await
+        .map_err(ServeError::Task)?;
     let default = NewSession {
         id: chat.session_id.clone(),
         title: None,
@@ -184,7 +199,11 @@ async fn sweep(hub: Hub, life: Shutdown) {
 async fn recover(store: &Store, clock: &dyn Clock) -> Result<(), StoreError> {
     let Recovered { interrupted, failed } = store.recover_turns(AccountId::OWNER, clock.now()).await?;
     if interrupted + failed > 0 {
-        tracing::warn!(interrupted, failed, "the last process ended in the middle of turns; what they had said is kept");
+        tracing::warn!(
+            interrupted,
+            failed,
+            "the last process ended in the middle of turns; what they had said is kept"
+        );
     }
     Ok(())
 }
@@ -199,8 +218,13 @@ fn announce(state: &AppState) -> io::Result<()> {
         if access.token.is_some() && state.auth().token_is_short() {
             tracing::warn!("MIRA_AUTH_TOKEN has fewer than 16 characters: it can be guessed");
         }
-        let base = access.public_url.as_ref().map_or_else(|| here.clone(), ToString::to_string);
-        let base = base.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:");
+        let base = access
+            .public_url
+            .as_ref()
+            .map_or_else(|| here.clone(), ToString::to_string);
+        let base = base
+            .replace("//0.0.0.0:", "//127.0.0.1:")
+            .replace("//[::]:", "//[::1]:");
         // A closed standard error must not keep her from serving.
         writeln!(io::stderr(), "log in: {base}/#login={}", state.auth().login_code()).unwrap_or_default();
     }

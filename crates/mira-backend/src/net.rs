@@ -52,7 +52,10 @@ pub fn connection_limit() -> usize {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
-        let raised = rustix::process::Rlimit { current: limit.maximum, maximum: limit.maximum };
+        let raised = rustix::process::Rlimit {
+            current: limit.maximum,
+            maximum: limit.maximum,
+        };
         match setrlimit(Resource::Nofile, raised.clone()) {
             Ok(()) => limit = raised,
             Err(e) => tracing::warn!(error = %e, "the limit of open files could not be raised"),
@@ -73,7 +76,9 @@ pub async fn accept(listener: TcpListener, floor: Floor, limit: usize) {
             let slot = Arc::clone(&slots).acquire_owned().await;
             (slot, listener.accept().await)
         };
-        let Some((slot, accepted)) = soft.run_until_cancelled(next).await else { return };
+        let Some((slot, accepted)) = soft.run_until_cancelled(next).await else {
+            return;
+        };
         let Ok(slot) = slot else { return };
         match accepted {
             Ok((stream, peer)) => {
@@ -152,7 +157,9 @@ fn below_prefix(mut request: axum::http::Request<Body>, prefix: &str) -> axum::h
         return request;
     }
     let uri = request.uri();
-    let Some(rest) = uri.path().strip_prefix(prefix) else { return request };
+    let Some(rest) = uri.path().strip_prefix(prefix) else {
+        return request;
+    };
     let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
     let path = match rest {
         "" => format!("/{query}"),
@@ -166,7 +173,9 @@ fn below_prefix(mut request: axum::http::Request<Body>, prefix: &str) -> axum::h
     if let Ok(uri) = Uri::from_parts(parts) {
         *request.uri_mut() = uri;
         if missing_slash {
-            request.extensions_mut().insert(MissingSlash(format!("{prefix}/{query}")));
+            request
+                .extensions_mut()
+                .insert(MissingSlash(format!("{prefix}/{query}")));
         }
     }
     request

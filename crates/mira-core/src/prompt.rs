@@ -80,7 +80,9 @@ pub fn build(input: &PromptInput<'_>) -> Prompt {
         total -= cost;
         start = index + 1;
     }
-    let messages: Vec<PromptMessage> = rendered.into_iter().skip(start).flatten().collect();
+    // Some templates refuse a conversation that the assistant begins.
+    let hers_first = |message: &PromptMessage| message.role == Role::Assistant;
+    let messages: Vec<PromptMessage> = rendered.into_iter().skip(start).flatten().skip_while(hers_first).collect();
     Prompt {
         system,
         messages,

@@ -109,8 +109,9 @@ const VERBOSITIES: &[&str] = &["high", "medium", "low"];
 impl Dialect {
     /// What to try first at an endpoint.
     pub fn new(endpoint: &Endpoint) -> Self {
-        let openai = endpoint.openai;
         let responses = endpoint.api == Api::Responses;
+        // Whoever speaks the Responses API takes OpenAI's roles and parameters; a refusal still drops them.
+        let openai = endpoint.openai || responses;
         Self {
             api: endpoint.api,
             reply_ask: match endpoint.reply_format {

@@ -130,7 +130,7 @@ impl LiveHtml {
     fn pass(&mut self, end: End) {
         let text = std::mem::take(&mut self.text);
         let tail = text.get(self.settled_at..).unwrap_or_default();
-        self.code.rewind();
+        self.code.rewind(end == End::Open);
 
         let shown = if end == End::Open {
             mend::without_marks(tail)

@@ -47,22 +47,33 @@ pub struct Turn {
 impl Socket {
     /// Connects to a session (the default one for `None`) and reads `hello`.
     pub async fn connect(addr: SocketAddr, session: Option<&str>) -> Outcome<Self> {
-        let query = session.map(|session| format!("?session_id={session}")).unwrap_or_default();
+        let query = session
+            .map(|session| format!("?session_id={session}"))
+            .unwrap_or_default();
         let mut request = format!("ws://{addr}/ws/chat{query}").into_client_request()?;
-        request.headers_mut().insert("authorization", format!("Bearer {TOKEN}").parse()?);
+        request
+            .headers_mut()
+            .insert("authorization", format!("Bearer {TOKEN}").parse()?);
         let stream = TcpStream::connect(addr).await?;
         stream.set_nodelay(true)?;
         let config = WebSocketConfig::default().read_buffer_size(BUFFER).write_buffer_size(0);
         let (socket, _) = client_async_with_config(request, stream, Some(config)).await?;
         let mut socket = Self(socket);
         let hello = socket.next().await?;
-        if hello.starts_with(r#"{"type":"hello""#) { Ok(socket) } else { Err(format!("no hello but {hello}").into()) }
+        if hello.starts_with(r#"{"type":"hello""#) {
+            Ok(socket)
+        } else {
+            Err(format!("no hello but {hello}").into())
+        }
     }
 
     /// The next text frame.
     pub async fn next(&mut self) -> Outcome<Utf8Bytes> {
         loop {
-            match timeout(PATIENCE, self.0.next()).await?.ok_or("the socket has ended")?? {
+            match timeout(PATIENCE, self.0.next())
+                .await?
+                .ok_or("the socket has ended")??
+            {
                 Message::Text(text) => return Ok(text),
                 Message::Close(frame) => return Err(format!("the socket was closed: {frame:?}").into()),
                 Message::Binary(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
@@ -112,7 +123,13 @@ impl Socket {
                 }
                 let message = message.ok_or("a turn without its message")?;
                 let first_chunk = first_chunk.ok_or("a turn without a chunk")?;
-                return Ok(Turn { sent, message, first_chunk, done, gaps });
+                return Ok(Turn {
+                    sent,
+                    message,
+                    first_chunk,
+                    done,
+                    gaps,
+                });
             } else {
                 refuse_error(&frame)?;
             }
@@ -126,7 +143,11 @@ impl Socket {
 }
 
 fn refuse_error(frame: &Utf8Bytes) -> Outcome<()> {
-    if frame.starts_with(r#"{"type":"error""#) { Err(format!("{frame}").into()) } else { Ok(()) }
+    if frame.starts_with(r#"{"type":"error""#) {
+        Err(format!("{frame}").into())
+    } else {
+        Ok(())
+    }
 }
 
 /// Reads the model itself, with the very bytes Mira asks it with.
@@ -153,7 +174,10 @@ impl Direct {
     pub async fn connect(addr: SocketAddr) -> Outcome<Self> {
         let stream = TcpStream::connect(addr).await?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, buffer: Vec::with_capacity(256 * 1024) })
+        Ok(Self {
+            stream,
+            buffer: Vec::with_capacity(256 * 1024),
+        })
     }
 
     /// A whole answer.
@@ -172,7 +196,10 @@ impl Direct {
             if read == 0 {
                 return Err("the model closed its connection".into());
             }
-            let fresh = self.buffer.get(old.saturating_sub(COMPLETED.len())..).unwrap_or_default();
+            let fresh = self
+                .buffer
+                .get(old.saturating_sub(COMPLETED.len())..)
+                .unwrap_or_default();
             match first_word {
                 None => first_word = find(fresh, FIRST_WORD).map(|_| now),
                 Some(_) if find(fresh, DELTA).is_some() => gaps.push(now - last_word),
@@ -188,7 +215,12 @@ impl Direct {
                 }
                 let first_word = first_word.ok_or("an answer without words")?;
                 let done = completed.ok_or("an answer without its end")?;
-                return Ok(Answer { sent, first_word, done, gaps });
+                return Ok(Answer {
+                    sent,
+                    first_word,
+                    done,
+                    gaps,
+                });
             }
         }
     }

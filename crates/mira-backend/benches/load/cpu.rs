@@ -48,7 +48,11 @@ pub async fn run(bench: &mut Bench) -> Outcome<()> {
     for durability in ["full", "normal"] {
         let model = Model::start()?;
         let directory = tempfile::tempdir()?;
-        let mira = Mira::start(&Setup { data_dir: directory.path(), model: model.addr, durability })?;
+        let mira = Mira::start(&Setup {
+            data_dir: directory.path(),
+            model: model.addr,
+            durability,
+        })?;
         for clients in [1, CLIENTS] {
             let sockets = sockets(&mira, &format!("cpu{clients}"), clients).await?;
             let (sockets, _) = talk(sockets, WARM_UP.div_ceil(clients)).await?;
@@ -59,7 +63,11 @@ pub async fn run(bench: &mut Bench) -> Outcome<()> {
             let per_turn = |before: f64, after: f64| (after - before) / done as f64;
             let figures = [
                 ("server", per_turn(before.0, after.0), "ms per turn"),
-                ("baseline: the emulated model", per_turn(before.1, after.1), "ms per turn"),
+                (
+                    "baseline: the emulated model",
+                    per_turn(before.1, after.1),
+                    "ms per turn",
+                ),
                 ("turns", done as f64, ""),
             ];
             let case = format!("{durability}, {clients} clients, {TOKENS} tokens");

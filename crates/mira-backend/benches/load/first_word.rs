@@ -57,7 +57,9 @@ async fn measure(mira: &Mira, relay: &Relay, case: &Case) -> Outcome<Measured> {
         let turn = socket.turn(&content).await?;
         let byte = relay.first_word()?;
         measured.acknowledged.push(since(turn.message, turn.sent));
-        measured.beyond_commit.push(since(turn.first_chunk, byte.max(turn.message)));
+        measured
+            .beyond_commit
+            .push(since(turn.first_chunk, byte.max(turn.message)));
         measured.after_byte.push(since(turn.first_chunk, byte));
         measured.first.push(since(turn.first_chunk, turn.sent));
         measured.whole.push(since(turn.done, turn.sent));
@@ -80,17 +82,47 @@ fn report(bench: &mut Bench, name: &str, case: &Case, measured: &Measured) -> Ou
         [("p50", by(0.5), "ms"), ("p99", by(0.99), "ms")]
     };
     if case.tokens == crate::sim::TOKENS {
-        report.row(NAME, name, "sent to `message` (the commit's wait)", &measured.acknowledged.summary())?;
-        report.row(NAME, name, "model's byte or `message`, the later, to first chunk", &measured.beyond_commit.summary())?;
-        report.row(NAME, name, "model's byte to first chunk", &measured.after_byte.summary())?;
-        report.row(NAME, name, "baseline: model's byte to a direct client", &measured.direct_after_byte.summary())?;
+        report.row(
+            NAME,
+            name,
+            "sent to `message` (the commit's wait)",
+            &measured.acknowledged.summary(),
+        )?;
+        report.row(
+            NAME,
+            name,
+            "model's byte or `message`, the later, to first chunk",
+            &measured.beyond_commit.summary(),
+        )?;
+        report.row(
+            NAME,
+            name,
+            "model's byte to first chunk",
+            &measured.after_byte.summary(),
+        )?;
+        report.row(
+            NAME,
+            name,
+            "baseline: model's byte to a direct client",
+            &measured.direct_after_byte.summary(),
+        )?;
         let beyond = added(&measured.beyond_commit, &measured.direct_after_byte);
         report.row(NAME, name, "**added to the first word beyond the commit**", &beyond)?;
         let end_to_end = added(&measured.first, &measured.direct_first);
-        report.row(NAME, name, "added from sent to first word, commit included", &end_to_end)?;
+        report.row(
+            NAME,
+            name,
+            "added from sent to first word, commit included",
+            &end_to_end,
+        )?;
     } else {
         report.row(NAME, name, "sent to `done`", &measured.whole.summary())?;
-        report.row(NAME, name, "baseline: sent to the end, directly", &measured.direct_whole.summary())?;
+        report.row(
+            NAME,
+            name,
+            "baseline: sent to the end, directly",
+            &measured.direct_whole.summary(),
+        )?;
         let whole = added(&measured.whole, &measured.direct_whole);
         report.row(NAME, name, "**added to the whole reply, commits included**", &whole)?;
         report.row(NAME, name, "of it: sent to `message`", &measured.acknowledged.summary())?;
@@ -103,15 +135,36 @@ pub async fn run(bench: &mut Bench) -> Outcome<()> {
     let model = Model::start()?;
     let relay = Relay::start(model.addr)?;
     let cases = [
-        Case { tokens: crate::sim::TOKENS, first_ms: 0, turns: bench.count(300) },
-        Case { tokens: crate::sim::TOKENS, first_ms: 300, turns: bench.count(40) },
-        Case { tokens: 200, first_ms: 0, turns: bench.count(100) },
+        Case {
+            tokens: crate::sim::TOKENS,
+            first_ms: 0,
+            turns: bench.count(300),
+        },
+        Case {
+            tokens: crate::sim::TOKENS,
+            first_ms: 300,
+            turns: bench.count(40),
+        },
+        Case {
+            tokens: 200,
+            first_ms: 0,
+            turns: bench.count(100),
+        },
     ];
     for durability in MODES {
         let directory = tempfile::tempdir()?;
         let disk = machine::disk(directory.path(), Duration::from_secs(1))?;
-        bench.report.row(NAME, durability, "baseline: append 4 KiB and fdatasync", &disk.summary())?;
-        let setup = Setup { data_dir: directory.path(), model: relay.addr, durability };
+        bench.report.row(
+            NAME,
+            durability,
+            "baseline: append 4 KiB and fdatasync",
+            &disk.summary(),
+        )?;
+        let setup = Setup {
+            data_dir: directory.path(),
+            model: relay.addr,
+            durability,
+        };
         let mira = Mira::start(&setup)?;
         for case in &cases {
             let measured = measure(&mira, &relay, case).await?;

@@ -33,8 +33,9 @@ async fn turns(mira: &Mira, session: &str, count: usize) -> Outcome<Samples> {
 
 async fn hold(mira: &Mira, sessions: &[String], count: usize) -> Outcome<Vec<Socket>> {
     let names = sessions.iter().cycle().take(count);
-    let mut connecting =
-        futures_util::stream::iter(names).map(|name| Socket::connect(mira.addr, Some(name))).buffer_unordered(AT_ONCE);
+    let mut connecting = futures_util::stream::iter(names)
+        .map(|name| Socket::connect(mira.addr, Some(name)))
+        .buffer_unordered(AT_ONCE);
     let mut held = Vec::with_capacity(count);
     while let Some(socket) = connecting.next().await {
         held.push(socket?);
@@ -50,8 +51,14 @@ pub async fn run(bench: &mut Bench) -> Outcome<()> {
         let case = if own_sessions { "a session each" } else { "one session" };
         let model = Model::start()?;
         let directory = tempfile::tempdir()?;
-        let mira = Mira::start(&Setup { data_dir: directory.path(), model: model.addr, durability: "full" })?;
-        let sessions: Vec<String> = (0..if own_sessions { count } else { 1 }).map(|n| format!("idle-{n}")).collect();
+        let mira = Mira::start(&Setup {
+            data_dir: directory.path(),
+            model: model.addr,
+            durability: "full",
+        })?;
+        let sessions: Vec<String> = (0..if own_sessions { count } else { 1 })
+            .map(|n| format!("idle-{n}"))
+            .collect();
         make_sessions(mira.addr, &sessions).await?;
         make_sessions(mira.addr, &["beside".to_owned()]).await?;
         let alone = turns(&mira, "beside", bench.count(TURNS)).await?;
@@ -67,17 +74,31 @@ pub async fn run(bench: &mut Bench) -> Outcome<()> {
             ("with them", with / 1024.0, "MiB"),
             ("connected", held.len() as f64 / took, "sockets/s"),
         ];
-        bench.report.row(NAME, case, "resident memory of the server", &figures)?;
+        bench
+            .report
+            .row(NAME, case, "resident memory of the server", &figures)?;
         let idle_cpu = (cpu_ms(mira.pid())? - cpu) / 2e3;
-        bench.report.row(NAME, case, "processor while they idle", &[("server", idle_cpu, "cores")])?;
+        bench.report.row(
+            NAME,
+            case,
+            "processor while they idle",
+            &[("server", idle_cpu, "cores")],
+        )?;
         let beside = turns(&mira, "beside", bench.count(TURNS)).await?;
-        bench.report.row(NAME, case, "baseline: a turn without them", &alone.summary())?;
+        bench
+            .report
+            .row(NAME, case, "baseline: a turn without them", &alone.summary())?;
         bench.report.row(NAME, case, "a turn beside them", &beside.summary())?;
         held.into_iter().for_each(Socket::leave);
         tokio::time::sleep(SETTLE).await;
         let after = rss_kib(mira.pid())?;
-        let figures = [("after 10 s", after / 1024.0, "MiB"), ("before", before / 1024.0, "MiB")];
-        bench.report.row(NAME, case, "resident memory when they have left", &figures)?;
+        let figures = [
+            ("after 10 s", after / 1024.0, "MiB"),
+            ("before", before / 1024.0, "MiB"),
+        ];
+        bench
+            .report
+            .row(NAME, case, "resident memory when they have left", &figures)?;
         mira.stop().await?;
     }
     Ok(())

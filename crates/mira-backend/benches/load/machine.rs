@@ -13,28 +13,43 @@ use std::{
 /// Allows this process and its children as many open files as the system lets them have.
 pub fn raise_open_files() {
     let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    // Where this is refused the old limit stands, and the scenario that needs more says so.
-    drop(setrlimit(Resource::Nofile, raised));
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    // Where this is refused the old limit stands, and `idle` holds fewer sockets.
+    setrlimit(Resource::Nofile, raised).unwrap_or_default();
 }
 
 /// How many files this process may open.
 pub fn open_files() -> usize {
-    getrlimit(Resource::Nofile).current.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX)
+    getrlimit(Resource::Nofile)
+        .current
+        .and_then(|limit| usize::try_from(limit).ok())
+        .unwrap_or(usize::MAX)
 }
 
 /// Cores and the processor's name.
 pub fn processor() -> String {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let name = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
-    format!("{cores} cores, {}", name.map_or("unknown processor", |(_, name)| name.trim()))
+    let name = text
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+    format!(
+        "{cores} cores, {}",
+        name.map_or("unknown processor", |(_, name)| name.trim())
+    )
 }
 
 /// The checked-out commit, and whether the files differ from it.
 pub fn commit() -> String {
     let git = |arguments: &[&str]| {
-        let output = Command::new("git").args(arguments).output().ok().filter(|output| output.status.success())?;
+        let output = Command::new("git")
+            .args(arguments)
+            .output()
+            .ok()
+            .filter(|output| output.status.success())?;
         Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     };
     let Some(commit) = git(&["rev-parse", "--short=12", "HEAD"]) else {

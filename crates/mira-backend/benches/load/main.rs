@@ -5,8 +5,6 @@
 //! its figures beside a baseline taken in the same run. Nothing here asserts a speed. Invariants: every count and every
 //! wait is bounded; whatever the driver starts ends with it, also when it is killed.
 
-#![expect(missing_docs, reason = "a program, not a library")]
-
 mod client;
 mod cpu;
 mod first_word;
@@ -107,7 +105,9 @@ fn drive(arguments: &Arguments) -> Outcome<()> {
     // One thread: the client must not take the processor from what it measures.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     for scenario in &arguments.scenarios {
-        runtime.block_on(run(&mut bench, scenario)).map_err(|error| format!("{scenario}: {error}"))?;
+        runtime
+            .block_on(run(&mut bench, scenario))
+            .map_err(|error| format!("{scenario}: {error}"))?;
     }
     match &arguments.json {
         Some(path) => bench.report.write_json(path),

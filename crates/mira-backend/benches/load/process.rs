@@ -46,7 +46,12 @@ impl Setup<'_> {
             .current_dir(self.data_dir)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(File::options().create(true).append(true).open(self.data_dir.join("log"))?);
+            .stderr(
+                File::options()
+                    .create(true)
+                    .append(true)
+                    .open(self.data_dir.join("log"))?,
+            );
         Ok(command)
     }
 }
@@ -70,9 +75,16 @@ impl Mira {
         let mut line = String::new();
         BufReader::new(out).read_line(&mut line)?;
         let ready_after = begun.elapsed();
-        let addr = line.trim().strip_prefix("listening on http://").and_then(|addr| addr.parse().ok());
+        let addr = line
+            .trim()
+            .strip_prefix("listening on http://")
+            .and_then(|addr| addr.parse().ok());
         match addr {
-            Some(addr) => Ok(Self { child, addr, ready_after }),
+            Some(addr) => Ok(Self {
+                child,
+                addr,
+                ready_after,
+            }),
             None => {
                 drop(child.kill());
                 child.wait()?;
@@ -94,7 +106,11 @@ impl Mira {
         let begun = Instant::now();
         while begun.elapsed() < STOP_WITHIN {
             if let Some(status) = self.child.try_wait()? {
-                return if status.success() { Ok(()) } else { Err(format!("the server ended with {status}").into()) };
+                return if status.success() {
+                    Ok(())
+                } else {
+                    Err(format!("the server ended with {status}").into())
+                };
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -122,13 +138,21 @@ pub fn cpu_ms(pid: u32) -> Outcome<f64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     // The name in parentheses may hold spaces; utime and stime are the 12th and 13th fields after it.
     let (_, fields) = stat.rsplit_once(')').ok_or("/proc/PID/stat cannot be read")?;
-    let ticks: f64 = fields.split_whitespace().skip(11).take(2).map(|field| field.parse().unwrap_or(0.0)).sum();
+    let ticks: f64 = fields
+        .split_whitespace()
+        .skip(11)
+        .take(2)
+        .map(|field| field.parse().unwrap_or(0.0))
+        .sum();
     Ok(ticks * 1e3 / USER_HZ)
 }
 
 /// Memory of a process that is resident, in KiB.
 pub fn rss_kib(pid: u32) -> Outcome<f64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .ok_or("no VmRSS")?;
     Ok(line.trim().trim_end_matches(" kB").parse()?)
 }

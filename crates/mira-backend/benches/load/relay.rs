@@ -61,7 +61,9 @@ impl Relay {
 
     /// When the first word since [`Self::arm`] was written.
     pub fn first_word(&self) -> Outcome<Instant> {
-        lock(&self.seen).first_word.ok_or_else(|| "the relay saw no first word".into())
+        lock(&self.seen)
+            .first_word
+            .ok_or_else(|| "the relay saw no first word".into())
     }
 
     /// The last request, head and body.
@@ -113,7 +115,8 @@ fn downwards(mut from: TcpStream, mut to: TcpStream, seen: &Mutex<Seen>) -> std:
         if lock(seen).armed {
             let begins_in_tail = tail.len();
             tail.extend(bytes.iter().take(FIRST_WORD.len()));
-            let found = find(&tail, FIRST_WORD).is_some_and(|at| at < begins_in_tail) || find(bytes, FIRST_WORD).is_some();
+            let found =
+                find(&tail, FIRST_WORD).is_some_and(|at| at < begins_in_tail) || find(bytes, FIRST_WORD).is_some();
             if found {
                 let mut seen = lock(seen);
                 seen.armed = false;
@@ -122,7 +125,11 @@ fn downwards(mut from: TcpStream, mut to: TcpStream, seen: &Mutex<Seen>) -> std:
         }
         to.write_all(bytes)?;
         tail.clear();
-        tail.extend_from_slice(bytes.get(read.saturating_sub(FIRST_WORD.len() - 1)..).unwrap_or_default());
+        tail.extend_from_slice(
+            bytes
+                .get(read.saturating_sub(FIRST_WORD.len() - 1)..)
+                .unwrap_or_default(),
+        );
     }
 }
 

@@ -33,7 +33,11 @@ impl Samples {
     pub fn quantile(&self, share: f64) -> f64 {
         let mut sorted = self.0.clone();
         sorted.sort_by(f64::total_cmp);
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a length")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a share of a length"
+        )]
         let rank = (share * sorted.len() as f64).ceil() as usize;
         sorted.get(rank.max(1) - 1).copied().unwrap_or(0.0)
     }
@@ -74,8 +78,14 @@ impl Report {
         for (name, value) in &header {
             writeln!(io::stdout(), "{name}: {value}")?;
         }
-        writeln!(io::stdout(), "\n| scenario | case | figure | measured |\n|---|---|---|---|")?;
-        Ok(Self { header, rows: Vec::new() })
+        writeln!(
+            io::stdout(),
+            "\n| scenario | case | figure | measured |\n|---|---|---|---|"
+        )?;
+        Ok(Self {
+            header,
+            rows: Vec::new(),
+        })
     }
 
     /// Prints and keeps a row.
@@ -85,10 +95,15 @@ impl Report {
         for (name, value, unit) in figures {
             let digits = if value.fract() == 0.0 { 0 } else { 2 };
             text.push(format!("{name} {value:.digits$} {unit}").trim().to_owned());
-            let key = if unit.is_empty() { (*name).to_owned() } else { format!("{name} ({unit})") };
+            let key = if unit.is_empty() {
+                (*name).to_owned()
+            } else {
+                format!("{name} ({unit})")
+            };
             values.insert(key, json!(value));
         }
-        self.rows.push(json!({ "scenario": scenario, "case": case, "figure": what, "measured": values }));
+        self.rows
+            .push(json!({ "scenario": scenario, "case": case, "figure": what, "measured": values }));
         let mut out = io::stdout();
         writeln!(out, "| {scenario} | {case} | {what} | {} |", text.join(", "))?;
         Ok(out.flush()?)

@@ -26,9 +26,9 @@ const REST: Duration = Duration::from_secs(3);
 
 /// What people talk about; each message is made of a few of these and a number nobody else has.
 const WORDS: [&str; 32] = [
-    "coffee", "rain", "train", "garden", "letter", "winter", "music", "window", "river", "doctor", "birthday", "kitchen",
-    "sister", "travel", "monday", "deadline", "puppy", "bicycle", "novel", "recipe", "island", "concert", "camera",
-    "midnight", "lantern", "harbour", "pocket", "thunder", "velvet", "marble", "copper", "sparrow",
+    "coffee", "rain", "train", "garden", "letter", "winter", "music", "window", "river", "doctor", "birthday",
+    "kitchen", "sister", "travel", "monday", "deadline", "puppy", "bicycle", "novel", "recipe", "island", "concert",
+    "camera", "midnight", "lantern", "harbour", "pocket", "thunder", "velvet", "marble", "copper", "sparrow",
 ];
 
 fn uuid(number: usize) -> String {
@@ -47,7 +47,10 @@ fn text(number: usize) -> String {
     let words = 8 + number % 24;
     let mut text = String::new();
     for n in 0..words {
-        let word = WORDS.get((number * 7 + n * (3 + number % 11)) % WORDS.len()).copied().unwrap_or_default();
+        let word = WORDS
+            .get((number * 7 + n * (3 + number % 11)) % WORDS.len())
+            .copied()
+            .unwrap_or_default();
         text.push_str(word);
         text.push(' ');
     }
@@ -65,7 +68,11 @@ fn session_of(number: usize, messages: usize) -> (String, usize) {
 /// Writes a past of so many messages in Mira's export format; answers with the number of sessions.
 fn write_past(path: &Path, messages: usize) -> Outcome<usize> {
     let mut out = BufWriter::new(File::create(path)?);
-    writeln!(out, r#"{{"type":"header","format":"mira-export","version":1,"exported_at":"{}"}}"#, time(0))?;
+    writeln!(
+        out,
+        r#"{{"type":"header","format":"mira-export","version":1,"exported_at":"{}"}}"#,
+        time(0)
+    )?;
     let mut sessions = 0;
     for number in 0..messages {
         let (session, place) = session_of(number, messages);
@@ -85,7 +92,11 @@ fn write_past(path: &Path, messages: usize) -> Outcome<usize> {
     }
     for number in 0..messages {
         let (session, place) = session_of(number, messages);
-        let parent = if place == 0 { "null".to_owned() } else { format!(r#""{}""#, uuid(number - 1)) };
+        let parent = if place == 0 {
+            "null".to_owned()
+        } else {
+            format!(r#""{}""#, uuid(number - 1))
+        };
         let (role, meta) = if place % 2 == 0 {
             ("user", "null")
         } else {
@@ -100,7 +111,10 @@ fn write_past(path: &Path, messages: usize) -> Outcome<usize> {
             time(number)
         )?;
     }
-    writeln!(out, r#"{{"type":"end","sessions":{sessions},"messages":{messages},"moods":0}}"#)?;
+    writeln!(
+        out,
+        r#"{{"type":"end","sessions":{sessions},"messages":{messages},"moods":0}}"#
+    )?;
     out.flush()?;
     Ok(sessions)
 }
@@ -141,7 +155,11 @@ pub async fn run(bench: &mut Bench) -> Outcome<()> {
     let model = Model::start()?;
     let messages = bench.count(MESSAGES);
     let (empty, full) = (tempfile::tempdir()?, tempfile::tempdir()?);
-    let setup = |path| Setup { data_dir: path, model: model.addr, durability: "full" };
+    let setup = |path| Setup {
+        data_dir: path,
+        model: model.addr,
+        durability: "full",
+    };
     let past = full.path().join("past.jsonl");
     let sessions = write_past(&past, messages)?;
     let past = past.to_str().ok_or("a temporary path that is no text")?;
@@ -152,24 +170,44 @@ pub async fn run(bench: &mut Bench) -> Outcome<()> {
     }
     let case = format!("{messages} messages in {sessions} sessions");
     let took = begun.elapsed().as_secs_f64();
-    bench.report.row(NAME, &case, "import", &[("took", took, "s"), ("rate", messages as f64 / took, "messages/s")])?;
+    bench.report.row(
+        NAME,
+        &case,
+        "import",
+        &[("took", took, "s"), ("rate", messages as f64 / took, "messages/s")],
+    )?;
 
     let count = bench.count(STARTS);
     for (case, path) in [("empty database", empty.path()), (case.as_str(), full.path())] {
         let (ready, first) = starts(&setup(path), count).await?;
-        bench.report.row(NAME, case, "start of the process to listening, after kill -9", &ready.summary())?;
-        bench.report.row(NAME, case, "listening to the first chunk of the first chat", &first.summary())?;
+        bench.report.row(
+            NAME,
+            case,
+            "start of the process to listening, after kill -9",
+            &ready.summary(),
+        )?;
+        bench.report.row(
+            NAME,
+            case,
+            "listening to the first chunk of the first chat",
+            &first.summary(),
+        )?;
         let mira = Mira::start(&setup(path))?;
         tokio::time::sleep(REST).await;
         let rest = rss_kib(mira.pid())? / 1024.0;
-        bench.report.row(NAME, case, "resident memory at rest", &[("server", rest, "MiB")])?;
+        bench
+            .report
+            .row(NAME, case, "resident memory at rest", &[("server", rest, "MiB")])?;
         mira.stop().await?;
     }
 
     let mira = Mira::start(&setup(full.path()))?;
     let rare = format!("/api/search?q=m{}", messages / 2);
     let paths = [
-        ("history, newest page of 50", "/api/chat/history?session_id=eternal&limit=50"),
+        (
+            "history, newest page of 50",
+            "/api/chat/history?session_id=eternal&limit=50",
+        ),
         ("search, one find", rare.as_str()),
         ("search, a common word", "/api/search?q=coffee"),
         ("search, two common words", "/api/search?q=coffee%20rain"),

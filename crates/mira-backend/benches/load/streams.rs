@@ -62,10 +62,19 @@ pub async fn run(bench: &mut Bench) -> Outcome<()> {
     }
     let (finished, samples, _) = collect(direct).await?;
     let case = format!("{count} streams of {tokens} chunks");
-    bench.report.row(NAME, &case, "baseline: gaps seen by direct clients of the model", &gaps(&samples))?;
+    bench.report.row(
+        NAME,
+        &case,
+        "baseline: gaps seen by direct clients of the model",
+        &gaps(&samples),
+    )?;
 
     let directory = tempfile::tempdir()?;
-    let mira = Mira::start(&Setup { data_dir: directory.path(), model: model.addr, durability: "full" })?;
+    let mira = Mira::start(&Setup {
+        data_dir: directory.path(),
+        model: model.addr,
+        durability: "full",
+    })?;
     let sockets = sockets(&mira, "stream", count).await?;
     let (before, memory, begun) = (cpu_ms(mira.pid())?, rss_kib(mira.pid())?, Instant::now());
     let mut streams = JoinSet::new();
@@ -84,8 +93,12 @@ pub async fn run(bench: &mut Bench) -> Outcome<()> {
     };
     let (through, samples, worst) = collected.await?;
     let took = begun.elapsed().as_secs_f64();
-    bench.report.row(NAME, &case, "gaps between chunks through Mira", &gaps(&samples))?;
-    bench.report.row(NAME, &case, "largest gap of a stream", &worst.summary())?;
+    bench
+        .report
+        .row(NAME, &case, "gaps between chunks through Mira", &gaps(&samples))?;
+    bench
+        .report
+        .row(NAME, &case, "largest gap of a stream", &worst.summary())?;
     let chunks = (samples.len() + through) as f64;
     let figures = [
         ("finished", through as f64, ""),

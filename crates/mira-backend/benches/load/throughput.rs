@@ -67,7 +67,11 @@ async fn ask_for(model: &Model, request: &[u8], time: Duration) -> Outcome<Sampl
 pub async fn catch_request(model: &Model, content: &str) -> Outcome<Vec<u8>> {
     let relay = Relay::start(model.addr)?;
     let directory = tempfile::tempdir()?;
-    let mira = Mira::start(&Setup { data_dir: directory.path(), model: relay.addr, durability: "normal" })?;
+    let mira = Mira::start(&Setup {
+        data_dir: directory.path(),
+        model: relay.addr,
+        durability: "normal",
+    })?;
     let mut socket = Socket::connect(mira.addr, None).await?;
     socket.say(content).await?;
     socket.wait("chunk").await?;
@@ -84,14 +88,25 @@ pub async fn run(bench: &mut Bench) -> Outcome<()> {
     let request = catch_request(&model, "How was your day?").await?;
     let begun = Instant::now();
     let asked = ask_for(&model, &request, time).await?;
-    let figures = [("rate", rate(&asked, begun.elapsed()), "answers/s"), ("p50", asked.quantile(0.5), "ms")];
-    bench.report.row(NAME, "direct", "baseline: the model alone, 64 clients", &figures)?;
+    let figures = [
+        ("rate", rate(&asked, begun.elapsed()), "answers/s"),
+        ("p50", asked.quantile(0.5), "ms"),
+    ];
+    bench
+        .report
+        .row(NAME, "direct", "baseline: the model alone, 64 clients", &figures)?;
     for durability in ["full", "normal"] {
         let directory = tempfile::tempdir()?;
         let disk = machine::disk(directory.path(), Duration::from_secs(2))?;
         let figures = [("rate", disk.rate(), "fdatasync/s"), ("p50", disk.quantile(0.5), "ms")];
-        bench.report.row(NAME, durability, "baseline: append 4 KiB and fdatasync", &figures)?;
-        let mira = Mira::start(&Setup { data_dir: directory.path(), model: model.addr, durability })?;
+        bench
+            .report
+            .row(NAME, durability, "baseline: append 4 KiB and fdatasync", &figures)?;
+        let mira = Mira::start(&Setup {
+            data_dir: directory.path(),
+            model: model.addr,
+            durability,
+        })?;
         let sockets = sockets(&mira, "throughput", SESSIONS).await?;
         let (sockets, _) = talk_for(sockets, WARM_UP).await?;
         let (before, begun) = (cpu_ms(mira.pid())?, Instant::now());
@@ -101,7 +116,11 @@ pub async fn run(bench: &mut Bench) -> Outcome<()> {
             ("rate", rate(&samples, took), "turns/s"),
             ("p50", samples.quantile(0.5), "ms"),
             ("p99", samples.quantile(0.99), "ms"),
-            ("server", (cpu_ms(mira.pid())? - before) / (took.as_secs_f64() * 1e3), "cores"),
+            (
+                "server",
+                (cpu_ms(mira.pid())? - before) / (took.as_secs_f64() * 1e3),
+                "cores",
+            ),
         ];
         let case = format!("{durability}, {SESSIONS} sessions, {TOKENS} tokens");
         bench.report.row(NAME, &case, "whole turns", &figures)?;

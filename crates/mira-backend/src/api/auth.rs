@@ -20,18 +20,17 @@ impl From<AuthError> for ApiError {
                 "log in first: send `Authorization: Bearer TOKEN` or log in on the page; `mira-backend token` prints \
                  the token",
             ),
-            AuthError::Wrong => {
-                Self::Unauthorized("that is not the token; `mira-backend token` prints the right one")
-            }
+            AuthError::Wrong => Self::Unauthorized("that is not the token; `mira-backend token` prints the right one"),
             AuthError::SpentCode => Self::Unauthorized(
                 "this link is too old or was used already; `mira-backend login-link` prints a fresh one",
             ),
-            AuthError::Ended => Self::Unauthorized(
-                "this login has ended; log in again with the token that `mira-backend token` prints",
-            ),
-            AuthError::Throttled(wait) => {
-                Self::TooMany { detail: "too many failed logins; wait a while".to_owned(), retry_after: wait }
+            AuthError::Ended => {
+                Self::Unauthorized("this login has ended; log in again with the token that `mira-backend token` prints")
             }
+            AuthError::Throttled(wait) => Self::TooMany {
+                detail: "too many failed logins; wait a while".to_owned(),
+                retry_after: wait,
+            },
             AuthError::Store(e) => e.into(),
         }
     }
@@ -39,7 +38,11 @@ impl From<AuthError> for ApiError {
 
 /// Lets through who is logged in and puts the [`crate::services::auth::Identity`] into the request. Around every route
 /// that is not on the public list of [`super::router`].
-pub async fn require_login(State(state): State<AppState>, mut request: Request, next: Next) -> Result<Response, ApiError> {
+pub async fn require_login(
+    State(state): State<AppState>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
     let identity = state.auth().authenticate(request.headers()).await?;
     let secure = is_https(&request);
     let renewed = identity.renewed_cookie().map(|secret| login_cookie(secret, secure));
@@ -56,7 +59,10 @@ pub async fn require_login(State(state): State<AppState>, mut request: Request, 
 
 /// Whether the client came over HTTPS.
 pub fn is_https(request: &Request) -> bool {
-    request.extensions().get::<RequestInfo>().is_some_and(|info| info.seen_as.scheme == Scheme::Https)
+    request
+        .extensions()
+        .get::<RequestInfo>()
+        .is_some_and(|info| info.seen_as.scheme == Scheme::Https)
 }
 
 /// The cookie of a login.

@@ -54,11 +54,18 @@ pub struct Complaints(Vec<FieldError>);
 impl Complaints {
     /// One more thing that is wrong.
     pub fn add(&mut self, field: &str, message: impl Into<String>) {
-        self.0.push(FieldError { field: field.to_owned(), message: message.into() });
+        self.0.push(FieldError {
+            field: field.to_owned(),
+            message: message.into(),
+        });
     }
 
     /// Parses an optional value, complaining where it is not valid.
-    pub fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(&mut self, field: &str, text: Option<&str>) -> Option<T> {
+    pub fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(
+        &mut self,
+        field: &str,
+        text: Option<&str>,
+    ) -> Option<T> {
         match text?.parse() {
             Ok(value) => Some(value),
             Err(error) => {
@@ -70,7 +77,11 @@ impl Complaints {
 
     /// Ends in an error if anything was wrong.
     pub fn done(self) -> Result<(), ApiError> {
-        if self.0.is_empty() { Ok(()) } else { Err(ApiError::Invalid(self.0)) }
+        if self.0.is_empty() {
+            Ok(())
+        } else {
+            Err(ApiError::Invalid(self.0))
+        }
     }
 }
 
@@ -79,22 +90,27 @@ pub fn check_content(content: &str, complaints: &mut Complaints) -> String {
     if content.trim().is_empty() {
         complaints.add("content", "must not be empty");
     }
-    if content.contains('\0') { content.replace('\0', "\u{fffd}") } else { content.to_owned() }
+    if content.contains('\0') {
+        content.replace('\0', "\u{fffd}")
+    } else {
+        content.to_owned()
+    }
 }
 
 /// A time zone's name.
 pub fn check_tz(tz: Option<String>, complaints: &mut Complaints) -> Option<String> {
-    if let Some(name) = &tz {
-        if TimeZone::get(name).is_err() {
-            complaints.add("tz", "not a known IANA time zone");
-        }
+    if let Some(name) = &tz
+        && TimeZone::get(name).is_err()
+    {
+        complaints.add("tz", "not a known IANA time zone");
     }
     tz
 }
 
 /// An id whose absence from this account is all that can be said about it.
 pub fn parse_session(text: &str) -> Result<SessionId, ApiError> {
-    text.parse().map_err(|error: mira_core::ids::IdError| ApiError::field("session_id", error.to_string()))
+    text.parse()
+        .map_err(|error: mira_core::ids::IdError| ApiError::field("session_id", error.to_string()))
 }
 
 impl ChatBody {
@@ -125,12 +141,24 @@ impl ChatBody {
         }
         complaints.done()?;
         let metadata = self.metadata.filter(|metadata| *metadata != MessageMetadata::default());
-        Ok(ChatRequest { content, project_id, client_id, persona, parent_id, file_ids, tz, metadata })
+        Ok(ChatRequest {
+            content,
+            project_id,
+            client_id,
+            persona,
+            parent_id,
+            file_ids,
+            tz,
+            metadata,
+        })
     }
 }
 
 fn check_metadata(metadata: &MessageMetadata, complaints: &mut Complaints) {
-    for (field, value) in [("metadata.file_path", &metadata.file_path), ("metadata.language", &metadata.language)] {
+    for (field, value) in [
+        ("metadata.file_path", &metadata.file_path),
+        ("metadata.language", &metadata.language),
+    ] {
         let Some(value) = value else { continue };
         if value.len() > MAX_PLACE_BYTES || value.chars().any(char::is_control) {
             complaints.add(field, "one line of at most 4096 bytes");

@@ -4,12 +4,12 @@
 //! writes the body, because only it knows the request id. WebSocket and SSE put the same object into their frames
 //! ([`ApiError::problem`]). A 5xx never shows what went wrong inside: the cause is logged here, once.
 
+use crate::services::import::ImportError;
 use axum::{
     Json,
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use crate::services::import::ImportError;
 use mira_memory::StoreError;
 use serde::Serialize;
 use std::{borrow::Cow, time::Duration};
@@ -141,11 +141,15 @@ impl From<StoreError> for ApiError {
             }
             StoreError::Busy(_) | StoreError::ReadOnly(_) => {
                 tracing::error!(%error, "nothing can be stored");
-                Self::Unavailable { detail: "nothing can be stored now".to_owned(), retry_after: BUSY_RETRY }
+                Self::Unavailable {
+                    detail: "nothing can be stored now".to_owned(),
+                    retry_after: BUSY_RETRY,
+                }
             }
-            StoreError::Closed => {
-                Self::Unavailable { detail: "shutting down".to_owned(), retry_after: BUSY_RETRY }
-            }
+            StoreError::Closed => Self::Unavailable {
+                detail: "shutting down".to_owned(),
+                retry_after: BUSY_RETRY,
+            },
             StoreError::Import { .. } => Self::field("", error.to_string()),
             _ => Self::internal(&error),
         }
@@ -173,7 +177,10 @@ fn summary(errors: &[FieldError]) -> String {
 impl ApiError {
     /// One invalid field.
     pub fn field(field: impl Into<String>, message: impl Into<String>) -> Self {
-        Self::Invalid(vec![FieldError { field: field.into(), message: message.into() }])
+        Self::Invalid(vec![FieldError {
+            field: field.into(),
+            message: message.into(),
+        }])
     }
 
     /// A fault of ours: logged here with its cause, shown without.
@@ -201,22 +208,32 @@ impl ApiError {
             Self::Unauthorized(_) => (StatusCode::UNAUTHORIZED, "unauthorized", "Login needed"),
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden", "Forbidden"),
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "not-found", "Not found"),
-            Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed"),
+            Self::MethodNotAllowed => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method-not-allowed",
+                "Method not allowed",
+            ),
             Self::NotAcceptable(_) => (StatusCode::NOT_ACCEPTABLE, "not-acceptable", "Not acceptable"),
             Self::Timeout => (StatusCode::REQUEST_TIMEOUT, "timeout", "Request timed out"),
             Self::Conflict(_) => (StatusCode::CONFLICT, "conflict", "Conflict"),
-            Self::PreconditionFailed(_) => {
-                (StatusCode::PRECONDITION_FAILED, "precondition-failed", "Precondition failed")
-            }
+            Self::PreconditionFailed(_) => (
+                StatusCode::PRECONDITION_FAILED,
+                "precondition-failed",
+                "Precondition failed",
+            ),
             Self::TooLarge { .. } | Self::TooLong(_) => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Too large"),
-            Self::UnsupportedMedia(_) => {
-                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "Unsupported media type")
-            }
+            Self::UnsupportedMedia(_) => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported-media-type",
+                "Unsupported media type",
+            ),
             Self::Misdirected(_) => (StatusCode::MISDIRECTED_REQUEST, "unknown-host", "Unknown host"),
             Self::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid", "Invalid values"),
-            Self::PreconditionRequired(_) => {
-                (StatusCode::PRECONDITION_REQUIRED, "precondition-required", "Precondition required")
-            }
+            Self::PreconditionRequired(_) => (
+                StatusCode::PRECONDITION_REQUIRED,
+                "precondition-required",
+                "Precondition required",
+            ),
             Self::TooMany { .. } => (StatusCode::TOO_MANY_REQUESTS, "too-many-requests", "Too many requests"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
             Self::Upstream(_) => (StatusCode::BAD_GATEWAY, "model-failed", "The model endpoint failed"),
@@ -266,7 +283,10 @@ impl IntoResponse for ApiError {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(retry_after_seconds(wait)));
         }
         if self.status() == StatusCode::UNAUTHORIZED {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"mira\""));
+            headers.insert(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static("Bearer realm=\"mira\""),
+            );
         }
         response.extensions_mut().insert(problem);
         response

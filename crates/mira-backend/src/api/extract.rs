@@ -9,7 +9,10 @@ use axum::{
 };
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{
+    Deserialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 use std::time::Duration;
 use utoipa::IntoParams;
 
@@ -41,6 +44,11 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
 
 /// Parses JSON as the [`Json`] extractor does; sockets use it for their frames.
 pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    if body.trim_ascii_start().starts_with(b"[") {
+        // serde would take a list for the fields of an object in their order.
+        let list = serde_json::from_slice::<IgnoredAny>(body).map_err(|e| json_error(&e, String::new()));
+        return list.and(Err(ApiError::field("", "must be an object, not a list")));
+    }
     let mut reader = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|e| {
         let field = e.path().to_string();
@@ -57,14 +65,16 @@ fn json_error(error: &serde_json::Error, field: String) -> ApiError {
             let message = message.split(" at line ").next().unwrap_or_default().to_owned();
             ApiError::Invalid(vec![FieldError { field, message }])
         }
-        serde_json::error::Category::Syntax
-        | serde_json::error::Category::Eof
-        | serde_json::error::Category::Io => ApiError::Malformed(format!("the body is not valid JSON: {error}")),
+        serde_json::error::Category::Syntax | serde_json::error::Category::Eof | serde_json::error::Category::Io => {
+            ApiError::Malformed(format!("the body is not valid JSON: {error}"))
+        }
     }
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
-    let Some(kind) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) else { return false };
+    let Some(kind) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
+        return false;
+    };
     let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
@@ -76,13 +86,17 @@ async fn read_body(mut body: Body) -> Result<Bytes, ApiError> {
             let frame = frame.map_err(|_| ApiError::Malformed("the body broke off".to_owned()))?;
             let Ok(data) = frame.into_data() else { continue };
             if taken.len() + data.len() > MAX_BODY_BYTES {
-                return Err(ApiError::TooLarge { limit_bytes: MAX_BODY_BYTES });
+                return Err(ApiError::TooLarge {
+                    limit_bytes: MAX_BODY_BYTES,
+                });
             }
             taken.extend_from_slice(&data);
         }
         Ok(())
     };
-    let outcome = tokio::time::timeout(BODY_TIMEOUT, reading).await.unwrap_or(Err(ApiError::Timeout));
+    let outcome = tokio::time::timeout(BODY_TIMEOUT, reading)
+        .await
+        .unwrap_or(Err(ApiError::Timeout));
     if matches!(outcome, Err(ApiError::TooLarge { .. })) {
         drain(body).await;
     }
@@ -115,7 +129,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
             Ok(query) => Ok(Self(query.0)),
             Err(e) => {
                 let text = e.body_text();
-                let reason = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
+                let reason = text
+                    .strip_prefix("Failed to deserialize query string: ")
+                    .unwrap_or(&text);
                 let (field, message) = reason.split_once(": ").unwrap_or(("", reason));
                 Err(ApiError::field(field, message))
             }
@@ -177,21 +193,37 @@ mod tests {
 
     fn check(body: &str, expect: Result<Outer, (u16, &str)>) {
         let found = parse_json::<Outer>(body.as_bytes()).map_err(|e| {
-            let field = e.problem(None).errors.first().map(|e| e.field.clone()).unwrap_or_default();
+            let field = e
+                .problem(None)
+                .errors
+                .first()
+                .map(|e| e.field.clone())
+                .unwrap_or_default();
             (e.status().as_u16(), field)
         });
-        assert_eq!(found, expect.map_err(|(status, field)| (status, field.to_owned())), "{body}");
+        assert_eq!(
+            found,
+            expect.map_err(|(status, field)| (status, field.to_owned())),
+            "{body}"
+        );
     }
 
     #[test]
     fn bodies() {
-        check(r#"{"inner": {"line": 3}}"#, Ok(Outer { inner: Inner { line: 3 } }));
+        check(
+            r#"{"inner": {"line": 3}}"#,
+            Ok(Outer {
+                inner: Inner { line: 3 },
+            }),
+        );
         check(r#"{"inner": {"line": -3}}"#, Err((422, "inner.line")));
         check(r#"{"inner": {}}"#, Err((422, "inner")));
         check("[]", Err((422, "")));
         check(r#"{"inner": {"line": 3}"#, Err((400, "")));
         check(r#"{"inner": {"line": 3}} x"#, Err((400, "")));
         check("", Err((400, "")));
-        check(&"[".repeat(100_000), Err((422, "")));
+        check(r#"[{"line": 3}]"#, Err((422, "")));
+        check(&"[".repeat(100_000), Err((400, "")));
+        check(&format!("{{\"x\": {}}}", "[".repeat(100_000)), Err((400, "")));
     }
 }

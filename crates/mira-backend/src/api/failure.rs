@@ -12,20 +12,48 @@ use std::{borrow::Cow, time::Duration};
 /// The problem of a failed turn.
 pub fn problem(failure: &Failure) -> Problem {
     let (status, slug, title) = match failure.kind {
-        FailureKind::ModelAuth => (StatusCode::BAD_GATEWAY, "model-auth", "The model endpoint refuses the key"),
+        FailureKind::ModelAuth => (
+            StatusCode::BAD_GATEWAY,
+            "model-auth",
+            "The model endpoint refuses the key",
+        ),
         FailureKind::ModelNotFound => (StatusCode::BAD_GATEWAY, "model-not-found", "The model is not offered"),
-        FailureKind::RateLimited => (StatusCode::SERVICE_UNAVAILABLE, "model-rate-limited", "The model endpoint is busy"),
+        FailureKind::RateLimited => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "model-rate-limited",
+            "The model endpoint is busy",
+        ),
         FailureKind::QuotaExceeded => (StatusCode::BAD_GATEWAY, "model-quota", "The model's quota is used up"),
         FailureKind::ContextTooLong => (StatusCode::BAD_GATEWAY, "context-too-long", "Too long for the model"),
         FailureKind::Refused => (StatusCode::BAD_GATEWAY, "model-refused", "The model refused"),
-        FailureKind::ModelRejected => (StatusCode::BAD_GATEWAY, "model-rejected", "The model endpoint rejected the request"),
-        FailureKind::ModelUnavailable => (StatusCode::BAD_GATEWAY, "model-unavailable", "The model cannot be reached"),
+        FailureKind::ModelRejected => (
+            StatusCode::BAD_GATEWAY,
+            "model-rejected",
+            "The model endpoint rejected the request",
+        ),
+        FailureKind::ModelUnavailable => (
+            StatusCode::BAD_GATEWAY,
+            "model-unavailable",
+            "The model cannot be reached",
+        ),
         FailureKind::ModelTimeout => (StatusCode::GATEWAY_TIMEOUT, "model-timeout", "The model fell silent"),
         FailureKind::ModelCutOff => (StatusCode::BAD_GATEWAY, "model-cut-off", "The reply broke off"),
-        FailureKind::ModelNonsense => (StatusCode::BAD_GATEWAY, "model-nonsense", "The model sent nothing usable"),
-        FailureKind::BudgetExceeded => (StatusCode::TOO_MANY_REQUESTS, "token-budget", "Today's token budget is used up"),
+        FailureKind::ModelNonsense => (
+            StatusCode::BAD_GATEWAY,
+            "model-nonsense",
+            "The model sent nothing usable",
+        ),
+        FailureKind::BudgetExceeded => (
+            StatusCode::TOO_MANY_REQUESTS,
+            "token-budget",
+            "Today's token budget is used up",
+        ),
         FailureKind::Storage => (StatusCode::INSUFFICIENT_STORAGE, "storage", "It could not be stored"),
-        FailureKind::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "shutting-down", "Mira is shutting down"),
+        FailureKind::ShuttingDown => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "shutting-down",
+            "Mira is shutting down",
+        ),
         FailureKind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
     };
     Problem {
@@ -47,9 +75,13 @@ impl IntoResponse for TurnFailed {
         let problem = problem(&self.0);
         let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, axum::Json(&problem)).into_response();
-        response.headers_mut().insert(header::CONTENT_TYPE, super::error::PROBLEM_JSON);
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, super::error::PROBLEM_JSON);
         if status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
         }
         response.extensions_mut().insert(problem);
         response
@@ -66,10 +98,19 @@ impl From<Refusal> for ApiError {
             Refusal::WrongRole => Self::field("message_id", text),
             Refusal::NoSuchPersona(_) => Self::field("persona", text),
             Refusal::ClientIdConflict => Self::Conflict(text),
-            Refusal::QueueFull => Self::TooMany { detail: text, retry_after: Duration::from_secs(5) },
+            Refusal::QueueFull => Self::TooMany {
+                detail: text,
+                retry_after: Duration::from_secs(5),
+            },
             Refusal::TooLong { .. } => Self::TooLong(text),
-            Refusal::BudgetExceeded { .. } => Self::TooMany { detail: text, retry_after: Duration::from_secs(3600) },
-            Refusal::ShuttingDown => Self::Unavailable { detail: text, retry_after: Duration::from_secs(5) },
+            Refusal::BudgetExceeded { .. } => Self::TooMany {
+                detail: text,
+                retry_after: Duration::from_hours(1),
+            },
+            Refusal::ShuttingDown => Self::Unavailable {
+                detail: text,
+                retry_after: Duration::from_secs(5),
+            },
             Refusal::Store(error) => error.into(),
         }
     }

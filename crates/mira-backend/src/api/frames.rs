@@ -14,7 +14,13 @@ use mira_core::{ids::SessionId, model::Head, turn::TurnEvent};
 use serde::Serialize;
 
 /// The encoder the services are given.
-pub const ENCODER: Encoder = Encoder { turn, html, persona, session, typing };
+pub const ENCODER: Encoder = Encoder {
+    turn,
+    html,
+    persona,
+    session,
+    typing,
+};
 
 /// A value as JSON; our own types always serialise.
 pub fn json<T: Serialize>(value: &T) -> Vec<u8> {
@@ -38,7 +44,11 @@ impl Builder {
     fn new(kind: &'static str, session_id: &SessionId) -> Self {
         // Session ids need no escaping: [a-z0-9_-].
         let before = format!(r#"{{"type":"{kind}","session_id":"{session_id}","seq":"#).into_bytes();
-        Self { kind, before, after: Vec::with_capacity(192) }
+        Self {
+            kind,
+            before,
+            after: Vec::with_capacity(192),
+        }
     }
 
     fn turn(mut self, scope: &Scope<'_>) -> Self {
@@ -71,7 +81,11 @@ impl Builder {
 
     fn end(mut self) -> Encoded {
         self.after.push(b'}');
-        Encoded { kind: self.kind, before: self.before, after: self.after }
+        Encoded {
+            kind: self.kind,
+            before: self.before,
+            after: self.after,
+        }
     }
 }
 
@@ -98,13 +112,19 @@ fn turn(scope: &Scope<'_>, event: &TurnEvent) -> Encoded {
             let builder = new("chunk").message_id(scope).text("content", text);
             builder.text("persona", scope.persona).text("mood", scope.mood).end()
         }
-        TurnEvent::Complete(message) => {
-            new("complete").message_id(scope).value("message", &MessageObject::of(message)).end()
-        }
+        TurnEvent::Complete(message) => new("complete")
+            .message_id(scope)
+            .value("message", &MessageObject::of(message))
+            .end(),
         TurnEvent::Error { failure, message } => {
-            let builder = new("error").value("error", &failure::problem(failure)).value("retryable", &failure.retryable);
+            let builder = new("error")
+                .value("error", &failure::problem(failure))
+                .value("retryable", &failure.retryable);
             match message {
-                Some(message) => builder.message_id(scope).value("message", &MessageObject::of(message)).end(),
+                Some(message) => builder
+                    .message_id(scope)
+                    .value("message", &MessageObject::of(message))
+                    .end(),
                 None => builder.end(),
             }
         }
@@ -113,7 +133,9 @@ fn turn(scope: &Scope<'_>, event: &TurnEvent) -> Encoded {
 }
 
 fn head_fields(builder: Builder, head: &Head, pinned: bool) -> Encoded {
-    let builder = builder.text("persona", head.persona.as_str()).text("mood", head.mood.as_str());
+    let builder = builder
+        .text("persona", head.persona.as_str())
+        .text("mood", head.mood.as_str());
     let builder = match &head.mood_cause {
         Some(cause) => builder.text("mood_cause", cause),
         None => builder,
@@ -136,7 +158,15 @@ fn html(scope: &Scope<'_>, block: usize, html: &str) -> Bytes {
         html: &'a str,
     }
     let (turn_id, message_id) = (scope.turn_id.to_string(), scope.reply_id.to_string());
-    json(&Frame { r#type: "html", session_id: scope.session_id, turn_id, message_id, block, html }).into()
+    json(&Frame {
+        r#type: "html",
+        session_id: scope.session_id,
+        turn_id,
+        message_id,
+        block,
+        html,
+    })
+    .into()
 }
 
 fn session(change: Change<'_>) -> Bytes {
@@ -172,7 +202,13 @@ pub struct ErrorFrame<'a> {
 /// An error frame for a problem.
 pub fn error_frame(error: &Problem, client_id: Option<&str>) -> Bytes {
     let retryable = matches!(error.status, 408 | 429 | 500..);
-    json(&ErrorFrame { r#type: "error", error, retryable, client_id }).into()
+    json(&ErrorFrame {
+        r#type: "error",
+        error,
+        retryable,
+        client_id,
+    })
+    .into()
 }
 
 /// One event of an SSE stream.

@@ -54,7 +54,10 @@ pub fn router(state: AppState) -> Router {
         .route("/api/search", get(http::messages::search))
         .route("/api/personas", get(http::messages::list_personas))
         .route("/api/personas/{name}", get(http::messages::get_persona))
-        .route("/api/sessions", get(http::sessions::list_sessions).post(http::sessions::create_session))
+        .route(
+            "/api/sessions",
+            get(http::sessions::list_sessions).post(http::sessions::create_session),
+        )
         .route(
             "/api/sessions/{id}",
             get(http::sessions::get_session)

@@ -77,7 +77,10 @@ pub async fn edge(State(state): State<AppState>, mut request: Request, next: Nex
     let started = Instant::now();
     let id = request_id(&state, request.headers());
     let method = request.method().clone();
-    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map(|path| path.as_str().to_owned());
     let allowed_origin = cors_origin(&state.config().access, request.headers());
     let span = tracing::info_span!("request", request.id = %id);
     let mut response = match admit(&state, &mut request, &id) {
@@ -112,14 +115,22 @@ fn admit(state: &AppState, request: &mut Request, id: &Arc<str>) -> Result<Admit
     let access = &state.config().access;
     let seen_as = check_host(state, request, conn)?;
     let upgrade = request.headers().contains_key(header::UPGRADE);
-    let preflight = *request.method() == Method::OPTIONS
-        && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    let preflight =
+        *request.method() == Method::OPTIONS && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     if preflight || upgrade || !request.method().is_safe() {
         check_origin(access, request.headers(), &seen_as)?;
     }
     let client = client_address(access, request.headers(), conn.peer.ip());
-    request.extensions_mut().insert(RequestInfo { id: Arc::clone(id), seen_as, client });
-    Ok(if preflight { Admitted::Preflight } else { Admitted::Through })
+    request.extensions_mut().insert(RequestInfo {
+        id: Arc::clone(id),
+        seen_as,
+        client,
+    });
+    Ok(if preflight {
+        Admitted::Preflight
+    } else {
+        Admitted::Through
+    })
 }
 
 /// The `Host` this request names, if Mira answers to it, as her own origin.
@@ -142,7 +153,11 @@ fn check_host(state: &AppState, request: &Request, conn: ConnInfo) -> Result<Ori
         return Err(ApiError::Misdirected(detail));
     }
     let scheme = seen_scheme(access, headers, trusted, &place);
-    Ok(Origin { scheme, port: place.port.unwrap_or(scheme.default_port()), host: place.host })
+    Ok(Origin {
+        scheme,
+        port: place.port.unwrap_or(scheme.default_port()),
+        host: place.host,
+    })
 }
 
 fn direct_host(headers: &HeaderMap, version: Version) -> Result<String, ApiError> {
@@ -151,7 +166,9 @@ fn direct_host(headers: &HeaderMap, version: Version) -> Result<String, ApiError
         None if version == Version::HTTP_10 && !headers.contains_key(header::HOST) => {
             Err(ApiError::Misdirected("the request names no Host".to_owned()))
         }
-        None => Err(ApiError::Malformed("a request needs exactly one readable Host header".to_owned())),
+        None => Err(ApiError::Malformed(
+            "a request needs exactly one readable Host header".to_owned(),
+        )),
     }
 }
 
@@ -164,7 +181,10 @@ fn is_known(state: &AppState, place: &HostPort, local: IpAddr) -> bool {
     place.host.is_loopback()
         || own(local)
         || own(state.address().ip())
-        || access.public_url.as_ref().is_some_and(|url| url.origin.host == place.host)
+        || access
+            .public_url
+            .as_ref()
+            .is_some_and(|url| url.origin.host == place.host)
         || access.allowed_hosts.iter().any(|known| known.covers(place))
 }
 
@@ -226,9 +246,19 @@ fn client_address(access: &AccessConfig, headers: &HeaderMap, peer: IpAddr) -> I
     if !is_trusted(access, peer) {
         return peer;
     }
-    let listed = headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
-    let hops: Vec<IpAddr> = listed.flat_map(|value| value.split(',')).filter_map(|hop| hop.trim().parse().ok()).collect();
-    hops.iter().rev().copied().find(|hop| !is_trusted(access, *hop)).unwrap_or(peer)
+    let listed = headers
+        .get_all(FORWARDED_FOR)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    let hops: Vec<IpAddr> = listed
+        .flat_map(|value| value.split(','))
+        .filter_map(|hop| hop.trim().parse().ok())
+        .collect();
+    hops.iter()
+        .rev()
+        .copied()
+        .find(|hop| !is_trusted(access, *hop))
+        .unwrap_or(peer)
 }
 
 /// A header that stands there exactly once, as text.
@@ -244,7 +274,10 @@ fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
 /// The client's own id where it is harmless in a log, else a fresh one.
 fn request_id(state: &AppState, headers: &HeaderMap) -> Arc<str> {
     let legal = |id: &&str| {
-        (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
+        (1..=64).contains(&id.len())
+            && id
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
     };
     match single(headers, &REQUEST_ID).filter(legal) {
         Some(id) => id.into(),
@@ -289,7 +322,10 @@ fn finish_headers(headers: &mut HeaderMap, id: &str, allowed_origin: Option<Head
     }
     if let Some(origin) = allowed_origin {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+        headers.insert(
+            header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
+            HeaderValue::from_static("true"),
+        );
         headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, CORS_EXPOSED);
         headers.append(header::VARY, HeaderValue::from_static("origin"));
     }

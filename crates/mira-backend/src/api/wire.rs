@@ -85,7 +85,11 @@ impl MessageObject {
     pub fn of(message: &Message) -> Self {
         let meta = message.meta.as_ref();
         let render = || mira_render::render(&message.content);
-        let html = if message.content.len() > RENDER_INLINE_BYTES { tokio::task::block_in_place(render) } else { render() };
+        let html = if message.content.len() > RENDER_INLINE_BYTES {
+            tokio::task::block_in_place(render)
+        } else {
+            render()
+        };
         Self {
             id: message.id.to_string(),
             session_id: message.session_id.to_string(),

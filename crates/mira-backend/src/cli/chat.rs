@@ -114,12 +114,23 @@ pub(super) async fn run(config: &Config, args: ChatArgs) -> Result<ExitCode, Cli
     let server = Server::find(config, args.url.as_deref(), args.token_file.as_deref())?;
     let socket = connect(&server, args.session.as_deref()).await?;
     let colour = !args.plain && io::stdout().is_terminal();
-    let mut talk =
-        Talk { socket, plain: args.plain, colour, sent: None, turn: None, speaking: false, failed: false };
+    let mut talk = Talk {
+        socket,
+        plain: args.plain,
+        colour,
+        sent: None,
+        turn: None,
+        speaking: false,
+        failed: false,
+    };
     talk.converse(read_lines()?).await?;
     // The conversation is over whether or not the server hears the goodbye.
     talk.socket.close(None).await.unwrap_or_default();
-    Ok(if talk.failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if talk.failed {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 async fn connect(server: &Server, session: Option<&str>) -> Result<Socket, CliError> {
@@ -132,14 +143,21 @@ async fn connect(server: &Server, session: Option<&str>) -> Result<Socket, CliEr
     let mut request = text.into_client_request().map_err(|e| failed(e.to_string()))?;
     if let Some(token) = &server.token {
         let value = HeaderValue::from_str(&format!("Bearer {}", token.expose()));
-        request.headers_mut().insert("authorization", value.map_err(|e| failed(e.to_string()))?);
+        request
+            .headers_mut()
+            .insert("authorization", value.map_err(|e| failed(e.to_string()))?);
     }
     match tokio_tungstenite::connect_async(request).await {
         Ok((socket, _)) => Ok(socket),
         Err(tokio_tungstenite::tungstenite::Error::Http(response)) => {
-            let problem = response.body().as_deref().and_then(|body| serde_json::from_slice::<ProblemPart>(body).ok());
+            let problem = response
+                .body()
+                .as_deref()
+                .and_then(|body| serde_json::from_slice::<ProblemPart>(body).ok());
             let reason = problem.map(|problem| problem.detail.unwrap_or(problem.title));
-            Err(failed(reason.unwrap_or_else(|| format!("the server answered {}", response.status()))))
+            Err(failed(reason.unwrap_or_else(|| {
+                format!("the server answered {}", response.status())
+            })))
         }
         Err(e) => Err(failed(e.to_string())),
     }
@@ -200,12 +218,14 @@ impl Talk {
             let persona = words.next();
             let mood = words.collect::<Vec<_>>().join(" ");
             let mood = (!mood.is_empty()).then_some(mood);
-            self.send(&serde_json::json!({"type": "switch_persona", "persona": persona, "mood": mood})).await?;
+            self.send(&serde_json::json!({"type": "switch_persona", "persona": persona, "mood": mood}))
+                .await?;
             return self.prompt();
         }
         let client_id = SystemClock.new_uuid().to_string();
         self.sent = Some(line.to_owned());
-        self.send(&serde_json::json!({"type": "chat", "content": line, "client_id": client_id})).await
+        self.send(&serde_json::json!({"type": "chat", "content": line, "client_id": client_id}))
+            .await
     }
 
     async fn send(&mut self, frame: &serde_json::Value) -> Result<(), CliError> {
@@ -215,13 +235,23 @@ impl Talk {
 
     /// Shows a frame; answers whether it was the greeting.
     fn hear(&mut self, text: &str) -> Result<bool, CliError> {
-        let frame = serde_json::from_str(text)
-            .map_err(|e| CliError::Plain(format!("the server said something this client does not understand: {e}")))?;
+        let frame = serde_json::from_str(text).map_err(|e| {
+            CliError::Plain(format!(
+                "the server said something this client does not understand: {e}"
+            ))
+        })?;
         match frame {
             Frame::Hello { session, rehearsal } => {
                 if !self.plain {
-                    let note = if rehearsal { ", rehearsal: no model is asked" } else { "" };
-                    progress(&format!("session {}{note}; /persona NAME [mood], /quit, Ctrl-C stops a reply", session.id));
+                    let note = if rehearsal {
+                        ", rehearsal: no model is asked"
+                    } else {
+                        ""
+                    };
+                    progress(&format!(
+                        "session {}{note}; /persona NAME [mood], /quit, Ctrl-C stops a reply",
+                        session.id
+                    ));
                     self.show_mood(&session.persona, &session.mood)?;
                     self.prompt()?;
                 }
@@ -269,7 +299,11 @@ impl Talk {
             show("\n")?;
             self.speaking = false;
         }
-        progress(&format!("{}: {}", error.title, error.detail.as_deref().unwrap_or_default()));
+        progress(&format!(
+            "{}: {}",
+            error.title,
+            error.detail.as_deref().unwrap_or_default()
+        ));
         // A refused frame begins no turn.
         if refused && self.sent.take().is_some() {
             self.prompt()?;
@@ -294,7 +328,11 @@ impl Talk {
             return Ok(());
         }
         let (on, off) = if self.colour { ("\x1b[35m", "\x1b[0m") } else { ("", "") };
-        Ok(show(&format!("{on}{} · {}{off}\n", printable(persona), printable(mood)))?)
+        Ok(show(&format!(
+            "{on}{} · {}{off}\n",
+            printable(persona),
+            printable(mood)
+        ))?)
     }
 
     fn prompt(&self) -> Result<(), CliError> {
@@ -308,7 +346,9 @@ impl Talk {
 
 /// What she says must not drive the terminal.
 fn printable(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect()
+    text.chars()
+        .filter(|c| !c.is_control() || matches!(c, '\n' | '\t'))
+        .collect()
 }
 
 fn show(text: &str) -> io::Result<()> {

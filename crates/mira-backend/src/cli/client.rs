@@ -24,9 +24,14 @@ pub(super) struct Server {
 impl Server {
     /// The server on this data directory, if one runs.
     pub fn running(config: &Config) -> Result<Option<Self>, CliError> {
-        let Some(address) = datadir::holder(config).and_then(|holder| holder.address) else { return Ok(None) };
+        let Some(address) = datadir::holder(config).and_then(|holder| holder.address) else {
+            return Ok(None);
+        };
         let base = parse_base(&format!("http://{}", reachable(address)))?;
-        Ok(Some(Self { base, token: token(config, None)? }))
+        Ok(Some(Self {
+            base,
+            token: token(config, None)?,
+        }))
     }
 
     /// The server the owner named, or the one on this data directory.
@@ -44,12 +49,17 @@ impl Server {
                 }
             },
         };
-        Ok(Self { base, token: token(config, token_file)? })
+        Ok(Self {
+            base,
+            token: token(config, token_file)?,
+        })
     }
 
     /// A route of the server.
     pub fn route(&self, path: &str) -> Result<Url, CliError> {
-        self.base.join(path).map_err(|e| CliError::Plain(format!("{}: {e}", self.base)))
+        self.base
+            .join(path)
+            .map_err(|e| CliError::Plain(format!("{}: {e}", self.base)))
     }
 }
 
@@ -67,7 +77,11 @@ fn token(config: &Config, token_file: Option<&Path>) -> Result<Option<Secret>, C
 /// An address that can be connected to: a server bound to every address is reached over loopback.
 fn reachable(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
-        address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+        address.set_ip(if address.is_ipv4() {
+            Ipv4Addr::LOCALHOST.into()
+        } else {
+            Ipv6Addr::LOCALHOST.into()
+        });
     }
     address
 }
@@ -76,7 +90,9 @@ fn parse_base(text: &str) -> Result<Url, CliError> {
     let bad = |reason: &str| CliError::Plain(format!("{text}: {reason}"));
     let mut url = Url::parse(text).map_err(|e| bad(&e.to_string()))?;
     if url.scheme() != "http" {
-        return Err(bad("the terminal speaks plain http only; reach a server behind TLS through `ssh -L`"));
+        return Err(bad(
+            "the terminal speaks plain http only; reach a server behind TLS through `ssh -L`",
+        ));
     }
     if !url.path().ends_with('/') {
         let path = format!("{}/", url.path());

@@ -11,7 +11,7 @@ use mira_core::{
     ids::AccountId,
 };
 use mira_memory::{Store, StoreError};
-use std::{fs, io, os::unix::fs::MetadataExt, path::Path, process::ExitCode};
+use std::{fs, io, os::unix::fs::MetadataExt, path::Path, process::ExitCode, sync::Arc};
 
 /// How a check came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +45,11 @@ pub(super) async fn run(config: Result<Config, ConfigError>) -> Result<ExitCode,
         Ok(config) => config,
         Err(e) => {
             for problem in &e.0 {
-                report.line(Verdict::Fail, "configuration", &format!("{}: {}", problem.name, problem.reason))?;
+                report.line(
+                    Verdict::Fail,
+                    "configuration",
+                    &format!("{}: {}", problem.name, problem.reason),
+                )?;
             }
             return Ok(ExitCode::from(EXIT_CONFIG));
         }
@@ -57,24 +61,38 @@ pub(super) async fn run(config: Result<Config, ConfigError>) -> Result<ExitCode,
     check_data_dir(&mut report, &config)?;
     check_server(&mut report, &config)?;
     check_database(&mut report, &config).await?;
-    report.line(Verdict::Ok, "index", "none in this version: recall by meaning is not built in yet")?;
+    report.line(
+        Verdict::Ok,
+        "index",
+        "none in this version: recall by meaning is not built in yet",
+    )?;
     report.line(Verdict::Ok, "embeddings", "none in this version")?;
     check_model(&mut report, &config).await?;
     check_security(&mut report, &config)?;
-    Ok(if report.failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if report.failed {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 fn check_data_dir(report: &mut Report, config: &Config) -> io::Result<()> {
     let shown = config.data_dir.display();
     match fs::metadata(&config.data_dir) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            report.line(Verdict::Ok, "data directory", &format!("{shown} is made at the first start"))
-        }
+        Err(e) if e.kind() == io::ErrorKind::NotFound => report.line(
+            Verdict::Ok,
+            "data directory",
+            &format!("{shown} is made at the first start"),
+        ),
         Err(e) => report.line(Verdict::Fail, "data directory", &format!("{shown}: {e}")),
         Ok(found) if !found.is_dir() => report.line(Verdict::Fail, "data directory", &format!("{shown} is a file")),
         Ok(found) if found.mode() & 0o077 != 0 => {
             let mode = found.mode() & 0o777;
-            report.line(Verdict::Warn, "data directory", &format!("{shown} is open to others (mode {mode:o}); chmod 700"))
+            report.line(
+                Verdict::Warn,
+                "data directory",
+                &format!("{shown} is open to others (mode {mode:o}); chmod 700"),
+            )
         }
         Ok(_) => report.line(Verdict::Ok, "data directory", &format!("{shown}, yours alone")),
     }
@@ -90,14 +108,20 @@ fn check_server(report: &mut Report, config: &Config) -> io::Result<()> {
 async fn check_database(report: &mut Report, config: &Config) -> io::Result<()> {
     let path = &config.database.path;
     if !path.exists() {
-        return report.line(Verdict::Ok, "database", &format!("{} is made at the first start", path.display()));
+        return report.line(
+            Verdict::Ok,
+            "database",
+            &format!("{} is made at the first start", path.display()),
+        );
     }
     match inspect(path).await {
         Ok((None, detail)) => report.line(Verdict::Ok, "database", &detail),
         Ok((Some(problem), _)) => report.line(Verdict::Fail, "database", &format!("not sound: {problem}")),
-        Err(e @ StoreError::Schema(_)) => {
-            report.line(Verdict::Warn, "database", &format!("{e}; the next start does it, after a backup"))
-        }
+        Err(e @ StoreError::Schema(_)) => report.line(
+            Verdict::Warn,
+            "database",
+            &format!("{e}; the next start does it, after a backup"),
+        ),
         Err(e) => report.line(Verdict::Fail, "database", &e.to_string()),
     }
 }
@@ -123,13 +147,17 @@ async fn check_model(report: &mut Report, config: &Config) -> Result<(), CliErro
         let detail = "rehearsal: the built-in emulator answers; set OPENAI_API_KEY or OPENAI_BASE_URL for a model";
         return Ok(report.line(Verdict::Ok, "model", detail)?);
     }
-    let endpoint = match model::open(&config.llm, &SystemClock).await {
+    let endpoint = match model::open(&config.llm, &SystemClock, Arc::default()).await {
         Ok(opened) => opened.endpoint,
         Err(e) => return Ok(report.line(Verdict::Fail, "model", &e.to_string())?),
     };
     let answer = mira_llm::list_models(&endpoint).await;
     let (condition, detail) = model::judge_offer(&endpoint, answer);
-    let verdict = if condition == Condition::Ok { Verdict::Ok } else { Verdict::Fail };
+    let verdict = if condition == Condition::Ok {
+        Verdict::Ok
+    } else {
+        Verdict::Fail
+    };
     Ok(report.line(verdict, "model", &detail)?)
 }
 
@@ -137,7 +165,10 @@ fn check_security(report: &mut Report, config: &Config) -> io::Result<()> {
     let access = &config.access;
     let address = config.listen;
     let open = !address.ip().is_loopback();
-    let secure = access.public_url.as_ref().is_some_and(|url| url.origin.scheme == Scheme::Https);
+    let secure = access
+        .public_url
+        .as_ref()
+        .is_some_and(|url| url.origin.scheme == Scheme::Https);
     match (open, secure) {
         (false, _) => report.line(Verdict::Ok, "bind", &format!("{address}: this machine only"))?,
         (true, true) => report.line(Verdict::Ok, "bind", &format!("{address}, public over https"))?,
@@ -148,17 +179,39 @@ fn check_security(report: &mut Report, config: &Config) -> io::Result<()> {
     }
     match access.mode {
         AuthMode::Required => report.line(Verdict::Ok, "login", "required")?,
-        AuthMode::Off => report.line(Verdict::Warn, "login", "off: every program of this machine is the owner")?,
+        AuthMode::Off => report.line(
+            Verdict::Warn,
+            "login",
+            "off: every program of this machine is the owner",
+        )?,
     }
     check_token(report, config)?;
-    let list = |names: Vec<String>| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-    let hosts = list(access.allowed_hosts.iter().map(|place| place.host.to_string()).collect());
-    let origins = list(access.allowed_origins.iter().map(ToString::to_string).collect());
-    report.line(Verdict::Ok, "hosts", &format!("beside loopback: {hosts}; further origins: {origins}"))?;
-    match fs::metadata(".env") {
-        Ok(found) if found.mode() & 0o077 != 0 => {
-            report.line(Verdict::Warn, ".env", "others can read it; chmod 600 .env if it holds a key")
+    let list = |names: Vec<String>| {
+        if names.is_empty() {
+            "none".to_owned()
+        } else {
+            names.join(", ")
         }
+    };
+    let hosts = list(
+        access
+            .allowed_hosts
+            .iter()
+            .map(|place| place.host.to_string())
+            .collect(),
+    );
+    let origins = list(access.allowed_origins.iter().map(ToString::to_string).collect());
+    report.line(
+        Verdict::Ok,
+        "hosts",
+        &format!("beside loopback: {hosts}; further origins: {origins}"),
+    )?;
+    match fs::metadata(".env") {
+        Ok(found) if found.mode() & 0o077 != 0 => report.line(
+            Verdict::Warn,
+            ".env",
+            "others can read it; chmod 600 .env if it holds a key",
+        ),
         Ok(_) => report.line(Verdict::Ok, ".env", "yours alone"),
         Err(_) => Ok(()),
     }
@@ -168,7 +221,10 @@ fn check_token(report: &mut Report, config: &Config) -> io::Result<()> {
     if let Some(token) = &config.access.token {
         let short = token.expose().len() < 16;
         let (verdict, detail) = match short {
-            true => (Verdict::Warn, "from MIRA_AUTH_TOKEN, fewer than 16 characters: it can be guessed"),
+            true => (
+                Verdict::Warn,
+                "from MIRA_AUTH_TOKEN, fewer than 16 characters: it can be guessed",
+            ),
             false => (Verdict::Ok, "from MIRA_AUTH_TOKEN"),
         };
         return report.line(verdict, "token", detail);
@@ -176,12 +232,18 @@ fn check_token(report: &mut Report, config: &Config) -> io::Result<()> {
     match fs::metadata(config.token_file()) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => report.line(Verdict::Ok, "token", "made at the first start"),
         Err(e) => report.line(Verdict::Fail, "token", &e.to_string()),
-        Ok(found) if found.mode() & 0o077 != 0 => {
-            report.line(Verdict::Fail, "token", &format!("others can read the token file (mode {:o})", found.mode() & 0o777))
-        }
+        Ok(found) if found.mode() & 0o077 != 0 => report.line(
+            Verdict::Fail,
+            "token",
+            &format!("others can read the token file (mode {:o})", found.mode() & 0o777),
+        ),
         Ok(found) => {
             let age_days = SystemClock.now().as_second().saturating_sub(found.mtime()) / 86_400;
-            report.line(Verdict::Ok, "token", &format!("in a file that is yours alone, {age_days} days old"))
+            report.line(
+                Verdict::Ok,
+                "token",
+                &format!("in a file that is yours alone, {age_days} days old"),
+            )
         }
     }
 }

@@ -21,7 +21,10 @@ const LINES_AHEAD: usize = 256;
 const PROGRESS_EVERY: u64 = 10_000;
 
 pub(super) async fn run(config: &Config, file: &Path) -> Result<ExitCode, CliError> {
-    let failed = |source| CliError::File { path: file.to_owned(), source };
+    let failed = |source| CliError::File {
+        path: file.to_owned(),
+        source,
+    };
     let target = Target::open(file).map_err(failed)?;
     let store = Store::open_read_only(&config.database.path).await?;
     let (sender, receiver) = mpsc::channel(LINES_AHEAD);
@@ -31,7 +34,11 @@ pub(super) async fn run(config: &Config, file: &Path) -> Result<ExitCode, CliErr
     store.close().await;
     // A disk that is full shows in the file; the store then only saw that nobody listens.
     let target = written.map_err(failed)?;
-    let ExportReport { sessions, messages, moods } = match exported {
+    let ExportReport {
+        sessions,
+        messages,
+        moods,
+    } = match exported {
         Ok(report) => report,
         Err(e) => {
             target.discard().map_err(failed)?;
@@ -39,14 +46,20 @@ pub(super) async fn run(config: &Config, file: &Path) -> Result<ExitCode, CliErr
         }
     };
     target.keep().map_err(failed)?;
-    progress(&format!("exported {sessions} sessions, {messages} messages, {moods} moods"));
+    progress(&format!(
+        "exported {sessions} sessions, {messages} messages, {moods} moods"
+    ));
     Ok(ExitCode::SUCCESS)
 }
 
 /// Where the lines go: standard output, or a file that gets its name when it is whole.
 enum Target {
     Stdout,
-    File { file: File, partial: PathBuf, path: PathBuf },
+    File {
+        file: File,
+        partial: PathBuf,
+        path: PathBuf,
+    },
 }
 
 impl Target {
@@ -55,13 +68,24 @@ impl Target {
             return Ok(Self::Stdout);
         }
         if path.try_exists()? {
-            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "exists already and is not overwritten"));
+            return Err(io::Error::new(
+                io::ErrorKind::AlreadyExists,
+                "exists already and is not overwritten",
+            ));
         }
         let mut partial = path.as_os_str().to_owned();
         partial.push(".partial");
         let partial = PathBuf::from(partial);
-        let file = OpenOptions::new().write(true).create(true).truncate(true).open(&partial)?;
-        Ok(Self::File { file, partial, path: path.to_owned() })
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(&partial)?;
+        Ok(Self::File {
+            file,
+            partial,
+            path: path.to_owned(),
+        })
     }
 
     fn write(self, lines: mpsc::Receiver<String>) -> io::Result<Self> {

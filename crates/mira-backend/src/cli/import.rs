@@ -33,7 +33,10 @@ impl From<ImportError> for CliError {
 }
 
 pub(super) async fn run(config: &Config, path: &Path) -> Result<ExitCode, CliError> {
-    let failed = |source| CliError::File { path: path.to_owned(), source };
+    let failed = |source| CliError::File {
+        path: path.to_owned(),
+        source,
+    };
     let file = File::open(path).await.map_err(failed)?;
     let total = file.metadata().await.map_err(failed)?.len();
     let held = DataDir::take(config);
@@ -51,8 +54,16 @@ pub(super) async fn run(config: &Config, path: &Path) -> Result<ExitCode, CliErr
         },
         Err(e) => return Err(e.into()),
     };
-    let ImportObject { sessions, messages, moods, skipped, .. } = report;
-    progress(&format!("imported {sessions} sessions, {messages} messages, {moods} moods; {skipped} were there already"));
+    let ImportObject {
+        sessions,
+        messages,
+        moods,
+        skipped,
+        ..
+    } = report;
+    progress(&format!(
+        "imported {sessions} sessions, {messages} messages, {moods} moods; {skipped} were there already"
+    ));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -82,7 +93,11 @@ async fn ask(
     let failed = |e: reqwest::Error| CliError::Plain(format!("{}: {e}", server.base));
     // An error means that the process has chosen its TLS provider already, which is as good.
     drop(rustls::crypto::ring::default_provider().install_default());
-    let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().map_err(failed)?;
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .tls_certs_only([])
+        .build()
+        .map_err(failed)?;
     let mut request = client
         .post(server.route("api/admin/import")?)
         .header("content-type", EXPORT_TYPE)
@@ -95,8 +110,13 @@ async fn ask(
     let text = response.bytes().await.map_err(failed)?;
     if !status.is_success() {
         let problem: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
-        let detail = problem.get("detail").and_then(|detail| detail.as_str()).unwrap_or_default();
-        return Err(CliError::Plain(format!("the server refused the import: {status} {detail}")));
+        let detail = problem
+            .get("detail")
+            .and_then(|detail| detail.as_str())
+            .unwrap_or_default();
+        return Err(CliError::Plain(format!(
+            "the server refused the import: {status} {detail}"
+        )));
     }
     serde_json::from_slice(&text).map_err(|e| CliError::Plain(format!("the server's answer: {e}")))
 }

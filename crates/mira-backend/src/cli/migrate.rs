@@ -21,7 +21,10 @@ pub(super) async fn run(config: &Config, what: &Migrate) -> Result<ExitCode, Cli
     match what {
         Migrate::Run => {
             let _held = DataDir::take(config)?;
-            Store::open(store_options(config), SystemClock.now()).await?.close().await;
+            Store::open(store_options(config), SystemClock.now())
+                .await?
+                .close()
+                .await;
         }
         Migrate::Revert => {
             let _held = DataDir::take(config)?;

@@ -134,7 +134,11 @@ pub fn main() -> ExitCode {
         // `--help` and `--version` go to standard output with code 0, mistakes to standard error with code 2.
         Err(e) => {
             let code = e.exit_code();
-            return if e.print().is_ok() && code == 0 { ExitCode::SUCCESS } else { ExitCode::from(2) };
+            return if e.print().is_ok() && code == 0 {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::from(2)
+            };
         }
     };
     match run(cli.command.unwrap_or(Command::Serve)) {
@@ -188,12 +192,24 @@ fn runtime() -> io::Result<tokio::runtime::Runtime> {
 
 /// Logging to standard error. Commands other than `serve` only log what is wrong, unless `RUST_LOG` asks for more.
 fn init_log(config: &Config, quiet: bool) -> Result<(), CliError> {
-    let filter = if quiet && config.log_filter == "info" { "warn" } else { config.log_filter.as_str() };
+    let filter = if quiet && config.log_filter == "info" {
+        "warn"
+    } else {
+        config.log_filter.as_str()
+    };
     let filter = EnvFilter::try_new(filter).map_err(|e| CliError::Plain(format!("RUST_LOG: {e}")))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| QuietStderr).with_target(false);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(|| QuietStderr)
+        .with_target(false);
     let outcome = match config.log_format {
         LogFormat::Text => builder.with_ansi(io::stderr().is_terminal()).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init(),
+        LogFormat::Json => builder
+            .json()
+            .flatten_event(true)
+            .with_current_span(true)
+            .with_span_list(false)
+            .try_init(),
     };
     outcome.map_err(|e| CliError::Plain(format!("logging: {e}")))?;
     std::panic::set_hook(Box::new(|panic| {

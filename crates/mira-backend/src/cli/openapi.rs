@@ -7,6 +7,8 @@ use std::{
 };
 
 pub(super) fn run() -> Result<ExitCode, CliError> {
-    io::stdout().lock().write_all(crate::api::openapi::document_text().as_bytes())?;
+    io::stdout()
+        .lock()
+        .write_all(crate::api::openapi::document_text().as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }

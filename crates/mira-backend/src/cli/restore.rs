@@ -38,7 +38,10 @@ pub(super) async fn run(config: &Config, backup: &Path) -> Result<ExitCode, CliE
     }
     prepared?;
     let kept = move_aside(config, database)?;
-    fs::rename(&copy, database).map_err(|source| CliError::File { path: database.clone(), source })?;
+    fs::rename(&copy, database).map_err(|source| CliError::File {
+        path: database.clone(),
+        source,
+    })?;
     sync_folder(database)?;
     if let Some(kept) = kept {
         progress(&format!("what was there is now {}", kept.display()));
@@ -58,10 +61,23 @@ async fn prepare(config: &Config, backup: &Path, copy: &Path) -> Result<(), CliE
         fs::File::open(&to)?.sync_all()
     });
     let copied = copied.await.map_err(|e| CliError::Plain(e.to_string()))?;
-    copied.map_err(|source| CliError::File { path: backup.to_owned(), source })?;
+    copied.map_err(|source| CliError::File {
+        path: backup.to_owned(),
+        source,
+    })?;
     progress("checking");
-    let options = StoreOptions { path: copy.to_owned(), ..store_options(config) };
-    if fs::metadata(copy).map_err(|source| CliError::File { path: copy.to_owned(), source })?.len() == 0 {
+    let options = StoreOptions {
+        path: copy.to_owned(),
+        ..store_options(config)
+    };
+    if fs::metadata(copy)
+        .map_err(|source| CliError::File {
+            path: copy.to_owned(),
+            source,
+        })?
+        .len()
+        == 0
+    {
         return Err(StoreError::Damaged("the backup is empty".to_owned()).into());
     }
     let store = Store::open(options, SystemClock.now()).await?;
@@ -79,8 +95,14 @@ fn move_aside(config: &Config, database: &Path) -> Result<Option<PathBuf>, CliEr
         return Ok(None);
     }
     let folder = config.data_dir.join("backups");
-    fs::create_dir_all(&folder).map_err(|source| CliError::File { path: folder.clone(), source })?;
-    let kept = folder.join(format!("pre-restore-{}.db", SystemClock.now().strftime("%Y%m%dT%H%M%S%3fZ")));
+    fs::create_dir_all(&folder).map_err(|source| CliError::File {
+        path: folder.clone(),
+        source,
+    })?;
+    let kept = folder.join(format!(
+        "pre-restore-{}.db",
+        SystemClock.now().strftime("%Y%m%dT%H%M%S%3fZ")
+    ));
     // The log first: a database without its log would lose what is only there, should we end in between.
     for suffix in SUFFIXES.iter().rev() {
         let (from, to) = (with_suffix(database, suffix), with_suffix(&kept, suffix));
@@ -117,7 +139,10 @@ fn remove_all(path: &Path) -> Result<(), CliError> {
 fn sync_folder(path: &Path) -> Result<(), CliError> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let synced = fs::File::open(folder).and_then(|folder| folder.sync_all());
-    synced.map_err(|source| CliError::File { path: folder.to_owned(), source })
+    synced.map_err(|source| CliError::File {
+        path: folder.to_owned(),
+        source,
+    })
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {

@@ -42,7 +42,11 @@ fn listen(address: SocketAddr) -> Result<TcpListener, CliError> {
 }
 
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()
+    } else {
+        TcpSocket::new_v6()
+    }?;
     // A restart must not wait for the old connections to time out.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;

@@ -1,7 +1,11 @@
 //! `token` and `token new`: work on the token file; a running server notices by itself.
 
 use super::{CliError, say};
-use crate::{config::Config, datadir, services::auth::{read_or_create_token, replace_token}};
+use crate::{
+    config::Config,
+    datadir,
+    services::auth::{read_or_create_token, replace_token},
+};
 use clap::Subcommand;
 use mira_core::clock::SystemClock;
 use std::process::ExitCode;

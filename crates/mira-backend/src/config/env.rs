@@ -60,8 +60,14 @@ impl Env {
     /// Variables given by a test.
     #[cfg(test)]
     pub fn from_pairs(pairs: &[(&str, &str)]) -> Self {
-        let values = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Self { values, problems: Vec::new() }
+        let values = pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        Self {
+            values,
+            problems: Vec::new(),
+        }
     }
 
     /// Adds the lines of a `.env` file; the first of a repeated name counts.
@@ -87,22 +93,33 @@ impl Env {
     }
 
     fn problem(&mut self, name: &str, reason: String) {
-        self.problems.push(Problem { name: name.to_owned(), reason });
+        self.problems.push(Problem {
+            name: name.to_owned(),
+            reason,
+        });
     }
 
     /// All names that are set to something.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.values.iter().filter(|(_, value)| !value.trim().is_empty()).map(|(name, _)| name.as_str())
+        self.values
+            .iter()
+            .filter(|(_, value)| !value.trim().is_empty())
+            .map(|(name, _)| name.as_str())
     }
 
     fn get(&self, name: &str) -> Option<&str> {
-        self.values.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+        self.values
+            .get(name)
+            .map(|value| value.trim())
+            .filter(|value| !value.is_empty())
     }
 }
 
 fn line_number(text: &str, line: &str) -> usize {
     let first = line.lines().next().unwrap_or_default().trim();
-    text.lines().position(|candidate| candidate.trim() == first).map_or(0, |index| index + 1)
+    text.lines()
+        .position(|candidate| candidate.trim() == first)
+        .map_or(0, |index| index + 1)
 }
 
 /// Takes variables out of an [`Env`], collecting what is wrong instead of stopping at it.
@@ -114,7 +131,10 @@ pub struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// Starts with the problems found while reading.
     pub fn new(env: &'a Env) -> Self {
-        Self { env, problems: env.problems.clone() }
+        Self {
+            env,
+            problems: env.problems.clone(),
+        }
     }
 
     /// The value, parsed; `None` where it is not set or wrong (and then noted).
@@ -153,10 +173,14 @@ impl<'a> Reader<'a> {
     /// One of a few words.
     pub fn choice<T: Copy>(&mut self, name: &str, default: T, words: &[(&str, T)]) -> T {
         self.or(name, default, |text| {
-            words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value).ok_or_else(|| {
-                let known: Vec<_> = words.iter().map(|(word, _)| *word).collect();
-                Invalid::new(format!("{text:?} is not one of {}", known.join(", ")))
-            })
+            words
+                .iter()
+                .find(|(word, _)| *word == text)
+                .map(|(_, value)| *value)
+                .ok_or_else(|| {
+                    let known: Vec<_> = words.iter().map(|(word, _)| *word).collect();
+                    Invalid::new(format!("{text:?} is not one of {}", known.join(", ")))
+                })
         })
     }
 
@@ -169,7 +193,10 @@ impl<'a> Reader<'a> {
     pub fn list<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, Invalid>) -> Vec<T> {
         let text = self.env.get(name).unwrap_or_default();
         let mut found = Vec::new();
-        for item in text.split(|c: char| c == ',' || c.is_whitespace()).filter(|item| !item.is_empty()) {
+        for item in text
+            .split(|c: char| c == ',' || c.is_whitespace())
+            .filter(|item| !item.is_empty())
+        {
             match parse(item) {
                 Ok(value) => found.push(value),
                 Err(reason) => self.wrong(name, reason.to_string()),
@@ -181,7 +208,9 @@ impl<'a> Reader<'a> {
     /// A secret from `NAME` or from the file named by `NAME_FILE`.
     pub fn secret(&mut self, name: &str) -> Option<Secret> {
         let file_name = format!("{name}_FILE");
-        let Some(path) = self.env.get(&file_name) else { return self.optional(name, Secret::parse) };
+        let Some(path) = self.env.get(&file_name) else {
+            return self.optional(name, Secret::parse);
+        };
         if self.env.get(name).is_some() {
             self.wrong(&file_name, format!("and {name} are both set; keep one"));
             return None;
@@ -202,27 +231,43 @@ impl<'a> Reader<'a> {
 
     /// Notes something wrong.
     pub fn wrong(&mut self, name: &str, reason: String) {
-        self.problems.push(Problem { name: name.to_owned(), reason });
+        self.problems.push(Problem {
+            name: name.to_owned(),
+            reason,
+        });
     }
 
     /// Everything that was wrong, or `()`.
     pub fn finish(self) -> Result<(), ConfigError> {
-        if self.problems.is_empty() { Ok(()) } else { Err(ConfigError(self.problems)) }
+        if self.problems.is_empty() {
+            Ok(())
+        } else {
+            Err(ConfigError(self.problems))
+        }
     }
 }
 
 /// A whole number in a range.
 pub fn parse_number(text: &str, range: &std::ops::RangeInclusive<u64>) -> Result<u64, Invalid> {
-    text.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| {
-        Invalid::new(format!("{text:?} is not a whole number from {} to {}", range.start(), range.end()))
-    })
+    text.parse()
+        .ok()
+        .filter(|number| range.contains(number))
+        .ok_or_else(|| {
+            Invalid::new(format!(
+                "{text:?} is not a whole number from {} to {}",
+                range.start(),
+                range.end()
+            ))
+        })
 }
 
 fn read_secret_file(path: &Path) -> Result<Secret, Invalid> {
     // Far above any key, far below anything that hurts.
     const MAX_BYTES: u64 = 64 * 1024;
     let shown = path.display();
-    let size = std::fs::metadata(path).map_err(|e| Invalid::new(format!("{shown} cannot be read: {e}")))?.len();
+    let size = std::fs::metadata(path)
+        .map_err(|e| Invalid::new(format!("{shown} cannot be read: {e}")))?
+        .len();
     if size > MAX_BYTES {
         return Err(Invalid::new(format!("{shown} is too large for a secret")));
     }

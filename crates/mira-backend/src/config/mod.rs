@@ -23,6 +23,7 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
+use tracing_subscriber::filter::LevelFilter;
 use types::{parse_database_url, parse_http_url};
 
 /// Everything the owner can set.
@@ -173,7 +174,8 @@ fn read_listen(reader: &mut Reader<'_>) -> SocketAddr {
         if bare.eq_ignore_ascii_case("localhost") {
             return Ok(IpAddr::V4(Ipv4Addr::LOCALHOST));
         }
-        bare.parse().map_err(|_| Invalid::new(format!("{text:?} is not an address of this machine, like 127.0.0.1")))
+        bare.parse()
+            .map_err(|_| Invalid::new(format!("{text:?} is not an address of this machine, like 127.0.0.1")))
     });
     let port = reader.number("MIRA_PORT", 8080, 0..=u64::from(u16::MAX));
     SocketAddr::new(host, u16::try_from(port).unwrap_or_default())
@@ -186,7 +188,10 @@ fn read_access(reader: &mut Reader<'_>, listen: SocketAddr) -> AccessConfig {
         &[("required", AuthMode::Required), ("off", AuthMode::Off)],
     );
     if mode == AuthMode::Off && !listen.ip().is_loopback() {
-        let reason = format!("off is refused on {}: only a loopback address may go without a login", listen.ip());
+        let reason = format!(
+            "off is refused on {}: only a loopback address may go without a login",
+            listen.ip()
+        );
         reader.wrong("MIRA_AUTH", reason);
     }
     AccessConfig {
@@ -203,7 +208,10 @@ fn read_database(reader: &mut Reader<'_>, data_dir: &Path) -> DatabaseConfig {
     let path = reader.optional("DATABASE_URL", parse_database_url);
     DatabaseConfig {
         path: absolute(path.unwrap_or_else(|| data_dir.join("mira.db"))),
-        max_readers: reader.number("SQLITE_MAX_CONNECTIONS", 10, 1..=64).try_into().unwrap_or(10),
+        max_readers: reader
+            .number("SQLITE_MAX_CONNECTIONS", 10, 1..=64)
+            .try_into()
+            .unwrap_or(10),
         durability: reader.choice(
             "MIRA_DURABILITY",
             DurabilityMode::Full,
@@ -239,7 +247,10 @@ fn read_llm(reader: &mut Reader<'_>) -> LlmConfig {
     });
     let key_missing = api_key.is_none() && !reader.is_set("OPENAI_API_KEY") && !reader.is_set("OPENAI_API_KEY_FILE");
     if at_openai && key_missing && api != LlmApi::Rehearsal {
-        reader.wrong("OPENAI_API_KEY", format!("is not set, but {OPENAI_HOST} takes nobody without a key"));
+        reader.wrong(
+            "OPENAI_API_KEY",
+            format!("is not set, but {OPENAI_HOST} takes nobody without a key"),
+        );
     }
     let model = match reader.optional("MIRA_MODEL", parse_model) {
         Some(name) => ModelChoice::Named(name),
@@ -273,17 +284,27 @@ fn read_llm(reader: &mut Reader<'_>) -> LlmConfig {
 
 fn read_chat(reader: &mut Reader<'_>, data_dir: &Path) -> Option<ChatConfig> {
     let session_id = reader.or_text("MIRA_SESSION_ID", "eternal", |text| {
-        text.parse::<SessionId>().map_err(|e| Invalid::new(format!("{text:?} is {e}")))
+        text.parse::<SessionId>()
+            .map_err(|e| Invalid::new(format!("{text:?} is {e}")))
     });
     let default_persona = reader.or_text("MIRA_DEFAULT_PERSONA", "default", |text| {
-        text.parse::<PersonaName>().map_err(|e| Invalid::new(format!("{text:?}: {e}")))
+        text.parse::<PersonaName>()
+            .map_err(|e| Invalid::new(format!("{text:?}: {e}")))
     });
     Some(ChatConfig {
         persona_dir: read_path(reader, "MIRA_PERSONA_DIR", &data_dir.join("personas")),
-        history_messages: reader.number("MIRA_HISTORY_MESSAGES", 15, 1..=1000).try_into().unwrap_or(15),
-        context_tokens: reader.number("MIRA_CONTEXT_TOKENS", 65_536, 2048..=10_000_000).try_into().unwrap_or(65_536),
+        history_messages: reader
+            .number("MIRA_HISTORY_MESSAGES", 15, 1..=1000)
+            .try_into()
+            .unwrap_or(15),
+        context_tokens: reader
+            .number("MIRA_CONTEXT_TOKENS", 65_536, 2048..=10_000_000)
+            .try_into()
+            .unwrap_or(65_536),
         time_zone: reader.optional("MIRA_TZ", parse_zone).unwrap_or_else(TimeZone::system),
-        daily_token_budget: reader.optional("MIRA_DAILY_TOKEN_BUDGET", |text| env::parse_number(text, &(1..=u64::MAX))),
+        daily_token_budget: reader.optional("MIRA_DAILY_TOKEN_BUDGET", |text| {
+            env::parse_number(text, &(1..=u64::MAX))
+        }),
         session_id: session_id?,
         default_persona: default_persona?,
     })
@@ -291,14 +312,31 @@ fn read_chat(reader: &mut Reader<'_>, data_dir: &Path) -> Option<ChatConfig> {
 
 fn read_log_filter(reader: &mut Reader<'_>) -> String {
     reader.or("RUST_LOG", "info".to_owned(), |text| {
-        tracing_subscriber::EnvFilter::try_new(text)
-            .map(|_| text.to_owned())
-            .map_err(|e| Invalid::new(format!("{text:?} is not a log filter: {e}")))
+        let bad = |reason: String| Invalid::new(format!("{text:?} is not a log filter: {reason}"));
+        tracing_subscriber::EnvFilter::try_new(text).map_err(|e| bad(e.to_string()))?;
+        // EnvFilter itself takes an unknown level in silence.
+        let levels = text
+            .split(',')
+            .filter(|part| !part.contains('['))
+            .filter_map(|part| part.rsplit_once('='));
+        let unknown = levels
+            .map(|(_, level)| level.trim())
+            .find(|level| level.parse::<LevelFilter>().is_err());
+        if let Some(level) = unknown {
+            return Err(bad(format!(
+                "{level:?} is not one of off, error, warn, info, debug, trace"
+            )));
+        }
+        Ok(text.to_owned())
     })
 }
 
 fn read_path(reader: &mut Reader<'_>, name: &str, default: &Path) -> PathBuf {
-    absolute(reader.optional(name, |text| Ok(PathBuf::from(text))).unwrap_or_else(|| default.to_owned()))
+    absolute(
+        reader
+            .optional(name, |text| Ok(PathBuf::from(text)))
+            .unwrap_or_else(|| default.to_owned()),
+    )
 }
 
 /// Checks the variables of features that are not in this version, so that a mistake shows now and not after an update.
@@ -308,13 +346,23 @@ fn check_unused(reader: &mut Reader<'_>) {
     for name in ["MIRA_EMBEDDINGS_URL", "QDRANT_URL", "MIRA_SEARXNG_URL"] {
         reader.optional(name, parse_http_url);
     }
-    for name in ["MIRA_EMBEDDINGS_KEY", "QDRANT_API_KEY", "BRAVE_API_KEY", "TAVILY_API_KEY"] {
+    for name in [
+        "MIRA_EMBEDDINGS_KEY",
+        "QDRANT_API_KEY",
+        "BRAVE_API_KEY",
+        "TAVILY_API_KEY",
+    ] {
         reader.secret(name);
     }
     for name in ["MIRA_EMBEDDING_MODEL", "MIRA_IMAGE_MODEL"] {
         reader.optional(name, parse_model);
     }
-    for name in ["ENABLE_WEB_SEARCH", "ENABLE_CODE_INTERPRETER", "ENABLE_FILE_SEARCH", "ENABLE_IMAGE_GENERATION"] {
+    for name in [
+        "ENABLE_WEB_SEARCH",
+        "ENABLE_CODE_INTERPRETER",
+        "ENABLE_FILE_SEARCH",
+        "ENABLE_IMAGE_GENERATION",
+    ] {
         reader.choice(name, (), &[("true", ()), ("false", ())]);
     }
     reader.number("QDRANT_EMBEDDING_DIM", 3072, 1..=65_536);
@@ -322,12 +370,14 @@ fn check_unused(reader: &mut Reader<'_>) {
     reader.optional("QDRANT_COLLECTION", |text| {
         let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
         let fits = (1..=255).contains(&text.len()) && text.bytes().all(legal);
-        fits.then_some(()).ok_or_else(|| Invalid::new("must be 1 to 255 letters, digits, - or _"))
+        fits.then_some(())
+            .ok_or_else(|| Invalid::new("must be 1 to 255 letters, digits, - or _"))
     });
     reader.optional("MIRA_GIT_AUTHOR", |text| {
         let name_and_mail = text.strip_suffix('>').and_then(|t| t.split_once('<'));
         let fits = name_and_mail.is_some_and(|(name, mail)| !name.trim().is_empty() && mail.contains('@'));
-        fits.then_some(()).ok_or_else(|| Invalid::new(format!("{text:?} is not \"Name <mail@host>\"")))
+        fits.then_some(())
+            .ok_or_else(|| Invalid::new(format!("{text:?} is not \"Name <mail@host>\"")))
     });
 }
 
@@ -378,7 +428,10 @@ mod tests {
     }
 
     fn wrong(pairs: &[(&str, &str)]) -> Vec<String> {
-        read(pairs).map_or_else(|e| e.0.into_iter().map(|problem| problem.name).collect(), |_| Vec::new())
+        read(pairs).map_or_else(
+            |e| e.0.into_iter().map(|problem| problem.name).collect(),
+            |_| Vec::new(),
+        )
     }
 
     #[test]
@@ -409,8 +462,18 @@ mod tests {
             ("RUST_LOG", "mira=shout"),
         ]);
         let mut expect = vec![
-            "MIRA_HOST", "MIRA_PORT", "MIRA_AUTH", "DATABASE_URL", "MIRA_SESSION_ID", "MIRA_TZ", "QDRANT_URL",
-            "ENABLE_WEB_SEARCH", "MIRA_ALLOWED_HOSTS", "MIRA_AUTH_TOKEN", "MIRA_GIT_AUTHOR", "RUST_LOG",
+            "MIRA_HOST",
+            "MIRA_PORT",
+            "MIRA_AUTH",
+            "DATABASE_URL",
+            "MIRA_SESSION_ID",
+            "MIRA_TZ",
+            "QDRANT_URL",
+            "ENABLE_WEB_SEARCH",
+            "MIRA_ALLOWED_HOSTS",
+            "MIRA_AUTH_TOKEN",
+            "MIRA_GIT_AUTHOR",
+            "RUST_LOG",
         ];
         let mut found: Vec<_> = names.iter().map(String::as_str).collect();
         found.sort_unstable();
@@ -429,7 +492,10 @@ mod tests {
     #[test]
     fn no_login_only_on_loopback() {
         assert_eq!(wrong(&[("MIRA_AUTH", "off"), ("MIRA_HOST", "0.0.0.0")]), ["MIRA_AUTH"]);
-        assert_eq!(read(&[("MIRA_AUTH", "off"), ("MIRA_HOST", "::1")]).unwrap().access.mode, AuthMode::Off);
+        assert_eq!(
+            read(&[("MIRA_AUTH", "off"), ("MIRA_HOST", "::1")]).unwrap().access.mode,
+            AuthMode::Off
+        );
     }
 
     #[test]
@@ -437,22 +503,40 @@ mod tests {
         let api = |pairs: &[(&str, &str)]| read(pairs).map(|config| (config.llm.api, config.llm.model)).unwrap();
         let gpt = || ModelChoice::Named("gpt-5".to_owned());
         assert_eq!(api(&[("OPENAI_API_KEY", "k")]), (LlmApi::Responses, gpt()));
-        assert_eq!(api(&[("OPENAI_BASE_URL", "http://127.0.0.1:11434")]), (LlmApi::Chat, ModelChoice::FirstOffered));
         assert_eq!(
-            api(&[("OPENAI_BASE_URL", "https://api.openai.com/v1"), ("OPENAI_API_KEY", "k")]),
+            api(&[("OPENAI_BASE_URL", "http://127.0.0.1:11434")]),
+            (LlmApi::Chat, ModelChoice::FirstOffered)
+        );
+        assert_eq!(
+            api(&[
+                ("OPENAI_BASE_URL", "https://api.openai.com/v1"),
+                ("OPENAI_API_KEY", "k")
+            ]),
             (LlmApi::Responses, gpt())
         );
         assert_eq!(
-            api(&[("OPENAI_BASE_URL", "http://h/v1"), ("MIRA_LLM_API", "responses"), ("MIRA_MODEL", "m")]),
+            api(&[
+                ("OPENAI_BASE_URL", "http://h/v1"),
+                ("MIRA_LLM_API", "responses"),
+                ("MIRA_MODEL", "m")
+            ]),
             (LlmApi::Responses, ModelChoice::Named("m".to_owned()))
         );
         assert_eq!(wrong(&[("MIRA_LLM_API", "chat")]), ["OPENAI_API_KEY"]);
-        assert_eq!(wrong(&[("OPENAI_BASE_URL", "https://api.openai.com")]), ["OPENAI_API_KEY"]);
+        assert_eq!(
+            wrong(&[("OPENAI_BASE_URL", "https://api.openai.com")]),
+            ["OPENAI_API_KEY"]
+        );
     }
 
     #[test]
     fn what_is_odd_is_a_warning() {
-        let config = read(&[("MIRA_PROT", "1"), ("QDRANT_URL", "http://localhost:6333"), ("MIRA_MODEL", "")]).unwrap();
+        let config = read(&[
+            ("MIRA_PROT", "1"),
+            ("QDRANT_URL", "http://localhost:6333"),
+            ("MIRA_MODEL", ""),
+        ])
+        .unwrap();
         assert_eq!(
             config.warnings,
             [

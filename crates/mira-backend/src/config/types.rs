@@ -24,7 +24,9 @@ impl Secret {
     /// A secret from text: visible ASCII without spaces, so that it fits into a header, at most 4096 bytes.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         if text.is_empty() || text.len() > 4096 || !text.bytes().all(|b| b.is_ascii_graphic()) {
-            return Err(Invalid::new("must be 1 to 4096 visible ASCII characters without spaces (value not shown)"));
+            return Err(Invalid::new(
+                "must be 1 to 4096 visible ASCII characters without spaces (value not shown)",
+            ));
         }
         Ok(Self(text.to_owned()))
     }
@@ -136,7 +138,11 @@ impl HostName {
 
 impl fmt::Display for HostName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.contains(':') { write!(f, "[{}]", self.0) } else { f.write_str(&self.0) }
+        if self.0.contains(':') {
+            write!(f, "[{}]", self.0)
+        } else {
+            f.write_str(&self.0)
+        }
     }
 }
 
@@ -153,17 +159,28 @@ impl HostPort {
     /// Parses `host`, `host:port`, `[v6]` or `[v6]:port`.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         if text.contains('*') {
-            return Err(Invalid::new(format!("{text:?}: a wildcard would switch the check off; name the hosts")));
+            return Err(Invalid::new(format!(
+                "{text:?}: a wildcard would switch the check off; name the hosts"
+            )));
         }
         if text.parse::<std::net::Ipv6Addr>().is_ok() {
-            return Ok(Self { host: HostName::parse(text)?, port: None });
+            return Ok(Self {
+                host: HostName::parse(text)?,
+                port: None,
+            });
         }
         match text.rsplit_once(':') {
             Some((host, port)) if !port.ends_with(']') => {
                 let bad = |_| Invalid::new(format!("{text:?} does not end with a port"));
-                Ok(Self { host: HostName::parse(host)?, port: Some(port.parse().map_err(bad)?) })
+                Ok(Self {
+                    host: HostName::parse(host)?,
+                    port: Some(port.parse().map_err(bad)?),
+                })
             }
-            _ => Ok(Self { host: HostName::parse(text)?, port: None }),
+            _ => Ok(Self {
+                host: HostName::parse(text)?,
+                port: None,
+            }),
         }
     }
 
@@ -227,14 +244,22 @@ impl Origin {
         let (scheme, rest) = text.split_once("://").ok_or_else(bad)?;
         let scheme = Scheme::parse(scheme).ok_or_else(bad)?;
         let place = HostPort::parse(rest).map_err(|_| bad())?;
-        Ok(Self { scheme, host: place.host, port: place.port.unwrap_or(scheme.default_port()) })
+        Ok(Self {
+            scheme,
+            host: place.host,
+            port: place.port.unwrap_or(scheme.default_port()),
+        })
     }
 }
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}://{}", self.scheme.as_str(), self.host)?;
-        if self.port == self.scheme.default_port() { Ok(()) } else { write!(f, ":{}", self.port) }
+        if self.port == self.scheme.default_port() {
+            Ok(())
+        } else {
+            write!(f, ":{}", self.port)
+        }
     }
 }
 
@@ -258,9 +283,14 @@ impl PublicUrl {
         let path = url.path().trim_end_matches('/').to_owned();
         let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'-' | b'_' | b'.' | b'~');
         if !path.bytes().all(legal) || path.contains("//") {
-            return Err(bad("has a path with characters other than letters, digits, - _ . ~ and /"));
+            return Err(bad(
+                "has a path with characters other than letters, digits, - _ . ~ and /",
+            ));
         }
-        Ok(Self { origin: Origin { scheme, host, port }, path })
+        Ok(Self {
+            origin: Origin { scheme, host, port },
+            path,
+        })
     }
 }
 
@@ -331,10 +361,14 @@ pub fn parse_database_url(text: &str) -> Result<PathBuf, Invalid> {
         .ok_or_else(|| Invalid::new("is not sqlite:PATH (value not shown)"))?;
     let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
     if path.is_empty() || path == ":memory:" {
-        return Err(Invalid::new("needs a file: a database in memory would lose every message"));
+        return Err(Invalid::new(
+            "needs a file: a database in memory would lose every message",
+        ));
     }
     if !matches!(query, "" | "mode=rwc" | "mode=rw") {
-        return Err(Invalid::new(format!("has the option {query:?}; only mode=rwc is known")));
+        return Err(Invalid::new(format!(
+            "has the option {query:?}; only mode=rwc is known"
+        )));
     }
     Ok(PathBuf::from(path))
 }
@@ -345,13 +379,24 @@ mod tests {
 
     #[test]
     fn hosts() {
-        let covers = |listed: &str, seen: &str| HostPort::parse(listed).unwrap().covers(&HostPort::parse(seen).unwrap());
+        let covers =
+            |listed: &str, seen: &str| HostPort::parse(listed).unwrap().covers(&HostPort::parse(seen).unwrap());
         assert!(covers("Mira.Example", "mira.example:8080"));
         assert!(covers("mira.example:8080", "mira.example:8080"));
         assert!(!covers("mira.example:8080", "mira.example"));
         assert!(covers("::1", "[::1]:80"));
         assert!(covers("mira.example", "mira.example."));
-        for bad in ["", "*", "*.example", "a b", "a/b", "host:port", "host:99999", "user@host", "[::1"] {
+        for bad in [
+            "",
+            "*",
+            "*.example",
+            "a b",
+            "a/b",
+            "host:port",
+            "host:99999",
+            "user@host",
+            "[::1",
+        ] {
             assert!(HostPort::parse(bad).is_err(), "{bad:?}");
         }
         assert!(HostName::parse("127.0.0.2").unwrap().is_loopback());
@@ -361,9 +406,20 @@ mod tests {
 
     #[test]
     fn origins() {
-        assert_eq!(Origin::parse("https://a").unwrap(), Origin::parse("HTTPS://A:443").unwrap());
+        assert_eq!(
+            Origin::parse("https://a").unwrap(),
+            Origin::parse("HTTPS://A:443").unwrap()
+        );
         assert_ne!(Origin::parse("https://a").unwrap(), Origin::parse("http://a").unwrap());
-        for bad in ["null", "a", "https://a/", "https://a/path", "ftp://a", "https://", "https://a@b"] {
+        for bad in [
+            "null",
+            "a",
+            "https://a/",
+            "https://a/path",
+            "ftp://a",
+            "https://",
+            "https://a@b",
+        ] {
             assert!(Origin::parse(bad).is_err(), "{bad:?}");
         }
     }
@@ -371,7 +427,11 @@ mod tests {
     #[test]
     fn public_urls() {
         let check = |text: &str, expect: Option<&str>| {
-            assert_eq!(PublicUrl::parse(text).ok().map(|url| url.to_string()).as_deref(), expect, "{text:?}");
+            assert_eq!(
+                PublicUrl::parse(text).ok().map(|url| url.to_string()).as_deref(),
+                expect,
+                "{text:?}"
+            );
         };
         check("https://mira.example", Some("https://mira.example"));
         check("https://mira.example/", Some("https://mira.example"));

@@ -12,15 +12,26 @@ pub struct Variable {
 }
 
 const fn plain(name: &'static str) -> Variable {
-    Variable { name, secret: false, in_use: true }
+    Variable {
+        name,
+        secret: false,
+        in_use: true,
+    }
 }
 
 const fn secret(name: &'static str) -> Variable {
-    Variable { name, secret: true, in_use: true }
+    Variable {
+        name,
+        secret: true,
+        in_use: true,
+    }
 }
 
 const fn unused(variable: Variable) -> Variable {
-    Variable { in_use: false, ..variable }
+    Variable {
+        in_use: false,
+        ..variable
+    }
 }
 
 /// All of them, in the order of the documentation.
@@ -97,7 +108,9 @@ pub fn unknown_warning(name: &str) -> Option<String> {
 
 fn is_known(name: &str) -> bool {
     let by_file = name.strip_suffix("_FILE");
-    VARIABLES.iter().any(|known| known.name == name || (known.secret && by_file == Some(known.name)))
+    VARIABLES
+        .iter()
+        .any(|known| known.name == name || (known.secret && by_file == Some(known.name)))
 }
 
 #[cfg(test)]
@@ -110,10 +123,19 @@ mod tests {
 
     #[test]
     fn unknown_names() {
-        check("MIRA_PROT", Some("MIRA_PROT is not a variable Mira knows; did you mean MIRA_PORT?"));
-        check("MIRA_SOMETHING_ALTOGETHER_ELSE", Some("MIRA_SOMETHING_ALTOGETHER_ELSE is not a variable Mira knows"));
+        check(
+            "MIRA_PROT",
+            Some("MIRA_PROT is not a variable Mira knows; did you mean MIRA_PORT?"),
+        );
+        check(
+            "MIRA_SOMETHING_ALTOGETHER_ELSE",
+            Some("MIRA_SOMETHING_ALTOGETHER_ELSE is not a variable Mira knows"),
+        );
         check("MIRA_AUTH_TOKEN_FILE", None);
-        check("MIRA_PORT_FILE", Some("MIRA_PORT_FILE is not a variable Mira knows; did you mean MIRA_PORT?"));
+        check(
+            "MIRA_PORT_FILE",
+            Some("MIRA_PORT_FILE is not a variable Mira knows; did you mean MIRA_PORT?"),
+        );
         check("PATH", None);
     }
 }

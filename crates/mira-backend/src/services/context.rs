@@ -36,7 +36,9 @@ impl Window {
     pub fn advance(&mut self, least: u64) {
         let length = self.skipped + self.messages.len() as u64;
         let start = prompt::window_start(length + 1, least).max(self.skipped);
-        let drop = usize::try_from(start - self.skipped).unwrap_or(usize::MAX).min(self.messages.len());
+        let drop = usize::try_from(start - self.skipped)
+            .unwrap_or(usize::MAX)
+            .min(self.messages.len());
         self.messages.drain(..drop);
         self.skipped += drop as u64;
     }
@@ -52,9 +54,15 @@ pub async fn read_window(
     let Some(head) = head else { return Ok(Window::default()) };
     let least = deps.settings.history_messages;
     let limit = u32::try_from(least + prompt::BLOCK + 1).unwrap_or(u32::MAX);
-    let branch = deps.store.branch(account, session, BranchFrom::At(head), limit, None).await?;
+    let branch = deps
+        .store
+        .branch(account, session, BranchFrom::At(head), limit, None)
+        .await?;
     let skipped = branch.length.saturating_sub(branch.messages.len() as u64);
-    let mut window = Window { messages: branch.messages, skipped };
+    let mut window = Window {
+        messages: branch.messages,
+        skipped,
+    };
     window.advance(least);
     Ok(window)
 }

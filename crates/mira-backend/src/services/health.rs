@@ -40,7 +40,10 @@ pub struct ModelHealth(Mutex<PartHealth>);
 impl ModelHealth {
     /// Before the first call.
     pub fn new(detail: String) -> Self {
-        Self(Mutex::new(PartHealth { condition: Condition::Ok, detail }))
+        Self(Mutex::new(PartHealth {
+            condition: Condition::Ok,
+            detail,
+        }))
     }
 
     /// Notes how a call went.

@@ -58,7 +58,10 @@ async fn feed<E: std::fmt::Display>(
     let mut searched = 0;
     while let Some(piece) = bytes.next().await {
         rest.extend_from_slice(&piece.map_err(|e| ImportError::Source(e.to_string()))?);
-        while let Some(end) = rest.get(searched..).and_then(|tail| tail.iter().position(|byte| *byte == b'\n')) {
+        while let Some(end) = rest
+            .get(searched..)
+            .and_then(|tail| tail.iter().position(|byte| *byte == b'\n'))
+        {
             let mut whole = rest.split_to(searched + end + 1);
             whole.truncate(searched + end);
             searched = 0;
@@ -68,7 +71,10 @@ async fn feed<E: std::fmt::Display>(
         }
         searched = rest.len();
         if searched > MAX_LINE_BYTES {
-            return Err(ImportError::Line { line: line + 1, reason: "too long" });
+            return Err(ImportError::Line {
+                line: line + 1,
+                reason: "too long",
+            });
         }
     }
     if !rest.is_empty() {
@@ -80,7 +86,10 @@ async fn feed<E: std::fmt::Display>(
 /// Hands a line on; false where nobody listens any more.
 async fn send(lines: &mpsc::Sender<String>, bytes: &[u8], line: &mut u64) -> Result<bool, ImportError> {
     *line += 1;
-    let text = std::str::from_utf8(bytes).map_err(|_| ImportError::Line { line: *line, reason: "not UTF-8" })?;
+    let text = std::str::from_utf8(bytes).map_err(|_| ImportError::Line {
+        line: *line,
+        reason: "not UTF-8",
+    })?;
     if text.trim().is_empty() {
         return Ok(true);
     }
@@ -94,7 +103,9 @@ mod tests {
 
     async fn lines(pieces: &[&[u8]]) -> Result<Vec<String>, String> {
         let (sender, mut receiver) = mpsc::channel(100);
-        let pieces = pieces.iter().map(|piece| Ok::<_, String>(Bytes::copy_from_slice(piece)));
+        let pieces = pieces
+            .iter()
+            .map(|piece| Ok::<_, String>(Bytes::copy_from_slice(piece)));
         feed(stream::iter(pieces), sender).await.map_err(|e| e.to_string())?;
         let mut found = Vec::new();
         while let Some(line) = receiver.recv().await {
@@ -106,7 +117,11 @@ mod tests {
     #[tokio::test]
     async fn any_split_gives_the_same_lines() {
         let text = "{\"a\":1}\n{\"é\":2}\n\n{\"c\":3}".as_bytes();
-        let expect = Ok(vec!["{\"a\":1}".to_owned(), "{\"é\":2}".to_owned(), "{\"c\":3}".to_owned()]);
+        let expect = Ok(vec![
+            "{\"a\":1}".to_owned(),
+            "{\"é\":2}".to_owned(),
+            "{\"c\":3}".to_owned(),
+        ]);
         for cut in 0..=text.len() {
             let (left, right) = text.split_at(cut);
             assert_eq!(lines(&[left, right]).await, expect, "cut at {cut}");
@@ -117,6 +132,9 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_not_text_is_named() {
-        assert_eq!(lines(&[b"{}\n\xff\n"]).await, Err("line 2 of the import is not UTF-8".to_owned()));
+        assert_eq!(
+            lines(&[b"{}\n\xff\n"]).await,
+            Err("line 2 of the import is not UTF-8".to_owned())
+        );
     }
 }

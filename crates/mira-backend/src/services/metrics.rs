@@ -52,7 +52,7 @@ pub struct Metrics {
     pub model_errors: Counter,
     /// Requests answered, by class of status.
     pub http_requests: Family<StatusLabel, Counter>,
-    /// HTTP connections open now, upgraded ones included.
+    /// HTTP connections open now; sockets are counted apart.
     pub connections: Gauge,
     /// WebSockets open now.
     pub sockets: Gauge,
@@ -168,7 +168,11 @@ impl Metrics {
 
     /// How a turn ended.
     pub fn turn_outcome(&self, outcome: Outcome) {
-        self.turns.get_or_create(&OutcomeLabel { outcome: outcome.as_str() }).inc();
+        self.turns
+            .get_or_create(&OutcomeLabel {
+                outcome: outcome.as_str(),
+            })
+            .inc();
     }
 
     /// Everything in the OpenMetrics text format.
@@ -176,23 +180,51 @@ impl Metrics {
         let mut registry = Registry::with_prefix("mira");
         registry.register("turns", "Turns that ended", self.turns.clone());
         registry.register("turns_running", "Turns that run now", self.turns_running.clone());
-        registry.register("queue_full", "Messages refused because a queue was full", self.queue_full.clone());
-        registry.register("turns_speaking", "Turns that reached their first word", self.turns_speaking.clone());
-        registry.register("turn_seconds", "From a turn's beginning to its end", self.turn_seconds.clone());
+        registry.register(
+            "queue_full",
+            "Messages refused because a queue was full",
+            self.queue_full.clone(),
+        );
+        registry.register(
+            "turns_speaking",
+            "Turns that reached their first word",
+            self.turns_speaking.clone(),
+        );
+        registry.register(
+            "turn_seconds",
+            "From a turn's beginning to its end",
+            self.turn_seconds.clone(),
+        );
         registry.register("input_tokens", "Tokens the model read", self.input_tokens.clone());
         registry.register("output_tokens", "Tokens the model wrote", self.output_tokens.clone());
-        registry.register("model_errors", "Calls to the model that failed", self.model_errors.clone());
+        registry.register(
+            "model_errors",
+            "Calls to the model that failed",
+            self.model_errors.clone(),
+        );
         registry.register("http_requests", "Requests answered", self.http_requests.clone());
         registry.register("connections", "HTTP connections open now", self.connections.clone());
         registry.register("sockets", "WebSockets open now", self.sockets.clone());
         registry.register("event_streams", "Event streams open now", self.event_streams.clone());
-        registry.register("clients_dropped", "Clients that could not keep up", self.clients_dropped.clone());
+        registry.register(
+            "clients_dropped",
+            "Clients that could not keep up",
+            self.clients_dropped.clone(),
+        );
         registry.register("login_failures", "Failed logins", self.login_failures.clone());
-        registry.register("accept_errors", "Connections that could not be accepted", self.accept_errors.clone());
+        registry.register(
+            "accept_errors",
+            "Connections that could not be accepted",
+            self.accept_errors.clone(),
+        );
         register_looked(&mut registry, looked);
         let mut out = String::new();
         // Writing to a String cannot fail; half a text would be worse than none.
-        if text::encode(&mut out, &registry).is_err() { String::new() } else { out }
+        if text::encode(&mut out, &registry).is_err() {
+            String::new()
+        } else {
+            out
+        }
     }
 }
 
@@ -205,10 +237,30 @@ fn register_looked(registry: &mut Registry, looked: Looked) {
             None => registry.register(name, help, gauge),
         }
     };
-    gauge("uptime", "Time since start", Some(Unit::Seconds), looked.uptime.as_secs_f64());
-    gauge("wal", "Size of the write-ahead log", Some(Unit::Bytes), looked.wal_bytes as f64);
-    gauge("resident_memory", "Memory in use (RSS)", Some(Unit::Bytes), resident_bytes().unwrap_or(0) as f64);
-    gauge("writes_waiting", "Jobs waiting for the writer", None, looked.writes_waiting as f64);
+    gauge(
+        "uptime",
+        "Time since start",
+        Some(Unit::Seconds),
+        looked.uptime.as_secs_f64(),
+    );
+    gauge(
+        "wal",
+        "Size of the write-ahead log",
+        Some(Unit::Bytes),
+        looked.wal_bytes as f64,
+    );
+    gauge(
+        "resident_memory",
+        "Memory in use (RSS)",
+        Some(Unit::Bytes),
+        resident_bytes().unwrap_or(0) as f64,
+    );
+    gauge(
+        "writes_waiting",
+        "Jobs waiting for the writer",
+        None,
+        looked.writes_waiting as f64,
+    );
     let mut counter = |name: &str, help: &str, value: u64| {
         let counter: Counter = Counter::default();
         counter.inc_by(value);
@@ -222,7 +274,12 @@ fn register_looked(registry: &mut Registry, looked: Looked) {
 pub fn resident_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
+    line.trim()
+        .strip_suffix(" kB")?
+        .trim()
+        .parse::<u64>()
+        .ok()
+        .map(|kib| kib * 1024)
 }
 
 #[cfg(test)]
@@ -235,7 +292,11 @@ mod tests {
         metrics.turn_outcome(Outcome::Complete);
         metrics.turn_outcome(Outcome::Complete);
         metrics.count_request(404);
-        let text = metrics.encode(Looked { wal_bytes: 4096, commits: 3, ..Looked::default() });
+        let text = metrics.encode(Looked {
+            wal_bytes: 4096,
+            commits: 3,
+            ..Looked::default()
+        });
         for line in [
             "mira_turns_total{outcome=\"complete\"} 2",
             "mira_http_requests_total{status=\"4xx\"} 1",

@@ -6,6 +6,7 @@ use crate::{
     services::{
         auth::random_secret,
         health::{Condition, ModelHealth},
+        metrics::Metrics,
     },
 };
 use futures_util::{StreamExt, TryStreamExt, stream, stream::BoxStream};
@@ -49,7 +50,7 @@ pub struct OpenedModel {
 }
 
 /// Makes the model. Sends nothing; starts the rehearsal where it is asked for.
-pub async fn open(config: &LlmConfig, clock: &dyn Clock) -> Result<OpenedModel, ModelError> {
+pub async fn open(config: &LlmConfig, clock: &dyn Clock, metrics: Arc<Metrics>) -> Result<OpenedModel, ModelError> {
     let name = match &config.model {
         ModelChoice::Named(name) => Some(name.clone()),
         ModelChoice::FirstOffered => None,
@@ -70,9 +71,17 @@ pub async fn open(config: &LlmConfig, clock: &dyn Clock) -> Result<OpenedModel, 
     };
     let model: Arc<dyn ChatModel> = match name {
         Some(_) => mira_llm::connect(endpoint.clone())?,
-        None => Arc::new(FirstOffered { endpoint: endpoint.clone(), found: Arc::default() }),
+        None => Arc::new(FirstOffered {
+            endpoint: endpoint.clone(),
+            found: Arc::default(),
+        }),
     };
-    Ok(OpenedModel { model, health: Arc::new(ModelHealth::new(detail)), endpoint, rehearsal })
+    Ok(OpenedModel {
+        model,
+        health: Arc::new(ModelHealth::new(detail)),
+        endpoint,
+        rehearsal,
+    })
 }
 
 fn endpoint(config: &LlmConfig, url: String, model: String) -> Endpoint {
@@ -97,12 +106,15 @@ fn endpoint(config: &LlmConfig, url: String, model: String) -> Endpoint {
 
 fn host(endpoint: &Endpoint) -> String {
     let url = reqwest::Url::parse(&endpoint.base_url).ok();
-    url.and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default()
+    url.and_then(|url| url.host_str().map(str::to_owned))
+        .unwrap_or_default()
 }
 
 /// Asks the endpoint what it offers, for the log and for `/health`. Ends with the soft token.
 pub async fn check_offer(endpoint: Endpoint, health: Arc<ModelHealth>, life: Lifecycle) {
-    let Some(answer) = life.soft().run_until_cancelled(mira_llm::list_models(&endpoint)).await else { return };
+    let Some(answer) = life.soft().run_until_cancelled(mira_llm::list_models(&endpoint)).await else {
+        return;
+    };
     let (condition, detail) = judge_offer(&endpoint, answer);
     if condition != Condition::Ok {
         tracing::warn!(endpoint = %host(&endpoint), "{detail}");
@@ -115,7 +127,10 @@ pub fn judge_offer(endpoint: &Endpoint, answer: Result<Vec<String>, LlmError>) -
     let host = host(endpoint);
     match answer {
         Ok(offered) if endpoint.model.is_empty() => match offered.first() {
-            Some(first) => (Condition::Ok, format!("{host} answers; using {first}, the first it offers")),
+            Some(first) => (
+                Condition::Ok,
+                format!("{host} answers; using {first}, the first it offers"),
+            ),
             None => (Condition::Degraded, format!("{host} offers no model")),
         },
         Ok(offered) if offered.contains(&endpoint.model) => {
@@ -124,10 +139,45 @@ pub fn judge_offer(endpoint: &Endpoint, answer: Result<Vec<String>, LlmError>) -
         Ok(offered) => {
             let more = if offered.len() > NAMED_MODELS { ", ..." } else { "" };
             let some: Vec<_> = offered.into_iter().take(NAMED_MODELS).collect();
-            let detail = format!("{host} does not offer {}; it offers {}{more}", endpoint.model, some.join(", "));
+            let detail = format!(
+                "{host} does not offer {}; it offers {}{more}",
+                endpoint.model,
+                some.join(", ")
+            );
             (Condition::Degraded, detail)
         }
         Err(e) => (Condition::Degraded, format!("{host} did not list its models: {e}")),
+    }
+}
+
+/// A model whose calls are noted for `/health` and `/metrics`.
+struct Watched {
+    inner: Arc<dyn ChatModel>,
+    host: Arc<str>,
+    health: Arc<ModelHealth>,
+    metrics: Arc<Metrics>,
+}
+
+impl ChatModel for Watched {
+    fn stream(&self, request: ModelRequest) -> BoxStream<'static, Result<ModelEvent, LlmError>> {
+        let (host, health, metrics) = (
+            Arc::clone(&self.host),
+            Arc::clone(&self.health),
+            Arc::clone(&self.metrics),
+        );
+        let note = move |event: &Result<ModelEvent, LlmError>| match event {
+            Ok(ModelEvent::Finished(_)) => health.note(Condition::Ok, format!("{host} answered when last asked")),
+            Ok(ModelEvent::Thinking | ModelEvent::Head(_) | ModelEvent::Text(_)) => {}
+            Err(e) => {
+                metrics.model_errors.inc();
+                health.note(Condition::Degraded, e.to_string());
+            }
+        };
+        self.inner.stream(request).inspect(note).boxed()
+    }
+
+    fn name(&self) -> String {
+        self.inner.name()
     }
 }
 
@@ -143,11 +193,15 @@ impl ChatModel for FirstOffered {
             return model.stream(request);
         }
         let finding = find_first(self.endpoint.clone(), Arc::clone(&self.found));
-        stream::once(async move { Ok(finding.await?.stream(request)) }).try_flatten().boxed()
+        stream::once(async move { Ok(finding.await?.stream(request)) })
+            .try_flatten()
+            .boxed()
     }
 
     fn name(&self) -> String {
-        self.found.get().map_or_else(|| "the first one offered".to_owned(), |model| model.name())
+        self.found
+            .get()
+            .map_or_else(|| "the first one offered".to_owned(), |model| model.name())
     }
 }
 
@@ -157,7 +211,10 @@ async fn find_first(
 ) -> Result<Arc<dyn ChatModel>, LlmError> {
     let offered = mira_llm::list_models(&endpoint).await?;
     let Some(model) = offered.into_iter().next() else {
-        return Err(LlmError::ModelNotFound { model: "any".to_owned(), offered: Vec::new() });
+        return Err(LlmError::ModelNotFound {
+            model: "any".to_owned(),
+            offered: Vec::new(),
+        });
     };
     let model = mira_llm::connect(Endpoint { model, ..endpoint })?;
     Ok(Arc::clone(found.get_or_init(|| model)))

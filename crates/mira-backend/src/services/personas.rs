@@ -50,7 +50,12 @@ impl Personas {
     /// The shipped overlays and those in `folder`, which need not exist. Reads files: call it where blocking is allowed.
     pub fn load(folder: PathBuf, clock: Arc<dyn Clock>) -> Self {
         let set = (Arc::new(builtin()), Arc::new(Vec::new()));
-        let personas = Self(Arc::new(Inner { folder, clock, current: RwLock::new(set), looked: Mutex::default() }));
+        let personas = Self(Arc::new(Inner {
+            folder,
+            clock,
+            current: RwLock::new(set),
+            looked: Mutex::default(),
+        }));
         personas.look();
         personas
     }
@@ -104,17 +109,29 @@ impl Personas {
         let (mut files, mut skipped) = (Vec::new(), Vec::new());
         for (name, size, _) in seen {
             if size > MAX_BYTES {
-                skipped.push(SkippedFile { file: name, reason: format!("larger than {MAX_BYTES} bytes") });
+                skipped.push(SkippedFile {
+                    file: name,
+                    reason: format!("larger than {MAX_BYTES} bytes"),
+                });
                 continue;
             }
             match std::fs::read(self.0.folder.join(&name)).map(String::from_utf8) {
                 Ok(Ok(text)) => files.push((name, text)),
-                Ok(Err(_)) => skipped.push(SkippedFile { file: name, reason: "not UTF-8".to_owned() }),
-                Err(error) => skipped.push(SkippedFile { file: name, reason: error.to_string() }),
+                Ok(Err(_)) => skipped.push(SkippedFile {
+                    file: name,
+                    reason: "not UTF-8".to_owned(),
+                }),
+                Err(error) => skipped.push(SkippedFile {
+                    file: name,
+                    reason: error.to_string(),
+                }),
             }
         }
         let (set, broken) = builtin().with_custom(files.into_iter());
-        skipped.extend(broken.into_iter().map(|(file, error)| SkippedFile { file, reason: error.to_string() }));
+        skipped.extend(broken.into_iter().map(|(file, error)| SkippedFile {
+            file,
+            reason: error.to_string(),
+        }));
         for SkippedFile { file, reason } in &skipped {
             tracing::warn!(persona.file = %file, %reason, "a persona file is skipped");
         }
@@ -124,7 +141,9 @@ impl Personas {
 
 /// The overlay of a name, else the fallback's, else whichever comes first: a prompt is never without one.
 pub fn find_or<'a>(set: &'a PersonaSet, name: &PersonaName, fallback: &PersonaName) -> Option<&'a Persona> {
-    set.get(name).or_else(|| set.get(fallback)).or_else(|| set.iter().next())
+    set.get(name)
+        .or_else(|| set.get(fallback))
+        .or_else(|| set.iter().next())
 }
 
 fn list(folder: &Path) -> std::io::Result<Seen> {
@@ -135,15 +154,20 @@ fn list(folder: &Path) -> std::io::Result<Seen> {
     };
     let mut seen = Vec::new();
     for entry in entries.flatten().take(MAX_FILES * 4) {
-        let Ok(name) = entry.file_name().into_string() else { continue };
-        let is_persona = Path::new(&name).extension().is_some_and(|ext| ext.eq_ignore_ascii_case("md"));
+        let Ok(name) = entry.file_name().into_string() else {
+            continue;
+        };
+        let is_persona = Path::new(&name)
+            .extension()
+            .is_some_and(|ext| ext.eq_ignore_ascii_case("md"));
         if name.starts_with('.') || !is_persona {
             continue;
         }
-        if let Ok(meta) = entry.metadata() {
-            if meta.is_file() && seen.len() < MAX_FILES {
-                seen.push((name, meta.len(), meta.modified().ok()));
-            }
+        if let Ok(meta) = entry.metadata()
+            && meta.is_file()
+            && seen.len() < MAX_FILES
+        {
+            seen.push((name, meta.len(), meta.modified().ok()));
         }
     }
     seen.sort();

@@ -8,7 +8,9 @@ const WORD: &str = "quizzaciously";
 
 /// Gives a server something to keep; answers how many messages hold the word.
 async fn talk(server: &Server) -> usize {
-    let reply = server.post("/api/chat", value!({"content": format!("a word like {WORD}")})).await;
+    let reply = server
+        .post("/api/chat", value!({"content": format!("a word like {WORD}")}))
+        .await;
     assert_eq!(reply.status(), 200, "{reply:?}");
     let found = count(server).await;
     assert!(found >= 1);
@@ -36,7 +38,11 @@ fn migrations_run_and_revert() {
     assert_eq!(setup.say(&["migrate", "info"]), after, "the server migrates at start");
     assert_eq!(fs::metadata(setup.data_dir()).unwrap().mode() & 0o777, 0o700);
     for name in ["mira.db", "token", "mira.lock"] {
-        assert_eq!(fs::metadata(setup.data_dir().join(name)).unwrap().mode() & 0o777, 0o600, "{name}");
+        assert_eq!(
+            fs::metadata(setup.data_dir().join(name)).unwrap().mode() & 0o777,
+            0o600,
+            "{name}"
+        );
     }
 }
 
@@ -48,7 +54,11 @@ async fn a_backup_of_a_running_server_can_be_restored() {
     let file = setup.dir().join("backup.db");
     let path = file.to_str().unwrap();
     setup.say(&["backup", path]);
-    assert_eq!(setup.run(&["backup", path]).status.code(), Some(1), "nothing is overwritten");
+    assert_eq!(
+        setup.run(&["backup", path]).status.code(),
+        Some(1),
+        "nothing is overwritten"
+    );
     assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o600);
     server.signal("TERM");
     server.wait();
@@ -74,9 +84,16 @@ async fn an_export_can_be_imported_with_and_without_a_server() {
     let file = setup.dir().join("mira.jsonl");
     let path = file.to_str().unwrap();
     setup.say(&["export", path]);
-    assert_eq!(setup.run(&["export", path]).status.code(), Some(1), "nothing is overwritten");
+    assert_eq!(
+        setup.run(&["export", path]).status.code(),
+        Some(1),
+        "nothing is overwritten"
+    );
     let printed = setup.say(&["export", "-"]);
-    assert_eq!(printed.lines().count(), fs::read_to_string(&file).unwrap().lines().count());
+    assert_eq!(
+        printed.lines().count(),
+        fs::read_to_string(&file).unwrap().lines().count()
+    );
 
     let beside = Setup::new();
     let other = beside.start();
@@ -117,11 +134,23 @@ async fn doctor_tells_and_fails() {
     assert!(!setup.data_dir().exists(), "looking makes nothing");
     let server = setup.start();
     let beside = setup.say(&["doctor"]);
-    for part in ["configuration", "database", "index", "embeddings", "model", "bind", "token", "running: process"] {
+    for part in [
+        "configuration",
+        "database",
+        "index",
+        "embeddings",
+        "model",
+        "bind",
+        "token",
+        "running: process",
+    ] {
         assert!(beside.contains(part), "{part} in {beside}");
     }
     drop(server);
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let closed = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
     let setup = setup.env("OPENAI_BASE_URL", format!("http://{closed}"));
     let output = setup.run(&["doctor"]);
     assert_eq!(output.status.code(), Some(1));

@@ -16,7 +16,14 @@ fn every_wrong_variable_is_listed_and_nothing_is_opened() {
         assert_eq!(output.status.code(), Some(64), "{args:?}");
         assert!(output.stdout.is_empty());
         let text = String::from_utf8(output.stderr).unwrap();
-        for part in ["MIRA_PORT:", "MIRA_DURABILITY:", "QDRANT_URL:", "OPENAI_API_KEY:", "MIRA_TZ:", ".env line 2:"] {
+        for part in [
+            "MIRA_PORT:",
+            "MIRA_DURABILITY:",
+            "QDRANT_URL:",
+            "OPENAI_API_KEY:",
+            "MIRA_TZ:",
+            ".env line 2:",
+        ] {
             assert!(text.contains(part), "{part} in {text}");
         }
         assert!(!text.contains("hunter"), "{text}");
@@ -26,14 +33,24 @@ fn every_wrong_variable_is_listed_and_nothing_is_opened() {
 
 #[test]
 fn no_login_is_refused_beyond_loopback() {
-    let output = Setup::new().env("MIRA_AUTH", "off").env("MIRA_HOST", "0.0.0.0").run(&[]);
+    let output = Setup::new()
+        .env("MIRA_AUTH", "off")
+        .env("MIRA_HOST", "0.0.0.0")
+        .run(&[]);
     assert_eq!(output.status.code(), Some(64));
-    assert!(String::from_utf8(output.stderr).unwrap().contains("MIRA_AUTH: off is refused"));
+    assert!(
+        String::from_utf8(output.stderr)
+            .unwrap()
+            .contains("MIRA_AUTH: off is refused")
+    );
 }
 
 #[test]
 fn what_is_odd_is_a_warning() {
-    let server = Setup::new().env("MIRA_PROT", "1").env("ENABLE_WEB_SEARCH", "true").start();
+    let server = Setup::new()
+        .env("MIRA_PROT", "1")
+        .env("ENABLE_WEB_SEARCH", "true")
+        .start();
     server.stderr.wait_for("did you mean MIRA_PORT?");
     server.stderr.wait_for("not in use in this version: ENABLE_WEB_SEARCH");
 }
@@ -47,7 +64,9 @@ async fn secrets_come_from_files_and_real_variables_win() {
     let setup = setup.env("MIRA_AUTH_TOKEN_FILE", file.to_str().unwrap());
     assert_eq!(setup.say(&["token"]), "a-token-from-a-file");
     let server = setup.start();
-    let request = Server::client().get(server.url("/api/sessions/from-dotenv")).bearer_auth("a-token-from-a-file");
+    let request = Server::client()
+        .get(server.url("/api/sessions/from-dotenv"))
+        .bearer_auth("a-token-from-a-file");
     assert_eq!(request.send().await.unwrap().status(), 200);
     let output = setup.run(&["token", "new"]);
     assert_eq!(output.status.code(), Some(1), "the token is not ours to replace");
@@ -71,7 +90,12 @@ fn usage_errors_and_help() {
     assert_eq!(setup.run(&["no-such-command"]).status.code(), Some(2));
     assert_eq!(setup.run(&["backup"]).status.code(), Some(2));
     assert!(setup.say(&["--version"]).starts_with("mira-backend "));
-    for args in [&["--help"][..], &["migrate", "--help"], &["chat", "--help"], &["token", "--help"]] {
+    for args in [
+        &["--help"][..],
+        &["migrate", "--help"],
+        &["chat", "--help"],
+        &["token", "--help"],
+    ] {
         assert!(setup.say(args).contains("Usage:"), "{args:?}");
     }
 }
@@ -84,18 +108,28 @@ fn what_cannot_be_used_is_said_in_one_line() {
         assert!(output.stdout.is_empty());
         let text = String::from_utf8(output.stderr).unwrap();
         let last = text.trim_end().lines().last().unwrap_or_default();
-        assert!(last.starts_with("mira-backend: ") && last.contains(part), "{part} in {text}");
+        assert!(
+            last.starts_with("mira-backend: ") && last.contains(part),
+            "{part} in {text}"
+        );
     };
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
-    check(Setup::new().env("MIRA_PORT", port.to_string()), "another program listens there");
+    check(
+        Setup::new().env("MIRA_PORT", port.to_string()),
+        "another program listens there",
+    );
     let file = Setup::new();
     fs::write(file.data_dir(), "").unwrap();
     check(file, "cannot be used");
     let damaged = Setup::new();
     fs::create_dir(damaged.data_dir()).unwrap();
     let database = damaged.data_dir().join("mira.db");
-    fs::write(&database, "this is no database, but it is long enough to be taken for one".repeat(100)).unwrap();
+    fs::write(
+        &database,
+        "this is no database, but it is long enough to be taken for one".repeat(100),
+    )
+    .unwrap();
     let before = fs::read(&database).unwrap();
     check(damaged.env("MIRA_LOG_FORMAT", "json"), "damaged");
     assert!(!before.is_empty());

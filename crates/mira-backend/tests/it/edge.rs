@@ -27,11 +27,16 @@ fn raw(server: &Server, bytes: &[u8]) -> String {
 }
 
 fn raw_get(server: &Server, path: &str, headers: &str) -> String {
-    raw(server, format!("GET {path} HTTP/1.1\r\nConnection: close\r\n{headers}\r\n").as_bytes())
+    raw(
+        server,
+        format!("GET {path} HTTP/1.1\r\nConnection: close\r\n{headers}\r\n").as_bytes(),
+    )
 }
 
 async fn send(server: &Server, method: Method, path: &str, headers: &[(&str, &str)]) -> Response {
-    let mut request = Server::client().request(method, server.url(path)).bearer_auth(server.token());
+    let mut request = Server::client()
+        .request(method, server.url(path))
+        .bearer_auth(server.token());
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
@@ -51,9 +56,17 @@ async fn every_answer_has_the_headers() {
         (Method::GET, "/ws/chat", 400),
     ] {
         let response = send(&server, method, path, &[]).await;
-        assert!(response.status() == status || path == "/ws/chat", "{path}: {}", response.status());
+        assert!(
+            response.status() == status || path == "/ws/chat",
+            "{path}: {}",
+            response.status()
+        );
         for (name, value) in HEADERS {
-            let found = response.headers().get(name).map(|value| value.to_str().unwrap()).unwrap_or_default();
+            let found = response
+                .headers()
+                .get(name)
+                .map(|value| value.to_str().unwrap())
+                .unwrap_or_default();
             assert!(found.starts_with(value), "{path}: {name}: {found}");
         }
     }
@@ -68,13 +81,36 @@ async fn unknown_hosts_are_refused_on_every_route() {
         let answer = raw_get(&server, path, &format!("Host: {host}\r\n"));
         answer.split(' ').nth(1).unwrap_or_default().to_owned()
     };
-    for path in ["/", "/health", "/js/main.js", "/api/sessions", "/no/such/path", "/ws/chat"] {
+    for path in [
+        "/",
+        "/health",
+        "/js/main.js",
+        "/api/sessions",
+        "/no/such/path",
+        "/ws/chat",
+    ] {
         assert_eq!(status(path, "evil.example"), "421", "{path}");
     }
-    for host in ["evil.example:80", "127.0.0.1.evil.example", "localhost.evil.example", "10.1.2.3", "other.lan", "", "a b"] {
+    for host in [
+        "evil.example:80",
+        "127.0.0.1.evil.example",
+        "localhost.evil.example",
+        "10.1.2.3",
+        "other.lan",
+        "",
+        "a b",
+    ] {
         assert_eq!(status("/health", host), "421", "{host:?}");
     }
-    for host in ["localhost", "LOCALHOST:1", "127.0.0.1", "[::1]:5", "app.localhost", "mira.lan:7", "other.lan:99"] {
+    for host in [
+        "localhost",
+        "LOCALHOST:1",
+        "127.0.0.1",
+        "[::1]:5",
+        "app.localhost",
+        "mira.lan:7",
+        "other.lan:99",
+    ] {
         assert_eq!(status("/health", host), "200", "{host:?}");
     }
     assert_eq!(status("/health", &format!("127.0.0.1:{port}")), "200");
@@ -82,14 +118,25 @@ async fn unknown_hosts_are_refused_on_every_route() {
     assert!(raw_get(&server, "/health", "Host: localhost\r\nHost: evil.example\r\n").starts_with("HTTP/1.1 400"));
     assert!(raw_get(&server, "http://evil.example/health", "Host: localhost\r\n").starts_with("HTTP/1.1 421"));
     let answer = raw_get(&server, "/health", "Host: evil.example\r\n");
-    assert!(answer.contains("urn:mira:problem:unknown-host") && answer.contains("MIRA_ALLOWED_HOSTS"), "{answer}");
+    assert!(
+        answer.contains("urn:mira:problem:unknown-host") && answer.contains("MIRA_ALLOWED_HOSTS"),
+        "{answer}"
+    );
 }
 
 #[tokio::test]
 async fn foreign_origins_change_nothing() {
     let server = Setup::new().start();
     let own = server.base.clone();
-    for origin in ["https://evil.example", "null", "http://localhost", "https://127.0.0.1", "x", "", "http://127.0.0.1:1"] {
+    for origin in [
+        "https://evil.example",
+        "null",
+        "http://localhost",
+        "https://127.0.0.1",
+        "x",
+        "",
+        "http://127.0.0.1:1",
+    ] {
         let response = send(&server, Method::POST, "/api/logout", &[("origin", origin)]).await;
         problem(response, 403, "forbidden").await;
         let upgrade = [("origin", origin), ("connection", "upgrade"), ("upgrade", "websocket")];
@@ -98,30 +145,63 @@ async fn foreign_origins_change_nothing() {
         assert_eq!(read.status(), 200);
         assert!(!read.headers().contains_key("access-control-allow-origin"));
     }
-    let cross = send(&server, Method::POST, "/api/logout", &[("sec-fetch-site", "cross-site")]).await;
+    let cross = send(
+        &server,
+        Method::POST,
+        "/api/logout",
+        &[("sec-fetch-site", "cross-site")],
+    )
+    .await;
     problem(cross, 403, "forbidden").await;
-    for headers in [&[("origin", own.as_str())][..], &[("sec-fetch-site", "same-origin")], &[]] {
-        assert_eq!(send(&server, Method::POST, "/api/logout", headers).await.status(), 204, "{headers:?}");
+    for headers in [
+        &[("origin", own.as_str())][..],
+        &[("sec-fetch-site", "same-origin")],
+        &[],
+    ] {
+        assert_eq!(
+            send(&server, Method::POST, "/api/logout", headers).await.status(),
+            204,
+            "{headers:?}"
+        );
     }
 }
 
 #[tokio::test]
 async fn named_origins_may() {
-    let server = Setup::new().env("MIRA_ALLOWED_ORIGINS", "https://front.example").start();
+    let server = Setup::new()
+        .env("MIRA_ALLOWED_ORIGINS", "https://front.example")
+        .start();
     let origin = ("origin", "https://front.example");
-    let asked = [origin, ("access-control-request-method", "POST"), ("access-control-request-headers", "content-type")];
+    let asked = [
+        origin,
+        ("access-control-request-method", "POST"),
+        ("access-control-request-headers", "content-type"),
+    ];
     let preflight = Server::client().request(Method::OPTIONS, server.url("/api/chat"));
-    let preflight = asked.iter().fold(preflight, |request, (name, value)| request.header(*name, *value));
+    let preflight = asked
+        .iter()
+        .fold(preflight, |request, (name, value)| request.header(*name, *value));
     let preflight = preflight.send().await.unwrap();
     assert_eq!(preflight.status(), 204);
-    let posted = send(&server, Method::POST, "/api/logout", &[origin, ("sec-fetch-site", "cross-site")]).await;
+    let posted = send(
+        &server,
+        Method::POST,
+        "/api/logout",
+        &[origin, ("sec-fetch-site", "cross-site")],
+    )
+    .await;
     assert_eq!(posted.status(), 204);
     for response in [&preflight, &posted] {
         assert_eq!(response.headers()["access-control-allow-origin"], origin.1);
         assert_eq!(response.headers()["access-control-allow-credentials"], "true");
         assert_eq!(response.headers()["vary"], "origin");
     }
-    assert!(preflight.headers()["access-control-allow-methods"].to_str().unwrap().contains("PATCH"));
+    assert!(
+        preflight.headers()["access-control-allow-methods"]
+            .to_str()
+            .unwrap()
+            .contains("PATCH")
+    );
     let foreign = Server::client()
         .request(Method::OPTIONS, server.url("/api/chat"))
         .header("origin", "https://evil.example")
@@ -141,7 +221,13 @@ async fn behind_a_proxy_with_a_sub_path() {
         assert_eq!(send(&server, Method::GET, path, &[]).await.status(), 200, "{path}");
     }
     let redirect = send(&server, Method::GET, "/mira", &[]).await;
-    assert_eq!((redirect.status().as_u16(), redirect.headers()["location"].to_str().unwrap()), (308, "/mira/"));
+    assert_eq!(
+        (
+            redirect.status().as_u16(),
+            redirect.headers()["location"].to_str().unwrap()
+        ),
+        (308, "/mira/")
+    );
     assert_eq!(send(&server, Method::GET, "/mirage", &[]).await.status(), 404);
     let forwarded = [
         ("x-forwarded-host", "home.example"),
@@ -151,7 +237,9 @@ async fn behind_a_proxy_with_a_sub_path() {
         ("content-type", "application/json"),
     ];
     let request = Server::client().post(server.url("/mira/api/login"));
-    let request = forwarded.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+    let request = forwarded
+        .iter()
+        .fold(request, |request, (name, value)| request.header(*name, *value));
     let body = serde_json::json!({"token": server.token()}).to_string();
     let response = request.body(body).send().await.unwrap();
     assert_eq!(response.status(), 200);
@@ -168,7 +256,12 @@ async fn forwarded_headers_of_strangers_do_not_count() {
     assert_eq!(send(&server, Method::GET, "/health", &headers).await.status(), 200);
     let own = server.base.replace("http:", "https:");
     let headers = [("x-forwarded-proto", "https"), ("origin", own.as_str())];
-    problem(send(&server, Method::POST, "/api/logout", &headers).await, 403, "forbidden").await;
+    problem(
+        send(&server, Method::POST, "/api/logout", &headers).await,
+        403,
+        "forbidden",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -185,26 +278,57 @@ async fn request_ids_are_ours_unless_harmless() {
         let fresh = id(&send(&server, Method::GET, "/health", &[("x-request-id", bad)]).await);
         assert_eq!(uuid::Uuid::parse_str(&fresh).unwrap().get_version_num(), 7, "{bad:?}");
     }
-    assert!(!server.stderr.all().iter().any(|line| line.contains("secret")), "queries are not logged");
+    assert!(
+        !server.stderr.all().iter().any(|line| line.contains("secret")),
+        "queries are not logged"
+    );
 }
 
 #[tokio::test]
 async fn problems_have_their_shape() {
     let server = Setup::new().start();
     problem(send(&server, Method::GET, "/no/such/path", &[]).await, 404, "not-found").await;
-    problem(send(&server, Method::DELETE, "/health", &[]).await, 405, "method-not-allowed").await;
-    problem(send(&server, Method::GET, "/api/logins?limit=x", &[]).await, 422, "invalid").await;
-    problem(send(&server, Method::DELETE, "/api/logins/nonsense", &[]).await, 404, "not-found").await;
+    problem(
+        send(&server, Method::DELETE, "/health", &[]).await,
+        405,
+        "method-not-allowed",
+    )
+    .await;
+    problem(
+        send(&server, Method::GET, "/api/logins?limit=x", &[]).await,
+        422,
+        "invalid",
+    )
+    .await;
+    problem(
+        send(&server, Method::DELETE, "/api/logins/nonsense", &[]).await,
+        404,
+        "not-found",
+    )
+    .await;
     let post = async |body: Vec<u8>| {
-        let request = Server::client().post(server.url("/api/login")).header("content-type", "application/json");
+        let request = Server::client()
+            .post(server.url("/api/login"))
+            .header("content-type", "application/json");
         request.body(body).send().await.unwrap()
     };
     problem(post(b"{\"token\": ".to_vec()).await, 400, "malformed").await;
     problem(post(b"{\"token\": \"\xff\"}".to_vec()).await, 400, "malformed").await;
-    problem(post([b"[".repeat(100_000), b"]".repeat(100_000)].concat()).await, 422, "invalid").await;
+    problem(
+        post([b"[".repeat(100_000), b"]".repeat(100_000)].concat()).await,
+        422,
+        "invalid",
+    )
+    .await;
     problem(post(vec![b' '; 2 * 1024 * 1024]).await, 413, "too-large").await;
-    let huge = raw(&server, format!("GET /{} HTTP/1.1\r\nHost: localhost\r\n\r\n", "a".repeat(100_000)).as_bytes());
-    assert!(huge.starts_with("HTTP/1.1 431") || huge.starts_with("HTTP/1.1 414"), "{huge:.100}");
+    let huge = raw(
+        &server,
+        format!("GET /{} HTTP/1.1\r\nHost: localhost\r\n\r\n", "a".repeat(100_000)).as_bytes(),
+    );
+    assert!(
+        huge.starts_with("HTTP/1.1 431") || huge.starts_with("HTTP/1.1 414"),
+        "{huge:.100}"
+    );
     let many: String = (0..200).map(|n| format!("x-{n}: y\r\n")).collect();
     assert!(raw_get(&server, "/health", &format!("Host: localhost\r\n{many}")).starts_with("HTTP/1.1 431"));
     assert!(raw(&server, b"nonsense\r\n\r\n").starts_with("HTTP/1.1 400"));
@@ -221,7 +345,10 @@ async fn silent_connections_are_closed() {
             stream.set_read_timeout(Some(LIMIT)).unwrap();
             stream.write_all(bytes).unwrap();
             let mut answer = Vec::new();
-            stream.read_to_end(&mut answer).map(|_| String::from_utf8_lossy(&answer).into_owned()).unwrap()
+            stream
+                .read_to_end(&mut answer)
+                .map(|_| String::from_utf8_lossy(&answer).into_owned())
+                .unwrap()
         })
     };
     let half = read(b"GET /health HTTP/1.1\r\nHost: local");
@@ -229,7 +356,11 @@ async fn silent_connections_are_closed() {
     let idle = read(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n");
     for (name, thread) in [("half a head", half), ("nothing", silent), ("kept alive", idle)] {
         let answer = thread.join().unwrap();
-        assert_eq!(answer.starts_with("HTTP/1.1 200"), name == "kept alive", "{name}: {answer}");
+        assert_eq!(
+            answer.starts_with("HTTP/1.1 200"),
+            name == "kept alive",
+            "{name}: {answer}"
+        );
     }
 }
 
@@ -241,7 +372,12 @@ async fn the_page_is_cached_by_its_tag() {
     assert_eq!(first.headers()["content-type"], "text/html; charset=utf-8");
     assert_eq!(first.headers()["cache-control"], "no-cache");
     let tag = first.headers()["etag"].to_str().unwrap().to_owned();
-    let again = client.get(server.url("/")).header("if-none-match", &tag).send().await.unwrap();
+    let again = client
+        .get(server.url("/"))
+        .header("if-none-match", &tag)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(again.status(), 304);
     assert_eq!(client.head(server.url("/")).send().await.unwrap().status(), 200);
     assert_eq!(client.get(server.url("/index.htm")).send().await.unwrap().status(), 404);
@@ -265,7 +401,13 @@ async fn metrics_tell_what_happened() {
     problem(send(&server, Method::GET, "/no/such/path", &[]).await, 404, "not-found").await;
     let text = server.get("/metrics").await.text().await.unwrap();
     assert!(text.contains("mira_http_requests_total{status=\"4xx\"} 1\n"), "{text}");
-    for name in ["mira_resident_memory_bytes", "mira_wal_bytes", "mira_turns_running", "mira_connections", "# EOF"] {
+    for name in [
+        "mira_resident_memory_bytes",
+        "mira_wal_bytes",
+        "mira_turns_running",
+        "mira_connections",
+        "# EOF",
+    ] {
         assert!(text.contains(name), "{name} in {text}");
     }
 }

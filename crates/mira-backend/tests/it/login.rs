@@ -5,7 +5,9 @@ use reqwest::{Response, StatusCode, header};
 use serde_json::{Value, json as value};
 
 async fn login(server: &Server, body: Value) -> Response {
-    let request = Server::client().post(server.url("/api/login")).header("content-type", "application/json");
+    let request = Server::client()
+        .post(server.url("/api/login"))
+        .header("content-type", "application/json");
     request.body(body.to_string()).send().await.unwrap()
 }
 
@@ -19,22 +21,41 @@ fn cookie(response: &Response) -> String {
 }
 
 async fn logins(server: &Server, cookie: &str) -> Response {
-    Server::client().get(server.url("/api/logins")).header("cookie", cookie).send().await.unwrap()
+    Server::client()
+        .get(server.url("/api/logins"))
+        .header("cookie", cookie)
+        .send()
+        .await
+        .unwrap()
 }
 
 #[tokio::test]
 async fn everything_private_needs_a_login_and_says_how() {
     let server = Setup::new().start();
     let client = Server::client();
-    for path in ["/metrics", "/api/openapi.json", "/api/docs", "/api/logins", "/api/sessions", "/api/search?q=x"] {
+    for path in [
+        "/metrics",
+        "/api/openapi.json",
+        "/api/docs",
+        "/api/logins",
+        "/api/sessions",
+        "/api/search?q=x",
+    ] {
         let response = client.get(server.url(path)).send().await.unwrap();
         assert_eq!(response.headers()["www-authenticate"], "Bearer realm=\"mira\"");
         let body = problem(response, 401, "unauthorized").await;
-        assert!(body["detail"].as_str().unwrap().contains("mira-backend token"), "{body}");
+        assert!(
+            body["detail"].as_str().unwrap().contains("mira-backend token"),
+            "{body}"
+        );
         assert_eq!(server.get(path).await.status(), 200, "{path}");
     }
     for path in ["/health", "/api/health", "/ready", "/", "/js/main.js"] {
-        assert_eq!(client.get(server.url(path)).send().await.unwrap().status(), 200, "{path}");
+        assert_eq!(
+            client.get(server.url(path)).send().await.unwrap().status(),
+            200,
+            "{path}"
+        );
     }
 }
 
@@ -50,18 +71,38 @@ async fn a_login_lasts_until_it_is_ended() {
     let list = json(logins(&server, &first_cookie).await).await;
     assert_eq!(list["logins"].as_array().unwrap().len(), 2);
     assert_eq!(list["next_cursor"], Value::Null);
-    let current: Vec<_> = list["logins"].as_array().unwrap().iter().filter(|l| l["current"] == true).collect();
+    let current: Vec<_> = list["logins"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|l| l["current"] == true)
+        .collect();
     assert_eq!(current.len(), 1);
     assert_eq!(current[0]["id"], first_id);
 
     let path = format!("/api/logins/{}", first_id.as_str().unwrap());
-    let ended = Server::client().delete(server.url(&path)).header("cookie", &second_cookie).send().await.unwrap();
+    let ended = Server::client()
+        .delete(server.url(&path))
+        .header("cookie", &second_cookie)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(ended.status(), StatusCode::NO_CONTENT);
     problem(logins(&server, &first_cookie).await, 401, "unauthorized").await;
-    let again = Server::client().delete(server.url(&path)).header("cookie", &second_cookie).send().await.unwrap();
+    let again = Server::client()
+        .delete(server.url(&path))
+        .header("cookie", &second_cookie)
+        .send()
+        .await
+        .unwrap();
     problem(again, 404, "not-found").await;
 
-    let out = Server::client().post(server.url("/api/logout")).header("cookie", &second_cookie).send().await.unwrap();
+    let out = Server::client()
+        .post(server.url("/api/logout"))
+        .header("cookie", &second_cookie)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(out.status(), StatusCode::NO_CONTENT);
     assert!(out.headers()["set-cookie"].to_str().unwrap().contains("Max-Age=0"));
     problem(logins(&server, &second_cookie).await, 401, "unauthorized").await;
@@ -81,7 +122,12 @@ async fn a_login_survives_a_restart_but_not_a_new_token() {
     assert_eq!(setup.say(&["token"]), new);
     server.stderr.wait_for("the token was replaced");
     problem(logins(&server, &cookie).await, 401, "unauthorized").await;
-    let with_old = Server::client().get(server.url("/api/logins")).bearer_auth(old).send().await.unwrap();
+    let with_old = Server::client()
+        .get(server.url("/api/logins"))
+        .bearer_auth(old)
+        .send()
+        .await
+        .unwrap();
     problem(with_old, 401, "unauthorized").await;
     assert_eq!(server.get("/api/logins").await.status(), 200);
 }
@@ -111,19 +157,40 @@ async fn a_link_works_once() {
 async fn guessing_costs_time_but_the_owner_is_never_locked_out() {
     let server = Setup::new().start();
     for _ in 0..5 {
-        problem(login(&server, value!({"token": "guess-one"})).await, 401, "unauthorized").await;
+        problem(
+            login(&server, value!({"token": "guess-one"})).await,
+            401,
+            "unauthorized",
+        )
+        .await;
     }
     let mut waits = Vec::new();
     for guess in ["guess-two", "guess-three"] {
         let response = login(&server, value!({"token": guess})).await;
-        waits.push(response.headers()["retry-after"].to_str().unwrap().parse::<u64>().unwrap());
+        waits.push(
+            response.headers()["retry-after"]
+                .to_str()
+                .unwrap()
+                .parse::<u64>()
+                .unwrap(),
+        );
         problem(response, 429, "too-many-requests").await;
     }
     assert!(waits[0] < waits[1], "{waits:?}");
-    let wrong = Server::client().get(server.url("/api/logins")).bearer_auth("guess-four").send().await.unwrap();
+    let wrong = Server::client()
+        .get(server.url("/api/logins"))
+        .bearer_auth("guess-four")
+        .send()
+        .await
+        .unwrap();
     problem(wrong, 429, "too-many-requests").await;
     assert_eq!(server.get("/api/logins").await.status(), 200, "the right token passes");
-    problem(login(&server, value!({"token": server.token()})).await, 429, "too-many-requests").await;
+    problem(
+        login(&server, value!({"token": server.token()})).await,
+        429,
+        "too-many-requests",
+    )
+    .await;
     let log = server.stderr.all().join("\n");
     assert!(!log.contains("guess-"), "{log}");
     assert!(!log.contains(&server.token()), "the token is not in the log");
@@ -133,7 +200,12 @@ async fn guessing_costs_time_but_the_owner_is_never_locked_out() {
 async fn wrong_bearers_count_too() {
     let server = Setup::new().start();
     for expected in [401, 401, 401, 401, 401, 429] {
-        let wrong = Server::client().get(server.url("/metrics")).bearer_auth("wrong").send().await.unwrap();
+        let wrong = Server::client()
+            .get(server.url("/metrics"))
+            .bearer_auth("wrong")
+            .send()
+            .await
+            .unwrap();
         assert_eq!(wrong.status(), expected);
     }
 }
@@ -144,13 +216,26 @@ async fn odd_logins_are_refused() {
     problem(login(&server, value!({})).await, 422, "invalid").await;
     problem(login(&server, value!([])).await, 422, "invalid").await;
     problem(login(&server, value!({"token": 7})).await, 422, "invalid").await;
-    let text = Server::client().post(server.url("/api/login")).body("{}").send().await.unwrap();
+    let text = Server::client()
+        .post(server.url("/api/login"))
+        .body("{}")
+        .send()
+        .await
+        .unwrap();
     problem(text, 415, "unsupported-media-type").await;
-    for cookie in ["mira_auth=", "mira_auth=x; mira_auth=y", "mira_auth=%00", "=;;=", "mira_auth"] {
+    for cookie in [
+        "mira_auth=",
+        "mira_auth=x; mira_auth=y",
+        "mira_auth=%00",
+        "=;;=",
+        "mira_auth",
+    ] {
         problem(logins(&server, cookie).await, 401, "unauthorized").await;
     }
     for header in ["Basic eDp5", "Bearer", "Bearer ", "bearer x y"] {
-        let request = Server::client().get(server.url("/api/logins")).header("authorization", header);
+        let request = Server::client()
+            .get(server.url("/api/logins"))
+            .header("authorization", header);
         problem(request.send().await.unwrap(), 401, "unauthorized").await;
         if header == "Bearer " {
             break;

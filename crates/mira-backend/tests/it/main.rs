@@ -13,5 +13,6 @@ mod support;
 mod commands;
 mod config;
 mod edge;
+mod kill;
 mod login;
 mod shutdown;

@@ -35,12 +35,17 @@ fn requests_in_flight_are_answered() {
     assert_eq!(&interim, b"HTTP/1.1 100 Continue\r\n\r\n");
     server.signal("TERM");
     server.stderr.wait_for("draining");
-    assert!(TcpStream::connect(server.address).and_then(|mut stream| {
-        stream.set_read_timeout(Some(LIMIT))?;
-        stream.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
-        let mut byte = [0];
-        stream.read_exact(&mut byte)
-    }).is_err(), "nothing new is taken");
+    assert!(
+        TcpStream::connect(server.address)
+            .and_then(|mut stream| {
+                stream.set_read_timeout(Some(LIMIT))?;
+                stream.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
+                let mut byte = [0];
+                stream.read_exact(&mut byte)
+            })
+            .is_err(),
+        "nothing new is taken"
+    );
     stream.write_all(body.as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
@@ -86,12 +91,22 @@ fn a_data_directory_has_one_holder() {
         let text = String::from_utf8(output.stderr).unwrap();
         assert!(text.contains(&pid), "{args:?}: {pid} in {text}");
     }
-    let elsewhere = Setup::new().env("DATABASE_URL", format!("sqlite:{}", setup.dir().join("shared.db").display()));
-    let other = Setup::new().env("DATABASE_URL", format!("sqlite:{}", setup.dir().join("shared.db").display()));
+    let elsewhere = Setup::new().env(
+        "DATABASE_URL",
+        format!("sqlite:{}", setup.dir().join("shared.db").display()),
+    );
+    let other = Setup::new().env(
+        "DATABASE_URL",
+        format!("sqlite:{}", setup.dir().join("shared.db").display()),
+    );
     let first = elsewhere.start();
     let output = other.run(&[]);
     assert_eq!(output.status.code(), Some(1), "two data directories, one database");
-    assert!(String::from_utf8(output.stderr).unwrap().contains(&format!("process {}", first.pid())));
+    assert!(
+        String::from_utf8(output.stderr)
+            .unwrap()
+            .contains(&format!("process {}", first.pid()))
+    );
     server.signal("KILL");
     server.wait();
     drop(setup.start());

@@ -78,10 +78,11 @@ pub(super) async fn check(conn: &mut SqliteConnection, path: &Path) -> Result<i6
     let application_id: i64 = sqlx::query_scalar("PRAGMA application_id")
         .fetch_one(&mut *conn)
         .await?;
-    let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema WHERE name <> ?1")
-        .bind(BOOKS)
-        .fetch_one(&mut *conn)
-        .await?;
+    let tables: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM sqlite_schema WHERE name <> ?1 AND name NOT LIKE 'sqlite%'")
+            .bind(BOOKS)
+            .fetch_one(&mut *conn)
+            .await?;
     let applied = list_applied(conn).await?;
     let ours = application_id == APPLICATION_ID || (application_id == 0 && (tables == 0 || !applied.is_empty()));
     if !ours {

@@ -333,7 +333,11 @@ const IMPORT_SESSION: &str = "
            title = excluded.title, pinned_persona = excluded.pinned_persona, project_id = excluded.project_id,
            memory = excluded.memory, pinned = excluded.pinned, archived = excluded.archived,
            created_at = excluded.created_at, updated_at = excluded.updated_at, recency = excluded.recency
-     WHERE sessions.message_count = 0 AND sessions.updated_at <> excluded.updated_at";
+     WHERE sessions.message_count = 0
+       AND (sessions.title, sessions.pinned_persona, sessions.project_id, sessions.memory, sessions.pinned,
+            sessions.archived, sessions.created_at, sessions.updated_at)
+    IS NOT (excluded.title, excluded.pinned_persona, excluded.project_id, excluded.memory, excluded.pinned,
+            excluded.archived, excluded.created_at, excluded.updated_at)";
 
 async fn import_session(
     conn: &mut SqliteConnection,

@@ -39,8 +39,20 @@ pub struct ImportObject {
 
 impl From<mira_memory::ImportReport> for ImportObject {
     fn from(report: mira_memory::ImportReport) -> Self {
-        let mira_memory::ImportReport { lines, sessions, messages, moods, skipped } = report;
-        Self { lines, sessions, messages, moods, skipped }
+        let mira_memory::ImportReport {
+            lines,
+            sessions,
+            messages,
+            moods,
+            skipped,
+        } = report;
+        Self {
+            lines,
+            sessions,
+            messages,
+            moods,
+            skipped,
+        }
     }
 }
 
@@ -57,7 +69,10 @@ pub async fn import(
     identity: Identity,
     request: Request,
 ) -> Result<Json<ImportObject>, ApiError> {
-    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let kind = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
     if kind != Some(EXPORT_TYPE) {
         return Err(ApiError::UnsupportedMedia(EXPORT_TYPE));
     }
@@ -69,6 +84,11 @@ pub async fn import(
         }
     });
     let report = import::import(state.store(), identity.account, pieces, |_| {}).await?;
-    tracing::info!(sessions = report.sessions, messages = report.messages, skipped = report.skipped, "imported");
+    tracing::info!(
+        sessions = report.sessions,
+        messages = report.messages,
+        skipped = report.skipped,
+        "imported"
+    );
     Ok(Json(report.into()))
 }

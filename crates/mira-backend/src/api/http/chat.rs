@@ -96,12 +96,16 @@ pub async fn chat(
     let named = body.session()?;
     let asked = body.into_request()?;
     let live = match named {
-        Some(session) => state.hub().live(identity.account, &session).await?.ok_or(ApiError::NotFound("session"))?,
+        Some(session) => state
+            .hub()
+            .live(identity.account, &session)
+            .await?
+            .ok_or(ApiError::NotFound("session"))?,
         None => cookie_session(&state, &identity, cookie).await?,
     };
     let reply = match wait(&state, &live, Ask::Send(asked)).await? {
         Ok(reply) => reply,
-        Err(failed) => return Ok(with_session(failed, &live.id, secure)),
+        Err(failed) => return Ok(with_session(*failed, &live.id, secure)),
     };
     let meta = reply.meta.as_ref();
     let answer = ChatAnswer {
@@ -123,17 +127,27 @@ fn with_session(mut response: Response, session: &SessionId, secure: bool) -> Re
 }
 
 fn session_cookie(headers: &HeaderMap) -> Option<SessionId> {
-    let all = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let named = all.flat_map(cookie::Cookie::split_parse).flatten().find(|cookie| cookie.name() == SESSION_COOKIE);
+    let all = headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    let named = all
+        .flat_map(cookie::Cookie::split_parse)
+        .flatten()
+        .find(|cookie| cookie.name() == SESSION_COOKIE);
     named.and_then(|cookie| cookie.value().parse().ok())
 }
 
 /// The cookie's session if it still exists, else a new one.
-async fn cookie_session(state: &AppState, identity: &Identity, cookie: Option<SessionId>) -> Result<Arc<Live>, ApiError> {
-    if let Some(session) = cookie {
-        if let Some(live) = state.hub().live(identity.account, &session).await? {
-            return Ok(live);
-        }
+async fn cookie_session(
+    state: &AppState,
+    identity: &Identity,
+    cookie: Option<SessionId>,
+) -> Result<Arc<Live>, ApiError> {
+    if let Some(session) = cookie
+        && let Some(live) = state.hub().live(identity.account, &session).await?
+    {
+        return Ok(live);
     }
     let id = SessionId::from(state.clock().new_uuid());
     let new = NewSession {
@@ -146,34 +160,51 @@ async fn cookie_session(state: &AppState, identity: &Identity, cookie: Option<Se
     };
     let session = state.store().insert_session(identity.account, new).await?.into_inner();
     state.hub().announce(Change::Created(&session));
-    state.hub().live(identity.account, &id).await?.ok_or(ApiError::NotFound("session"))
+    state
+        .hub()
+        .live(identity.account, &id)
+        .await?
+        .ok_or(ApiError::NotFound("session"))
 }
 
 /// Runs a turn and waits for its reply; the inner error is the answer of a turn without one.
-async fn wait(state: &AppState, live: &Arc<Live>, ask: Ask) -> Result<Result<Box<Message>, Response>, ApiError> {
+async fn wait(state: &AppState, live: &Arc<Live>, ask: Ask) -> Result<Result<Box<Message>, Box<Response>>, ApiError> {
     let (mut cursor, _) = live.log.listen();
     let end = match state.hub().ask(live, ask).await? {
         Accepted::Turn { end, .. } => end.await.map_err(|_| ApiError::Internal)?,
-        Accepted::Duplicate { message, reply: Some(reply), .. } if message.id != reply.id => return Ok(Ok(reply)),
-        Accepted::Duplicate { message, running: Some(turn), .. } => {
+        Accepted::Duplicate {
+            message,
+            reply: Some(reply),
+            ..
+        } if message.id != reply.id => return Ok(Ok(reply)),
+        Accepted::Duplicate {
+            message,
+            running: Some(turn),
+            ..
+        } => {
             wait_for_done(live, &mut cursor, turn).await?;
             let reply = state.store().find_reply_to(live.account, message.id).await?;
-            return reply.map(|reply| Ok(Box::new(reply))).ok_or_else(|| ApiError::Conflict("that turn ended without a reply".to_owned()));
+            return reply
+                .map(|reply| Ok(Box::new(reply)))
+                .ok_or_else(|| ApiError::Conflict("that turn ended without a reply".to_owned()));
         }
         Accepted::Duplicate { .. } => {
-            return Err(ApiError::Conflict("that message was sent before and its turn ended without a reply".to_owned()));
+            return Err(ApiError::Conflict(
+                "that message was sent before and its turn ended without a reply".to_owned(),
+            ));
         }
     };
     Ok(reply_of(end))
 }
 
-fn reply_of(end: TurnEnd) -> Result<Box<Message>, Response> {
+fn reply_of(end: TurnEnd) -> Result<Box<Message>, Box<Response>> {
     match (end.failure, end.reply) {
-        (Some(failure), _) => Err(TurnFailed(failure).into_response()),
+        (Some(failure), _) => Err(Box::new(TurnFailed(failure).into_response())),
         (None, Some(reply)) => Ok(reply),
         (None, None) => {
             debug_assert_eq!(end.outcome, Outcome::Stopped);
-            Err(ApiError::Conflict("the turn was stopped before its first word".to_owned()).into_response())
+            let refused = ApiError::Conflict("the turn was stopped before its first word".to_owned());
+            Err(Box::new(refused.into_response()))
         }
     }
 }
@@ -182,10 +213,13 @@ async fn wait_for_done(live: &Live, cursor: &mut Cursor, turn: TurnId) -> Result
     let mut entries = Vec::new();
     loop {
         entries.clear();
-        if live.log.read(cursor, 0, &mut entries).is_err() || live.active_turn() != Some(turn) {
+        if live.log.read(cursor, 0, &mut entries).is_err() {
             return Ok(());
         }
-        if entries.iter().any(|entry| entry.turn_id == Some(turn) && entry.kind == "done") {
+        if entries
+            .iter()
+            .any(|entry| entry.turn_id == Some(turn) && entry.kind == "done")
+        {
             return Ok(());
         }
         if live.log.is_at_end(cursor) && !cursor.wait().await {
@@ -214,16 +248,28 @@ pub async fn api_chat(
     if !wants_events(&headers) {
         return match wait(&state, &live, ask).await? {
             Ok(reply) => Ok(axum::Json(MessageObject::of(&reply)).into_response()),
-            Err(failed) => Ok(failed),
+            Err(failed) => Ok(*failed),
         };
     }
     let (cursor, _) = live.log.listen();
     let replaying_to = live.log.end_pos();
     match state.hub().ask(&live, ask).await? {
-        Accepted::Turn { turn_id, .. } | Accepted::Duplicate { running: Some(turn_id), .. } => {
-            Ok(event_stream(Events::new(&state, live, cursor, replaying_to, Some(turn_id), false)))
-        }
-        Accepted::Duplicate { message, reply, running: None } => {
+        Accepted::Turn { turn_id, .. }
+        | Accepted::Duplicate {
+            running: Some(turn_id), ..
+        } => Ok(event_stream(Events::new(
+            &state,
+            live,
+            cursor,
+            replaying_to,
+            Some(turn_id),
+            false,
+        ))),
+        Accepted::Duplicate {
+            message,
+            reply,
+            running: None,
+        } => {
             let mut out = Vec::new();
             for (kind, message) in [("message", Some(message)), ("complete", reply)] {
                 let Some(message) = message else { continue };
@@ -241,8 +287,17 @@ pub async fn api_chat(
 
 /// Whether a client wants a stream rather than one answer.
 fn wants_events(headers: &HeaderMap) -> bool {
-    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    accept.split(',').any(|kind| kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("text/event-stream"))
+    let accept = headers
+        .get(header::ACCEPT)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    accept.split(',').any(|kind| {
+        kind.split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .eq_ignore_ascii_case("text/event-stream")
+    })
 }
 
 /// A session's events as server-sent events: `event:` is the type, `id:` the number; `Last-Event-ID` resumes.
@@ -258,9 +313,15 @@ pub async fn events(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let live = live(&state, &identity, &id).await?;
-    let last = match headers.get("last-event-id").map(|value| value.to_str().unwrap_or_default().trim()) {
+    let last = match headers
+        .get("last-event-id")
+        .map(|value| value.to_str().unwrap_or_default().trim())
+    {
         None | Some("") => query.after,
-        Some(text) => Some(text.parse().map_err(|_| ApiError::field("Last-Event-ID", "a sequence number"))?),
+        Some(text) => Some(
+            text.parse()
+                .map_err(|_| ApiError::field("Last-Event-ID", "a sequence number"))?,
+        ),
     };
     let html = query.render.as_deref() == Some("html");
     let (lost, cursor) = match last.map(|after| live.log.resume(after)) {
@@ -292,10 +353,27 @@ struct Events {
 }
 
 impl Events {
-    fn new(state: &AppState, live: Arc<Live>, cursor: Cursor, replaying_to: u64, turn: Option<TurnId>, html: bool) -> Self {
+    fn new(
+        state: &AppState,
+        live: Arc<Live>,
+        cursor: Cursor,
+        replaying_to: u64,
+        turn: Option<TurnId>,
+        html: bool,
+    ) -> Self {
         let html = html.then(|| live.want_html());
         let counted = state.metrics().clone().stream_opened();
-        Self { state: state.clone(), live, cursor, replaying_to, turn, html, ready: VecDeque::new(), over: false, _counted: counted }
+        Self {
+            state: state.clone(),
+            live,
+            cursor,
+            replaying_to,
+            turn,
+            html,
+            ready: VecDeque::new(),
+            over: false,
+            _counted: counted,
+        }
     }
 
     fn reset(&self, seq: u64, reason: &str) -> Bytes {
@@ -357,7 +435,10 @@ impl Events {
 
 fn event_stream(events: Events) -> Response {
     let stream = stream::unfold(events, |mut events| async move {
-        events.next().await.map(|bytes| (Ok::<_, std::convert::Infallible>(bytes), events))
+        events
+            .next()
+            .await
+            .map(|bytes| (Ok::<_, std::convert::Infallible>(bytes), events))
     });
     event_headers(Body::from_stream(stream))
 }
@@ -365,7 +446,10 @@ fn event_stream(events: Events) -> Response {
 fn event_headers(body: Body) -> Response {
     let mut response = body.into_response();
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/event-stream; charset=utf-8"),
+    );
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     // nginx passes each event on at once.
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));

@@ -62,7 +62,10 @@ pub struct ReadyObject {
 
 impl From<PartHealth> for ComponentObject {
     fn from(part: PartHealth) -> Self {
-        Self { status: part.condition.as_str(), detail: part.detail }
+        Self {
+            status: part.condition.as_str(),
+            detail: part.detail,
+        }
     }
 }
 
@@ -101,23 +104,38 @@ pub async fn health(State(state): State<AppState>) -> Json<HealthObject> {
 pub async fn ready(State(state): State<AppState>) -> Result<Json<ReadyObject>, ApiError> {
     let retry_after = Duration::from_secs(5);
     if state.life().soft().is_cancelled() {
-        return Err(ApiError::Unavailable { detail: "shutting down".to_owned(), retry_after });
+        return Err(ApiError::Unavailable {
+            detail: "shutting down".to_owned(),
+            retry_after,
+        });
     }
     let database = database_health(&state).await;
     if database.condition == Condition::Ok {
         Ok(Json(ReadyObject { status: "ready" }))
     } else {
-        Err(ApiError::Unavailable { detail: "the database does not answer".to_owned(), retry_after })
+        Err(ApiError::Unavailable {
+            detail: "the database does not answer".to_owned(),
+            retry_after,
+        })
     }
 }
 
 async fn database_health(state: &AppState) -> PartHealth {
     match tokio::time::timeout(DATABASE_LIMIT, state.store().find_state(AccountId::OWNER)).await {
-        Ok(Ok(_)) => PartHealth { condition: Condition::Ok, detail: "SQLite answers".to_owned() },
+        Ok(Ok(_)) => PartHealth {
+            condition: Condition::Ok,
+            detail: "SQLite answers".to_owned(),
+        },
         Ok(Err(e)) => {
             tracing::warn!(error = %e, "the database does not answer");
-            PartHealth { condition: Condition::Degraded, detail: "the database answers with an error".to_owned() }
+            PartHealth {
+                condition: Condition::Degraded,
+                detail: "the database answers with an error".to_owned(),
+            }
         }
-        Err(_) => PartHealth { condition: Condition::Degraded, detail: "the database does not answer".to_owned() },
+        Err(_) => PartHealth {
+            condition: Condition::Degraded,
+            detail: "the database does not answer".to_owned(),
+        },
     }
 }

@@ -89,7 +89,10 @@ pub async fn login(
     headers: HeaderMap,
     Json(request): Json<LoginRequest>,
 ) -> Result<Response, ApiError> {
-    let agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let agent = headers
+        .get(header::USER_AGENT)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     let outcome = match request {
         LoginRequest::Token { token } => state.auth().login_with_token(token.trim(), agent).await,
         LoginRequest::Code { code } => state.auth().login_with_code(code.trim(), agent).await,
@@ -102,7 +105,10 @@ pub async fn login(
     })?;
     tracing::info!(client = %info.client, login.id = %id, "login");
     let mut response = axum::Json(LoginAnswer { id }).into_response();
-    set_cookie(&mut response, &login_cookie(&secret, info.seen_as.scheme == Scheme::Https));
+    set_cookie(
+        &mut response,
+        &login_cookie(&secret, info.seen_as.scheme == Scheme::Https),
+    );
     Ok(response)
 }
 
@@ -140,7 +146,10 @@ pub async fn list_logins(
         Some(Err(_)) => return Err(ApiError::field("cursor", "not a cursor of this list")),
     };
     let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
-    let logins = state.auth().list_logins(identity.account, Page { limit, cursor }).await?;
+    let logins = state
+        .auth()
+        .list_logins(identity.account, Page { limit, cursor })
+        .await?;
     let next_cursor = logins.next.map(|id| id.to_string());
     let logins = logins.items.into_iter().map(|login| LoginObject {
         current: identity.login_id == Some(login.id),
@@ -150,7 +159,10 @@ pub async fn list_logins(
         last_used_at: login.last_seen_at,
         expires_at: login.expires_at,
     });
-    Ok(axum::Json(LoginList { logins: logins.collect(), next_cursor }))
+    Ok(axum::Json(LoginList {
+        logins: logins.collect(),
+        next_cursor,
+    }))
 }
 
 /// Ends one login; its open sockets are closed.

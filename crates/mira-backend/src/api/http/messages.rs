@@ -119,7 +119,9 @@ pub struct SkippedPersona {
 /// Many messages at once, rendered where blocking is allowed.
 async fn objects(messages: Vec<Message>) -> Result<Vec<MessageObject>, ApiError> {
     let work = move || messages.iter().map(MessageObject::of).collect();
-    tokio::task::spawn_blocking(work).await.map_err(|error| ApiError::internal(&error))
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| ApiError::internal(&error))
 }
 
 /// The history of a session, newest page first, along the chosen branch.
@@ -137,12 +139,19 @@ pub async fn history(
     let limit = check_limit(query.limit, &mut complaints);
     let cursor: Option<MessageId> = complaints.parse("cursor", query.cursor.as_deref());
     complaints.done()?;
-    let live = state.hub().live(identity.account, &session).await?.ok_or(ApiError::NotFound("session"))?;
+    let live = state
+        .hub()
+        .live(identity.account, &session)
+        .await?
+        .ok_or(ApiError::NotFound("session"))?;
     let from = cursor.map_or(BranchFrom::Head, BranchFrom::Before);
     let mut before = live.log.snapshot();
     let mut looks = 0;
     let page = loop {
-        let page = state.store().branch(identity.account, &session, from, limit, query.tag.as_deref()).await?;
+        let page = state
+            .store()
+            .branch(identity.account, &session, from, limit, query.tag.as_deref())
+            .await?;
         let after = live.log.snapshot();
         // A turn that began, stored or ended meanwhile would be told twice or not at all; chunks alone do no harm.
         let turn = |snapshot: &crate::services::hub::log::Snapshot| snapshot.active.as_ref().map(|a| a.turn_id);
@@ -153,16 +162,28 @@ pub async fn history(
         }
         before = after;
     };
-    let next_cursor = page.messages.first().filter(|_| page.more).map(|message| message.id.to_string());
+    let next_cursor = page
+        .messages
+        .first()
+        .filter(|_| page.more)
+        .map(|message| message.id.to_string());
     let stored: Vec<MessageId> = page.messages.iter().map(|message| message.id).collect();
-    let active_turn = before.active.filter(|active| !stored.contains(&active.message_id)).map(|active| ActiveTurn {
-        turn_id: active.turn_id.to_string(),
-        message_id: active.message_id.to_string(),
-        content: active.content,
-        from_seq: before.seq,
-    });
+    let active_turn = before
+        .active
+        .filter(|active| !stored.contains(&active.message_id))
+        .map(|active| ActiveTurn {
+            turn_id: active.turn_id.to_string(),
+            message_id: active.message_id.to_string(),
+            content: active.content,
+            from_seq: before.seq,
+        });
     let messages = objects(page.messages).await?;
-    Ok(Json(History { messages, next_cursor, seq: before.seq, active_turn }))
+    Ok(Json(History {
+        messages,
+        next_cursor,
+        seq: before.seq,
+        active_turn,
+    }))
 }
 
 /// One message.
@@ -176,7 +197,11 @@ pub async fn get_message(
     Path(id): Path<String>,
 ) -> Result<Json<MessageObject>, ApiError> {
     let id: MessageId = id.parse().map_err(|_| ApiError::NotFound("message"))?;
-    let message = state.store().find_message(identity.account, id).await?.ok_or(ApiError::NotFound("message"))?;
+    let message = state
+        .store()
+        .find_message(identity.account, id)
+        .await?
+        .ok_or(ApiError::NotFound("message"))?;
     Ok(Json(MessageObject::of(&message)))
 }
 
@@ -190,7 +215,11 @@ pub async fn search(
     identity: Identity,
     Query(query): Query<SearchQuery>,
 ) -> Result<Json<SearchResults>, ApiError> {
-    let page = ListQuery { limit: query.limit, cursor: query.cursor }.page()?;
+    let page = ListQuery {
+        limit: query.limit,
+        cursor: query.cursor,
+    }
+    .page()?;
     let text = query.q.unwrap_or_default();
     let listed = state.store().search(identity.account, &text, page).await?;
     let work = move || {
@@ -200,9 +229,15 @@ pub async fn search(
             session_title: hit.session_title.clone(),
             snippet: hit.snippet.clone(),
         });
-        SearchResults { results: results.collect(), next_cursor: listed.next.map(|cursor| cursor.to_string()) }
+        SearchResults {
+            results: results.collect(),
+            next_cursor: listed.next.map(|cursor| cursor.to_string()),
+        }
     };
-    tokio::task::spawn_blocking(work).await.map(Json).map_err(|error| ApiError::internal(&error))
+    tokio::task::spawn_blocking(work)
+        .await
+        .map(Json)
+        .map_err(|error| ApiError::internal(&error))
 }
 
 /// All overlays, the owner's own included.
@@ -214,7 +249,10 @@ pub async fn list_personas(State(state): State<AppState>) -> Json<PersonaList> {
     let personas = &state.hub().deps().personas;
     let set = personas.fresh().await;
     let skipped = personas.skipped();
-    let skipped = skipped.iter().map(|s| SkippedPersona { file: s.file.clone(), reason: s.reason.clone() });
+    let skipped = skipped.iter().map(|s| SkippedPersona {
+        file: s.file.clone(),
+        reason: s.reason.clone(),
+    });
     Json(PersonaList {
         personas: set.iter().map(PersonaObject::of).collect(),
         skipped: skipped.collect(),
@@ -227,8 +265,13 @@ pub async fn list_personas(State(state): State<AppState>) -> Json<PersonaList> {
     (status = 200, description = "The overlay", body = PersonaObject),
     (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json"),
 ))]
-pub async fn get_persona(State(state): State<AppState>, Path(name): Path<String>) -> Result<Json<PersonaObject>, ApiError> {
+pub async fn get_persona(
+    State(state): State<AppState>,
+    Path(name): Path<String>,
+) -> Result<Json<PersonaObject>, ApiError> {
     let name: PersonaName = name.parse().map_err(|_| ApiError::NotFound("persona"))?;
     let set = state.hub().deps().personas.fresh().await;
-    set.get(&name).map(|persona| Json(PersonaObject::of(persona))).ok_or(ApiError::NotFound("persona"))
+    set.get(&name)
+        .map(|persona| Json(PersonaObject::of(persona)))
+        .ok_or(ApiError::NotFound("persona"))
 }

@@ -22,7 +22,14 @@ pub async fn metrics(State(state): State<AppState>) -> Result<Response, ApiError
         writes_waiting: stats.queued,
     };
     let text = state.metrics().encode(looked);
-    Ok(([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response())
+    Ok((
+        [(
+            header::CONTENT_TYPE,
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        )],
+        text,
+    )
+        .into_response())
 }
 
 async fn wal_bytes(state: &AppState) -> u64 {

@@ -33,7 +33,10 @@ fn render(document: &serde_json::Value) -> String {
          <p><a href=\"openapi.json\">The OpenAPI document</a></p>",
     );
     let empty = serde_json::Map::new();
-    let paths = document.get("paths").and_then(|paths| paths.as_object()).unwrap_or(&empty);
+    let paths = document
+        .get("paths")
+        .and_then(|paths| paths.as_object())
+        .unwrap_or(&empty);
     for (path, item) in paths {
         for (method, operation) in item.as_object().unwrap_or(&empty) {
             // Writing to a String cannot fail.
@@ -46,21 +49,38 @@ fn render(document: &serde_json::Value) -> String {
 
 fn write_operation(out: &mut String, method: &str, path: &str, operation: &serde_json::Value) -> std::fmt::Result {
     let text = |name: &str| escape(operation.get(name).and_then(|value| value.as_str()).unwrap_or_default());
-    write!(out, "<section><h2><code>{} {}</code></h2>", escape(&method.to_uppercase()), escape(path))?;
+    write!(
+        out,
+        "<section><h2><code>{} {}</code></h2>",
+        escape(&method.to_uppercase()),
+        escape(path)
+    )?;
     write!(out, "<p>{} {}</p><dl>", text("summary"), text("description"))?;
     let parameters = operation.get("parameters").and_then(|list| list.as_array());
     for parameter in parameters.into_iter().flatten() {
         let part = |name: &str| escape(parameter.get(name).and_then(|value| value.as_str()).unwrap_or_default());
-        write!(out, "<dt><code>{}</code> ({})</dt><dd>{}</dd>", part("name"), part("in"), part("description"))?;
+        write!(
+            out,
+            "<dt><code>{}</code> ({})</dt><dd>{}</dd>",
+            part("name"),
+            part("in"),
+            part("description")
+        )?;
     }
     let responses = operation.get("responses").and_then(|map| map.as_object());
     for (status, response) in responses.into_iter().flatten() {
-        let description = response.get("description").and_then(|value| value.as_str()).unwrap_or_default();
+        let description = response
+            .get("description")
+            .and_then(|value| value.as_str())
+            .unwrap_or_default();
         write!(out, "<dt>{}</dt><dd>{}</dd>", escape(status), escape(description))?;
     }
     out.write_str("</dl></section>")
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
 }

@@ -72,7 +72,11 @@ static ETAGS: LazyLock<Vec<String>> = LazyLock::new(|| ASSETS.iter().map(|asset|
 const INDEX: &str = "/index.html";
 
 fn etag_of(bytes: &[u8]) -> String {
-    let hex: String = Sha256::digest(bytes).iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+    let hex: String = Sha256::digest(bytes)
+        .iter()
+        .take(12)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     format!("\"{hex}\"")
 }
 
@@ -98,14 +102,21 @@ fn find(path: &str, headers: &HeaderMap) -> Result<Response, ApiError> {
 }
 
 fn serve(asset: &'static Asset, etag: &str, headers: &HeaderMap) -> Response {
-    let known = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    let known = known.flat_map(|value| value.split(',')).map(|tag| tag.trim().trim_start_matches("W/"));
+    let known = headers
+        .get_all(header::IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    let known = known
+        .flat_map(|value| value.split(','))
+        .map(|tag| tag.trim().trim_start_matches("W/"));
     let unchanged = { known }.any(|tag| tag == etag || tag == "*");
     let mut response = if unchanged {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
         let mut response = Response::new(Body::from(Bytes::from_static(asset.bytes)));
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(asset.media_type));
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, HeaderValue::from_static(asset.media_type));
         response
     };
     let headers = response.headers_mut();

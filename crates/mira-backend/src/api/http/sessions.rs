@@ -5,8 +5,8 @@ use crate::{
         chat_body::{Complaints, parse_session},
         error::{ApiError, Problem},
         extract::{Json, Path, Query},
-        ws::message::{persona_change, present},
         wire::{MoodObject, SessionObject},
+        ws::message::{persona_change, present},
     },
     services::{auth::Identity, deps::Change, hub::PersonaChange, hub::live::Live},
     state::AppState,
@@ -170,7 +170,11 @@ pub struct StopAnswer {
 
 pub(super) async fn live(state: &AppState, identity: &Identity, id: &str) -> Result<Arc<Live>, ApiError> {
     let id: SessionId = id.parse().map_err(|_| ApiError::NotFound("session"))?;
-    state.hub().live(identity.account, &id).await?.ok_or(ApiError::NotFound("session"))
+    state
+        .hub()
+        .live(identity.account, &id)
+        .await?
+        .ok_or(ApiError::NotFound("session"))
 }
 
 fn no_project(complaints: &mut Complaints, project: Option<&str>) -> Option<ProjectId> {
@@ -199,11 +203,18 @@ pub async fn list_sessions(
     identity: Identity,
     Query(query): Query<SessionsQuery>,
 ) -> Result<axum::Json<SessionList>, ApiError> {
-    let page = ListQuery { limit: query.limit, cursor: query.cursor }.page()?;
+    let page = ListQuery {
+        limit: query.limit,
+        cursor: query.cursor,
+    }
+    .page()?;
     let mut complaints = Complaints::default();
     let project_id = complaints.parse("project_id", query.project_id.as_deref());
     complaints.done()?;
-    let filter = SessionFilter { archived: query.archived, project_id };
+    let filter = SessionFilter {
+        archived: query.archived,
+        project_id,
+    };
     let listed = state.store().list_sessions(identity.account, filter, page).await?;
     Ok(axum::Json(SessionList {
         sessions: listed.items.iter().map(SessionObject::of).collect(),
@@ -259,7 +270,11 @@ pub async fn get_session(
     Path(id): Path<String>,
 ) -> Result<axum::Json<SessionObject>, ApiError> {
     let id: SessionId = id.parse().map_err(|_| ApiError::NotFound("session"))?;
-    let session = state.store().find_session(identity.account, &id).await?.ok_or(ApiError::NotFound("session"))?;
+    let session = state
+        .store()
+        .find_session(identity.account, &id)
+        .await?
+        .ok_or(ApiError::NotFound("session"))?;
     Ok(axum::Json(SessionObject::of(&session)))
 }
 
@@ -279,7 +294,9 @@ pub async fn patch_session(
     let mut complaints = Complaints::default();
     let head_id: Option<MessageId> = complaints.parse("head_id", body.head_id.as_deref());
     let title = body.title.map(|title| check_title(title, &mut complaints));
-    let project_id = body.project_id.map(|project| no_project(&mut complaints, project.as_deref()));
+    let project_id = body
+        .project_id
+        .map(|project| no_project(&mut complaints, project.as_deref()));
     complaints.done()?;
     let patch = SessionPatch {
         title,
@@ -290,7 +307,11 @@ pub async fn patch_session(
         pinned_persona: None,
         project_id,
     };
-    match state.store().update_session(identity.account, &live.id, patch, state.clock().now()).await? {
+    match state
+        .store()
+        .update_session(identity.account, &live.id, patch, state.clock().now())
+        .await?
+    {
         PatchOutcome::Updated(session) => {
             state.hub().announce(Change::Updated(&session));
             Ok(axum::Json(SessionObject::of(&session)))
@@ -313,9 +334,12 @@ pub async fn delete_session(
     let live = live(&state, &identity, &id).await?;
     state.hub().quiet(&live).await?;
     if live.id == *state.default_session() {
-        state.store().clear_session(identity.account, &live.id, state.clock().now()).await?;
+        state
+            .store()
+            .clear_session(identity.account, &live.id, state.clock().now())
+            .await?;
         if let Some(session) = state.store().find_session(identity.account, &live.id).await? {
-            state.hub().cleared(&live, &session).await?;
+            state.hub().cleared(&live, &session);
         }
     } else {
         state.store().delete_session(identity.account, &live.id).await?;
@@ -337,13 +361,18 @@ pub async fn stop(
     body: axum::body::Bytes,
 ) -> Result<axum::Json<StopAnswer>, ApiError> {
     let live = live(&state, &identity, &id).await?;
-    let request: StopRequest =
-        if body.is_empty() { StopRequest::default() } else { crate::api::extract::parse_json(&body)? };
+    let request: StopRequest = if body.is_empty() {
+        StopRequest::default()
+    } else {
+        crate::api::extract::parse_json(&body)?
+    };
     let mut complaints = Complaints::default();
     let turn_id: Option<TurnId> = complaints.parse("turn_id", request.turn_id.as_deref());
     complaints.done()?;
     let stopped = state.hub().stop(&live, turn_id).await?;
-    Ok(axum::Json(StopAnswer { turn_id: stopped.map(|id| id.to_string()) }))
+    Ok(axum::Json(StopAnswer {
+        turn_id: stopped.map(|id| id.to_string()),
+    }))
 }
 
 /// The mood timeline of a session.
@@ -358,7 +387,10 @@ pub async fn list_moods(
     Query(query): Query<ListQuery>,
 ) -> Result<axum::Json<MoodList>, ApiError> {
     let live = live(&state, &identity, &id).await?;
-    let listed = state.store().list_moods(identity.account, &live.id, query.page()?).await?;
+    let listed = state
+        .store()
+        .list_moods(identity.account, &live.id, query.page()?)
+        .await?;
     Ok(axum::Json(MoodList {
         moods: listed.items.iter().map(MoodObject::of).collect(),
         next_cursor: listed.next.map(|cursor| cursor.to_string()),

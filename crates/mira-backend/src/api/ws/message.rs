@@ -137,11 +137,16 @@ pub fn parse(text: &str) -> Result<ClientMsg, ApiError> {
         "chat" => {
             let body: ChatBody = parse_json(body)?;
             let session = body.session()?;
-            Ok(ClientMsg::Chat { session, request: Box::new(body.into_request()?) })
+            Ok(ClientMsg::Chat {
+                session,
+                request: Box::new(body.into_request()?),
+            })
         }
         "stop" => {
             let stop: Stop = parse_json(body)?;
-            checked(|complaints| ClientMsg::Stop { turn_id: complaints.parse("turn_id", stop.turn_id.as_deref()) })
+            checked(|complaints| ClientMsg::Stop {
+                turn_id: complaints.parse("turn_id", stop.turn_id.as_deref()),
+            })
         }
         "regenerate" => {
             let (message_id, rest) = of_message(body)?;
@@ -154,7 +159,11 @@ pub fn parse(text: &str) -> Result<ClientMsg, ApiError> {
             let mut complaints = Complaints::default();
             let content = check_content(rest.content.as_deref().unwrap_or_default(), &mut complaints);
             let tz = check_tz(rest.tz, &mut complaints);
-            complaints.done().map(|()| ClientMsg::Edit { message_id, content, tz })
+            complaints.done().map(|()| ClientMsg::Edit {
+                message_id,
+                content,
+                tz,
+            })
         }
         "select" => of_message(body).map(|(message_id, _)| ClientMsg::Select { message_id }),
         "switch_persona" => {
@@ -164,11 +173,17 @@ pub fn parse(text: &str) -> Result<ClientMsg, ApiError> {
         }
         "subscribe" => {
             let subscribe: Subscribe = parse_json(body)?;
-            Ok(ClientMsg::Subscribe { session: parse_session(&subscribe.session_id)?, after: subscribe.after })
+            Ok(ClientMsg::Subscribe {
+                session: parse_session(&subscribe.session_id)?,
+                after: subscribe.after,
+            })
         }
         "typing" => parse_json::<Typing>(body).map(|typing| ClientMsg::Typing { active: typing.active }),
         "ping" => Ok(ClientMsg::Ping),
-        other => Err(ApiError::field("type", format!("unknown frame type {:?}", shorten(other)))),
+        other => Err(ApiError::field(
+            "type",
+            format!("unknown frame type {:?}", shorten(other)),
+        )),
     }
 }
 
@@ -197,14 +212,17 @@ fn parse_borrowed(text: &str) -> Result<Kind<'_>, ApiError> {
             #[serde(rename = "type")]
             kind: String,
         }
-        parse_json::<Owned>(text.as_bytes()).map(|owned| Kind { kind: Cow::Owned(owned.kind) })
+        parse_json::<Owned>(text.as_bytes()).map(|owned| Kind {
+            kind: Cow::Owned(owned.kind),
+        })
     })
 }
 
 fn of_message(body: &[u8]) -> Result<(MessageId, OfMessage), ApiError> {
     let rest: OfMessage = parse_json(body)?;
     let id = rest.message_id.parse();
-    id.map(|id| (id, rest)).map_err(|error: mira_core::ids::IdError| ApiError::field("message_id", error.to_string()))
+    id.map(|id| (id, rest))
+        .map_err(|error: mira_core::ids::IdError| ApiError::field("message_id", error.to_string()))
 }
 
 fn checked(make: impl FnOnce(&mut Complaints) -> ClientMsg) -> Result<ClientMsg, ApiError> {
@@ -225,12 +243,19 @@ mod tests {
     fn check(frame: &str, expect: Result<&str, (u16, &str)>) {
         let found = parse(frame).map(|message| format!("{message:?}")).map_err(|error| {
             let problem = error.problem(None);
-            (problem.status, problem.errors.first().map(|e| e.field.clone()).unwrap_or_default())
+            (
+                problem.status,
+                problem.errors.first().map(|e| e.field.clone()).unwrap_or_default(),
+            )
         });
         match (found, expect) {
             (Ok(found), Ok(start)) => assert!(found.starts_with(start), "{frame}: {found}"),
             (found, expect) => {
-                assert_eq!(found.map(|_| ""), expect.map(|_| "").map_err(|(s, f)| (s, f.to_owned())), "{frame}");
+                assert_eq!(
+                    found.map(|_| ""),
+                    expect.map(|_| "").map_err(|(s, f)| (s, f.to_owned())),
+                    "{frame}"
+                );
             }
         }
     }
@@ -244,22 +269,46 @@ mod tests {
         check(r#"{"type":"chat","content":" \n"}"#, Err((422, "content")));
         check(r#"{"type":"chat"}"#, Err((422, "")));
         check(r#"{"type":"chat","content":5}"#, Err((422, "content")));
-        check(r#"{"type":"chat","content":"x","session_id":"../x"}"#, Err((422, "session_id")));
+        check(
+            r#"{"type":"chat","content":"x","session_id":"../x"}"#,
+            Err((422, "session_id")),
+        );
         check(r#"{"type":"chat","content":"x","tz":"Mars/Base"}"#, Err((422, "tz")));
-        check(r#"{"type":"chat","content":"x","metadata":{"selection":{"start_line":0,"end_line":1}}}"#, Err((422, "metadata.selection.start_line")));
+        check(
+            r#"{"type":"chat","content":"x","metadata":{"selection":{"start_line":0,"end_line":1}}}"#,
+            Err((422, "metadata.selection.start_line")),
+        );
         check(r#"{"type":"nonsense"}"#, Err((422, "type")));
         check(r#"{"content":"x"}"#, Err((422, "")));
         check("[1]", Err((422, "")));
         check("hello", Err((400, "")));
         check("", Err((400, "")));
-        check(&format!(r#"{{"type":"edit","message_id":"{id}","content":"new"}}"#), Ok("Edit"));
-        check(&format!(r#"{{"type":"edit","message_id":"{id}"}}"#), Err((422, "content")));
+        check(
+            &format!(r#"{{"type":"edit","message_id":"{id}","content":"new"}}"#),
+            Ok("Edit"),
+        );
+        check(
+            &format!(r#"{{"type":"edit","message_id":"{id}"}}"#),
+            Err((422, "content")),
+        );
         check(r#"{"type":"regenerate","message_id":"nope"}"#, Err((422, "message_id")));
-        check(r#"{"type":"switch_persona","persona":null}"#, Ok("SwitchPersona { persona: Some(None)"));
-        check(r#"{"type":"switch_persona","mood":"calm"}"#, Ok("SwitchPersona { persona: None, mood: Some"));
+        check(
+            r#"{"type":"switch_persona","persona":null}"#,
+            Ok("SwitchPersona { persona: Some(None)"),
+        );
+        check(
+            r#"{"type":"switch_persona","mood":"calm"}"#,
+            Ok("SwitchPersona { persona: None, mood: Some"),
+        );
         check(r#"{"type":"switch_persona"}"#, Err((422, "persona")));
-        check(r#"{"type":"switch_persona","persona":"No Such"}"#, Err((422, "persona")));
-        check(r#"{"type":"subscribe","session_id":"eternal","after":-1}"#, Err((422, "after")));
+        check(
+            r#"{"type":"switch_persona","persona":"No Such"}"#,
+            Err((422, "persona")),
+        );
+        check(
+            r#"{"type":"subscribe","session_id":"eternal","after":-1}"#,
+            Err((422, "after")),
+        );
     }
 
     proptest! {

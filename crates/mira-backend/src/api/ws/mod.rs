@@ -52,11 +52,19 @@ pub async fn upgrade(
         Some(_) => return Err(ApiError::field("render", "only html can be rendered")),
     };
     let session = params.session_id.as_deref().map(parse_session).transpose()?;
-    let entry = Entry { session, after: params.after, html };
+    let entry = Entry {
+        session,
+        after: params.after,
+        html,
+    };
     let login = match state.auth().authenticate(&headers).await {
         Ok(identity) => {
             let session = entry.session.as_ref().unwrap_or_else(|| state.default_session());
-            state.hub().live(identity.account, session).await?.ok_or(ApiError::NotFound("session"))?;
+            state
+                .hub()
+                .live(identity.account, session)
+                .await?
+                .ok_or(ApiError::NotFound("session"))?;
             Ok(Some(identity))
         }
         Err(AuthError::Missing) => Ok(None),

@@ -84,7 +84,10 @@ impl Peer {
     }
 
     async fn close(mut self, code: u16, reason: &'static str) {
-        let frame = Message::Close(Some(CloseFrame { code, reason: Utf8Bytes::from_static(reason) }));
+        let frame = Message::Close(Some(CloseFrame {
+            code,
+            reason: Utf8Bytes::from_static(reason),
+        }));
         let closing = async {
             self.0.send(frame).await?;
             // What the client still sends is read and dropped, in bounded measure.
@@ -103,7 +106,9 @@ impl Peer {
 
 fn text(frame: Bytes) -> Result<Message, Goodbye> {
     // Frames are our own JSON, so they are UTF-8.
-    Utf8Bytes::try_from(frame).map(Message::Text).map_err(|_| Goodbye::Close(INTERNAL, "internal error"))
+    Utf8Bytes::try_from(frame)
+        .map(Message::Text)
+        .map_err(|_| Goodbye::Close(INTERNAL, "internal error"))
 }
 
 /// Runs a socket to its end.
@@ -129,7 +134,11 @@ pub async fn run(state: AppState, socket: WebSocket, login: Result<Option<Identi
     }
 }
 
-async fn admit(state: &AppState, peer: &mut Peer, login: Result<Option<Identity>, AuthError>) -> Result<Identity, Goodbye> {
+async fn admit(
+    state: &AppState,
+    peer: &mut Peer,
+    login: Result<Option<Identity>, AuthError>,
+) -> Result<Identity, Goodbye> {
     match login {
         Ok(Some(identity)) => return Ok(identity),
         Ok(None) => {}
@@ -185,7 +194,8 @@ impl Connection {
         let (account, revocations) = (state.hub().account_events(), state.auth().revocations());
         let found = state.hub().live(identity.account, &session).await;
         let Some(live) = found.map_err(|error| log_store(&error))? else {
-            peer.send(error_frame(&ApiError::NotFound("session").problem(None), None)).await?;
+            peer.send(error_frame(&ApiError::NotFound("session").problem(None), None))
+                .await?;
             return Err(Goodbye::Close(NO_SESSION, "no such session"));
         };
         let (cursor, _) = live.log.listen();
@@ -214,7 +224,9 @@ impl Connection {
     async fn attach(&mut self, peer: &mut Peer, live: Arc<Live>, after: Option<u64>) -> Result<(), Goodbye> {
         let found = self.state.store().find_session(self.identity.account, &live.id).await;
         let Some(session) = found.map_err(|error| log_store(&error))? else {
-            return peer.send(error_frame(&ApiError::NotFound("session").problem(None), None)).await;
+            return peer
+                .send(error_frame(&ApiError::NotFound("session").problem(None), None))
+                .await;
         };
         let (lost, cursor, snapshot) = match after {
             None => {
@@ -250,7 +262,11 @@ impl Connection {
         let mut pending: Option<Pending> = None;
         loop {
             self.write_out(peer).await?;
-            if draining && pending.is_none() && self.live.active_turn().is_none() && self.live.log.is_at_end(&self.cursor) {
+            if draining
+                && pending.is_none()
+                && self.live.active_turn().is_none()
+                && self.live.log.is_at_end(&self.cursor)
+            {
                 return Err(Goodbye::Close(AWAY, "Mira is shutting down"));
             }
             tokio::select! {
@@ -284,10 +300,18 @@ impl Connection {
     }
 
     async fn check_login(&self, peer: &mut Peer, gate_open: bool) -> Result<(), Goodbye> {
-        if gate_open && self.state.auth().still_valid(&self.identity).await.map_err(|error| log_store(&error))? {
+        if gate_open
+            && self
+                .state
+                .auth()
+                .still_valid(&self.identity)
+                .await
+                .map_err(|error| log_store(&error))?
+        {
             return Ok(());
         }
-        peer.send(error_frame(&ApiError::from(AuthError::Ended).problem(None), None)).await?;
+        peer.send(error_frame(&ApiError::from(AuthError::Ended).problem(None), None))
+            .await?;
         Err(Goodbye::Close(LOGIN, "the login has ended"))
     }
 
@@ -307,7 +331,8 @@ impl Connection {
                 Audience::AllBut(other) => other != id,
             };
             if !entries.is_empty() {
-                peer.send_all(entries.drain(..).filter(mine).map(|entry| entry.frame)).await?;
+                peer.send_all(entries.drain(..).filter(mine).map(|entry| entry.frame))
+                    .await?;
             }
             if self.live.log.is_at_end(&self.cursor) {
                 return Ok(());
@@ -359,15 +384,27 @@ impl Connection {
                 return Ok(None);
             }
             ClientMsg::Chat { session, request } => {
-                if let Some(session) = session.filter(|session| *session != self.live.id) {
-                    if !self.move_to(peer, &session, None).await? {
-                        return Ok(None);
-                    }
+                if let Some(session) = session.filter(|session| *session != self.live.id)
+                    && !self.move_to(peer, &session, None).await?
+                {
+                    return Ok(None);
                 }
                 ask(&self.state, self.live.clone(), Ask::Send(*request))
             }
             ClientMsg::Regenerate { message_id, tz } => ask(&self.state, live, Ask::Regenerate { message_id, tz }),
-            ClientMsg::Edit { message_id, content, tz } => ask(&self.state, live, Ask::Edit { message_id, content, tz }),
+            ClientMsg::Edit {
+                message_id,
+                content,
+                tz,
+            } => ask(
+                &self.state,
+                live,
+                Ask::Edit {
+                    message_id,
+                    content,
+                    tz,
+                },
+            ),
             ClientMsg::Stop { turn_id } => Box::pin(async move { answer(hub.stop(&live, turn_id).await) }),
             ClientMsg::Select { message_id } => Box::pin(async move { answer(hub.select(&live, message_id).await) }),
             ClientMsg::SwitchPersona { persona, mood } => {
@@ -382,7 +419,8 @@ impl Connection {
     async fn move_to(&mut self, peer: &mut Peer, session: &SessionId, after: Option<u64>) -> Result<bool, Goodbye> {
         let found = self.state.hub().live(self.identity.account, session).await;
         let Some(live) = found.map_err(|error| log_store(&error))? else {
-            peer.send(error_frame(&ApiError::NotFound("session").problem(None), None)).await?;
+            peer.send(error_frame(&ApiError::NotFound("session").problem(None), None))
+                .await?;
             return Ok(false);
         };
         self.attach(peer, live, after).await.map(|()| true)

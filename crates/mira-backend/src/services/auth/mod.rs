@@ -115,7 +115,10 @@ struct Current {
 
 impl Current {
     fn new(token: Secret) -> Self {
-        Self { fingerprint: Fingerprint::of(&token), token }
+        Self {
+            fingerprint: Fingerprint::of(&token),
+            token,
+        }
     }
 }
 
@@ -207,7 +210,9 @@ impl Auth {
         if identity.token.as_ref() != Some(&self.current().fingerprint) {
             return Ok(false);
         }
-        let Some(hash) = identity.login_hash else { return Ok(true) };
+        let Some(hash) = identity.login_hash else {
+            return Ok(true);
+        };
         let login = self.0.store.find_login(&hash).await?;
         Ok(login.is_some_and(|login| login.expires_at > self.0.clock.now()))
     }
@@ -235,7 +240,13 @@ impl Auth {
             return Err(AuthError::Wrong);
         };
         let now = self.0.clock.now();
-        if claim.expires_at <= now || !self.0.store.claim_code(AccountId::OWNER, claim.hash, claim.expires_at).await? {
+        if claim.expires_at <= now
+            || !self
+                .0
+                .store
+                .claim_code(AccountId::OWNER, claim.hash, claim.expires_at)
+                .await?
+        {
             return Err(AuthError::SpentCode);
         }
         self.insert_login(user_agent).await
@@ -250,7 +261,9 @@ impl Auth {
         let now = self.0.clock.now();
         let fingerprint = self.current().fingerprint;
         let mut logins = self.0.store.list_logins(account, page).await?;
-        logins.items.retain(|login| login.expires_at > now && login.token_fingerprint == fingerprint.as_bytes());
+        logins
+            .items
+            .retain(|login| login.expires_at > now && login.token_fingerprint == fingerprint.as_bytes());
         Ok(logins)
     }
 
@@ -319,14 +332,22 @@ impl Auth {
 
     async fn find_login(&self, secret: &str) -> Result<Option<Identity>, AuthError> {
         let hash = login_hash(secret);
-        let Some(login) = self.0.store.find_login(&hash).await? else { return Ok(None) };
+        let Some(login) = self.0.store.find_login(&hash).await? else {
+            return Ok(None);
+        };
         let now = self.0.clock.now();
         let fingerprint = self.current().fingerprint;
         if login.expires_at <= now || login.token_fingerprint != fingerprint.as_bytes() {
             return Ok(None);
         }
         let touch = now.duration_since(login.last_seen_at) >= TOUCH_EVERY;
-        if touch && !self.0.store.touch_login(login.account_id, login.id, now, expiry(now)).await? {
+        if touch
+            && !self
+                .0
+                .store
+                .touch_login(login.account_id, login.id, now, expiry(now))
+                .await?
+        {
             return Ok(None);
         }
         Ok(Some(Identity {
@@ -341,7 +362,10 @@ impl Auth {
     async fn insert_login(&self, user_agent: &str) -> Result<FreshLogin, AuthError> {
         self.throttle().succeeded();
         let now = self.0.clock.now();
-        let fresh = FreshLogin { id: LoginId(self.0.clock.new_uuid()), secret: random_secret(&*self.0.clock) };
+        let fresh = FreshLogin {
+            id: LoginId(self.0.clock.new_uuid()),
+            secret: random_secret(&*self.0.clock),
+        };
         let row = NewLogin {
             id: fresh.id,
             token_hash: login_hash(&fresh.secret),
@@ -359,7 +383,9 @@ impl Auth {
     }
 
     fn bump(&self) {
-        self.0.revocations.send_modify(|generation| *generation = generation.wrapping_add(1));
+        self.0
+            .revocations
+            .send_modify(|generation| *generation = generation.wrapping_add(1));
     }
 
     fn current(&self) -> Current {
@@ -373,7 +399,13 @@ impl Auth {
 
 impl Identity {
     fn owner(token: Option<Fingerprint>) -> Self {
-        Self { account: AccountId::OWNER, login_id: None, login_hash: None, token, renewed_cookie: None }
+        Self {
+            account: AccountId::OWNER,
+            login_id: None,
+            login_hash: None,
+            token,
+            renewed_cookie: None,
+        }
     }
 }
 

@@ -32,7 +32,11 @@ impl Throttle {
     pub fn failed(&mut self, now: Instant) {
         let quiet_since = self.locked_until.or(self.window_start);
         if quiet_since.is_none_or(|since| now.saturating_duration_since(since) >= WINDOW) {
-            *self = Self { failures: 0, window_start: Some(now), locked_until: None };
+            *self = Self {
+                failures: 0,
+                window_start: Some(now),
+                locked_until: None,
+            };
         }
         self.failures = self.failures.saturating_add(1);
         if let Some(beyond) = self.failures.checked_sub(FREE_FAILURES) {
@@ -47,7 +51,9 @@ impl Throttle {
     }
 
     fn wait(&self, now: Instant) -> Duration {
-        self.locked_until.map(|until| until.saturating_duration_since(now)).unwrap_or_default()
+        self.locked_until
+            .map(|until| until.saturating_duration_since(now))
+            .unwrap_or_default()
     }
 }
 
@@ -55,8 +61,8 @@ impl Throttle {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn waits_grow_and_end() {
+    #[test]
+    fn waits_grow_and_end() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut throttle = Throttle::default();
@@ -68,21 +74,25 @@ mod tests {
         assert_eq!(throttle.admit(at(6)), Err(Duration::from_secs(60)));
         assert_eq!(throttle.admit(at(66)), Ok(()), "the wait is over");
         throttle.failed(at(66));
-        assert_eq!(throttle.admit(at(67)), Err(Duration::from_secs(240)), "still the same row of failures");
+        assert_eq!(
+            throttle.admit(at(67)),
+            Err(Duration::from_secs(240)),
+            "still the same row of failures"
+        );
         throttle.succeeded();
         assert_eq!(throttle.admit(at(68)), Ok(()));
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn the_wait_has_a_ceiling() {
+    #[test]
+    fn the_wait_has_a_ceiling() {
         let now = Instant::now();
         let mut throttle = Throttle::default();
         (0..1000).for_each(|_| throttle.failed(now));
         assert_eq!(throttle.admit(now), Err(LONGEST_WAIT));
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn slow_mistakes_are_free() {
+    #[test]
+    fn slow_mistakes_are_free() {
         let start = Instant::now();
         let mut throttle = Throttle::default();
         for minute in 0..100 {

@@ -82,10 +82,16 @@ pub fn read_token(path: &Path) -> Result<Option<Secret>, TokenError> {
     match fs::read_to_string(path) {
         Ok(text) => match Secret::parse(text.trim()) {
             Ok(token) => Ok(Some(token)),
-            Err(source) => Err(TokenError::Damaged { path: path.to_owned(), source }),
+            Err(source) => Err(TokenError::Damaged {
+                path: path.to_owned(),
+                source,
+            }),
         },
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(TokenError::Io { path: path.to_owned(), source }),
+        Err(source) => Err(TokenError::Io {
+            path: path.to_owned(),
+            source,
+        }),
     }
 }
 
@@ -100,18 +106,32 @@ pub fn read_or_create_token(path: &Path, clock: &dyn Clock) -> Result<Secret, To
 /// Writes a fresh token in place of whatever was there. Readers see the old one or the new one, never half of one.
 pub fn replace_token(path: &Path, clock: &dyn Clock) -> Result<Secret, TokenError> {
     static COUNTER: AtomicU32 = AtomicU32::new(0);
-    let failed = |source| TokenError::Io { path: path.to_owned(), source };
+    let failed = |source| TokenError::Io {
+        path: path.to_owned(),
+        source,
+    };
     let text = random_secret(clock);
-    let unique = format!("token.{}.{}.new", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
+    let unique = format!(
+        "token.{}.{}.new",
+        std::process::id(),
+        COUNTER.fetch_add(1, Ordering::Relaxed)
+    );
     let fresh = path.with_file_name(unique);
     let write = || {
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&fresh)?;
         writeln!(file, "{text}")?;
         file.sync_all()?;
         fs::rename(&fresh, path)
     };
     write().map_err(failed)?;
-    Secret::parse(&text).map_err(|source| TokenError::Damaged { path: path.to_owned(), source })
+    Secret::parse(&text).map_err(|source| TokenError::Damaged {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// What changes when the file is replaced.
@@ -127,13 +147,21 @@ impl FileStamp {
     /// Of a file; `None` where there is none.
     pub fn of(path: &Path) -> Option<Self> {
         let found = fs::metadata(path).ok()?;
-        Some(Self { inode: found.ino(), size: found.size(), seconds: found.mtime(), nanos: found.mtime_nsec() })
+        Some(Self {
+            inode: found.ino(),
+            size: found.size(),
+            seconds: found.mtime(),
+            nanos: found.mtime_nsec(),
+        })
     }
 }
 
 /// A fresh one-time code.
 pub fn new_code(token: &Secret, clock: &dyn Clock) -> String {
-    let expiry = clock.now().saturating_add(CODE_LIFETIME).map_or(0, Timestamp::as_second);
+    let expiry = clock
+        .now()
+        .saturating_add(CODE_LIFETIME)
+        .map_or(0, Timestamp::as_second);
     let mut bytes = expiry.to_be_bytes().to_vec();
     bytes.extend(clock.random_bytes());
     let mac = code_mac(token, &bytes);
@@ -174,7 +202,9 @@ pub fn login_hash(secret: &str) -> [u8; 32] {
 
 fn code_mac(token: &Secret, body: &[u8]) -> Vec<u8> {
     // HMAC takes keys of any length, so this cannot fail; an empty answer would match no code.
-    let Ok(mut mac) = <Hmac<Sha256> as Mac>::new_from_slice(token.expose().as_bytes()) else { return Vec::new() };
+    let Ok(mut mac) = <Hmac<Sha256> as Mac>::new_from_slice(token.expose().as_bytes()) else {
+        return Vec::new();
+    };
     mac.update(CODE_DOMAIN);
     mac.update(body);
     mac.finalize().into_bytes().to_vec()
@@ -207,7 +237,11 @@ mod tests {
         for index in 0..bytes.len() {
             let mut changed = bytes.clone();
             changed[index] ^= 1;
-            assert_eq!(read_code(&secret("one"), &URL_SAFE_NO_PAD.encode(changed)), None, "byte {index}");
+            assert_eq!(
+                read_code(&secret("one"), &URL_SAFE_NO_PAD.encode(changed)),
+                None,
+                "byte {index}"
+            );
         }
     }
 

@@ -28,7 +28,7 @@ pub enum Command {
     /// A turn.
     Turn {
         /// Which.
-        ask: Ask,
+        ask: Box<Ask>,
         /// Whether it was taken.
         answer: oneshot::Sender<Result<Accepted, Refusal>>,
     },
@@ -159,7 +159,11 @@ struct Waiting {
 }
 
 /// The end of a turn that the owner stopped before it began.
-const STOPPED: End = End { draft: None, failure: None, outcome: Outcome::Stopped };
+const STOPPED: End = End {
+    draft: None,
+    failure: None,
+    outcome: Outcome::Stopped,
+};
 
 pub(super) struct Actor {
     deps: Deps,
@@ -172,7 +176,13 @@ pub(super) struct Actor {
 
 impl Actor {
     pub(super) fn new(deps: Deps, live: Arc<Live>) -> Self {
-        Self { deps, live, running: None, waiting: VecDeque::new(), window: Window::default() }
+        Self {
+            deps,
+            live,
+            running: None,
+            waiting: VecDeque::new(),
+            window: Window::default(),
+        }
     }
 
     pub(super) async fn run(mut self, mut mailbox: mpsc::Receiver<Command>) {
@@ -208,7 +218,7 @@ impl Actor {
 
     async fn on_command(&mut self, command: Command) {
         match command {
-            Command::Turn { ask, answer } => self.take(ask, answer).await,
+            Command::Turn { ask, answer } => self.take(*ask, answer).await,
             Command::Stop { turn_id, answer } => {
                 let stopped = self.stop(turn_id).await;
                 reply(answer, stopped);
@@ -233,7 +243,10 @@ impl Actor {
             reply(answer, Err(refusal));
             return;
         }
-        let (turn_id, reply_id) = (TurnId(self.deps.clock.new_uuid()), MessageId(self.deps.clock.new_uuid()));
+        let (turn_id, reply_id) = (
+            TurnId(self.deps.clock.new_uuid()),
+            MessageId(self.deps.clock.new_uuid()),
+        );
         if self.running.is_none() {
             self.spawn(turn_id, reply_id, Start::Fresh { ask, answer });
         } else if self.waiting.len() >= QUEUE {
@@ -254,7 +267,11 @@ impl Actor {
             Ask::Regenerate { .. } => return Ok(()),
         };
         let (tokens, budget) = (estimate_tokens(content), self.deps.settings.context_tokens);
-        if tokens > budget { Err(Refusal::TooLong { tokens, budget }) } else { Ok(()) }
+        if tokens > budget {
+            Err(Refusal::TooLong { tokens, budget })
+        } else {
+            Ok(())
+        }
     }
 
     /// Stores the message of a turn that must wait, right away, so that nothing typed is lost.
@@ -263,7 +280,11 @@ impl Actor {
             // A turn that was refused has ended; whatever it was, this one can be stored now.
             drop(begun.await);
         }
-        let after = self.waiting.back().map(|w| w.turn_id).or(self.running.as_ref().map(|r| r.turn_id));
+        let after = self
+            .waiting
+            .back()
+            .map(|w| w.turn_id)
+            .or(self.running.as_ref().map(|r| r.turn_id));
         let begin = begin_turn(&self.deps, &self.live, turn_id, reply_id, &ask, after);
         let message = match store_begin(&self.deps, &self.live, begin).await? {
             BeginOutcome::Begun { user_message } => user_message,
@@ -273,18 +294,44 @@ impl Actor {
         if let Some(event) = message_event(&ask, &message) {
             self.live.emit(&self.deps, &scope, &event);
         }
-        self.live.emit(&self.deps, &scope, &TurnEvent::Status { stage: Stage::Queued, detail: None });
+        self.live.emit(
+            &self.deps,
+            &scope,
+            &TurnEvent::Status {
+                stage: Stage::Queued,
+                detail: None,
+            },
+        );
         let (end, ended) = oneshot::channel();
-        let start = Start::Stored { message: message.clone().into(), ask };
-        self.waiting.push_back(Waiting { start, turn_id, reply_id, end });
-        Ok(Accepted::Turn { turn_id, reply_id, message: message.into(), end: ended })
+        let start = Start::Stored {
+            message: message.clone().into(),
+            ask,
+        };
+        self.waiting.push_back(Waiting {
+            start,
+            turn_id,
+            reply_id,
+            end,
+        });
+        Ok(Accepted::Turn {
+            turn_id,
+            reply_id,
+            message: message.into(),
+            end: ended,
+        })
     }
 
     fn spawn(&mut self, turn_id: TurnId, reply_id: MessageId, start: Start) {
         self.spawn_with(turn_id, reply_id, start, None);
     }
 
-    fn spawn_with(&mut self, turn_id: TurnId, reply_id: MessageId, start: Start, told: Option<oneshot::Sender<TurnEnd>>) {
+    fn spawn_with(
+        &mut self,
+        turn_id: TurnId,
+        reply_id: MessageId,
+        start: Start,
+        told: Option<oneshot::Sender<TurnEnd>>,
+    ) {
         let stop = CancellationToken::new();
         let (begun_tx, begun) = oneshot::channel();
         let (ended_tx, ended) = oneshot::channel();
@@ -303,7 +350,13 @@ impl Actor {
             // Only the actor listens, and it may be gone at the end of the process.
             drop(ended_tx.send(Box::new(window)));
         });
-        self.running = Some(Running { turn_id, reply_id, stop, begun: Some(begun), ended });
+        self.running = Some(Running {
+            turn_id,
+            reply_id,
+            stop,
+            begun: Some(begun),
+            ended,
+        });
     }
 
     async fn turn_ended(&mut self, window: Option<Box<Window>>) {
@@ -321,14 +374,28 @@ impl Actor {
     async fn close_panicked(&mut self, running: &Running) {
         tracing::error!(turn.id = %running.turn_id, session.id = %self.live.id, "a turn panicked");
         let snapshot = self.live.log.snapshot();
-        let text = snapshot.active.filter(|a| a.turn_id == running.turn_id).map(|a| a.content).unwrap_or_default();
-        let failure = Failure { kind: FailureKind::Internal, detail: "Something broke inside Mira.".to_owned(), retryable: true };
+        let text = snapshot
+            .active
+            .filter(|a| a.turn_id == running.turn_id)
+            .map(|a| a.content)
+            .unwrap_or_default();
+        let failure = Failure {
+            kind: FailureKind::Internal,
+            detail: "Something broke inside Mira.".to_owned(),
+            retryable: true,
+        };
         let fallback = chat::fallback_meta(&self.deps, self.live.account).await;
         let mut turn = Turn::new(running.turn_id, running.reply_id, None, false, fallback.clone());
         let mut end = turn.interrupt(Interruption::Failure(failure), None);
         if !text.trim().is_empty() {
             let status = MessageStatus::Interrupted;
-            end.draft = Some(Draft { content: text, meta: fallback, status, model: None, usage: None });
+            end.draft = Some(Draft {
+                content: text,
+                meta: fallback,
+                status,
+                model: None,
+                usage: None,
+            });
             end.outcome = Outcome::Interrupted;
         }
         let scope = scope(&self.live, running.turn_id, running.reply_id);
@@ -336,14 +403,18 @@ impl Actor {
     }
 
     async fn stop(&mut self, wanted: Option<TurnId>) -> Result<Option<TurnId>, Refusal> {
-        if let Some(running) = &self.running {
-            if wanted.is_none_or(|id| id == running.turn_id) {
-                running.stop.cancel();
-                return Ok(Some(running.turn_id));
-            }
+        if let Some(running) = &self.running
+            && wanted.is_none_or(|id| id == running.turn_id)
+        {
+            running.stop.cancel();
+            return Ok(Some(running.turn_id));
         }
         let Some(id) = wanted else { return Ok(None) };
-        let place = self.waiting.iter().position(|waiting| waiting.turn_id == id).ok_or(Refusal::NoSuchTurn)?;
+        let place = self
+            .waiting
+            .iter()
+            .position(|waiting| waiting.turn_id == id)
+            .ok_or(Refusal::NoSuchTurn)?;
         if let Some(waiting) = self.waiting.remove(place) {
             self.drop_waiting(waiting, STOPPED).await;
         }
@@ -374,7 +445,13 @@ fn reply<T>(answer: oneshot::Sender<T>, value: T) {
 
 /// What an event of a turn without overlay and mood says beside its content.
 pub(super) fn scope(live: &Live, turn_id: TurnId, reply_id: MessageId) -> Scope<'_> {
-    Scope { session_id: &live.id, turn_id, reply_id, persona: "", mood: "" }
+    Scope {
+        session_id: &live.id,
+        turn_id,
+        reply_id,
+        persona: "",
+        mood: "",
+    }
 }
 
 /// What clients are told of a stored message; nothing where the turn repeats one.
@@ -384,7 +461,10 @@ pub fn message_event(ask: &Ask, message: &Message) -> Option<TurnEvent> {
         Ask::Edit { .. } => None,
         Ask::Regenerate { .. } => return None,
     };
-    Some(TurnEvent::Message { message: Box::new(message.clone()), client_id })
+    Some(TurnEvent::Message {
+        message: Box::new(message.clone()),
+        client_id,
+    })
 }
 
 /// The row that begins a turn.
@@ -409,7 +489,9 @@ pub fn begin_turn(
             },
             title_from(&request.content),
         ),
-        Ask::Edit { message_id, content, .. } => {
+        Ask::Edit {
+            message_id, content, ..
+        } => {
             let new_id = MessageId(deps.clock.new_uuid());
             let kind = BeginKind::Edit {
                 of: *message_id,
@@ -421,9 +503,23 @@ pub fn begin_turn(
             };
             (kind, None)
         }
-        Ask::Regenerate { message_id, .. } => (BeginKind::Regenerate { message_id: *message_id }, None),
+        Ask::Regenerate { message_id, .. } => (
+            BeginKind::Regenerate {
+                message_id: *message_id,
+            },
+            None,
+        ),
     };
-    BeginTurn { turn_id, session: live.id.clone(), kind, reply_id, after, reserve_seq_to, title_if_none, now: deps.clock.now() }
+    BeginTurn {
+        turn_id,
+        session: live.id.clone(),
+        kind,
+        reply_id,
+        after,
+        reserve_seq_to,
+        title_if_none,
+        now: deps.clock.now(),
+    }
 }
 
 /// Stores a turn's beginning and takes over the sequence numbers reserved with it.
@@ -439,7 +535,11 @@ pub async fn store_begin(deps: &Deps, live: &Live, begin: BeginTurn) -> Result<B
 /// What every outcome but a begun turn means to the one who asked.
 pub fn accept_without_turn(outcome: BeginOutcome) -> Result<Accepted, Refusal> {
     match outcome {
-        BeginOutcome::Duplicate { user_message, reply, running_turn } => Ok(Accepted::Duplicate {
+        BeginOutcome::Duplicate {
+            user_message,
+            reply,
+            running_turn,
+        } => Ok(Accepted::Duplicate {
             message: user_message.into(),
             reply: reply.map(Box::new),
             running: running_turn,

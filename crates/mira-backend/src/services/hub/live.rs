@@ -102,7 +102,10 @@ impl Live {
     pub fn emit(&self, deps: &Deps, scope: &Scope<'_>, event: &TurnEvent) {
         let encoded = (deps.encoder.turn)(scope, event);
         let appended = self.log.append(Some(scope.turn_id), &encoded, |active| match event {
-            TurnEvent::Status { stage: Stage::Queued, .. } | TurnEvent::Message { .. } => {}
+            TurnEvent::Status {
+                stage: Stage::Queued, ..
+            }
+            | TurnEvent::Message { .. } => {}
             TurnEvent::Status { .. } | TurnEvent::Persona { .. } => {
                 active.get_or_insert_with(|| ActiveTurn {
                     turn_id: scope.turn_id,

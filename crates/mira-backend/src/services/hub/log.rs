@@ -126,8 +126,16 @@ pub struct Cursor {
 impl SessionLog {
     /// An empty log that goes on after `last_seq`; numbers up to `reserved_to` are durably its own.
     pub fn new(last_seq: u64, reserved_to: u64) -> Self {
-        let ring = Ring { last_seq, floor_seq: last_seq, reserved_to, ..Ring::default() };
-        Self { ring: Mutex::new(ring), changed: watch::Sender::new(0) }
+        let ring = Ring {
+            last_seq,
+            floor_seq: last_seq,
+            reserved_to,
+            ..Ring::default()
+        };
+        Self {
+            ring: Mutex::new(ring),
+            changed: watch::Sender::new(0),
+        }
     }
 
     fn ring(&self) -> MutexGuard<'_, Ring> {
@@ -173,7 +181,14 @@ impl SessionLog {
         }
         ring.last_seq += 1;
         let seq = ring.last_seq;
-        push(&mut ring, Some(seq), encoded.kind, turn_id, Audience::All, encoded.with_seq(seq));
+        push(
+            &mut ring,
+            Some(seq),
+            encoded.kind,
+            turn_id,
+            Audience::All,
+            encoded.with_seq(seq),
+        );
         let pos = ring.next_pos;
         drop(ring);
         self.changed.send_replace(pos);
@@ -183,14 +198,9 @@ impl SessionLog {
     /// Forgets what is kept: whoever resumes from before is told to refetch.
     pub fn expire(&self) {
         let mut ring = self.ring();
-        ring.next_pos += 1;
         ring.entries.clear();
         ring.bytes = 0;
         ring.floor_seq = ring.last_seq;
-        ring.active = None;
-        let pos = ring.next_pos;
-        drop(ring);
-        self.changed.send_replace(pos);
     }
 
     /// Sends an event that is not part of the log.
@@ -205,37 +215,72 @@ impl SessionLog {
     /// The log's last number and the running turn.
     pub fn snapshot(&self) -> Snapshot {
         let ring = self.ring();
-        Snapshot { seq: ring.last_seq, active: ring.active.clone() }
+        Snapshot {
+            seq: ring.last_seq,
+            active: ring.active.clone(),
+        }
     }
 
     /// The kept `message` event of a message, as it was sent.
     pub fn find_message_event(&self, id: MessageId) -> Option<Bytes> {
         let needle = format!(r#""message_id":"{id}""#);
-        let has = |frame: &Bytes| frame.windows(needle.len()).take(512).any(|window| window == needle.as_bytes());
+        let has = |frame: &Bytes| {
+            frame
+                .windows(needle.len())
+                .take(512)
+                .any(|window| window == needle.as_bytes())
+        };
         let ring = self.ring();
-        ring.entries.iter().find(|e| e.kind == "message" && has(&e.frame)).map(|e| e.frame.clone())
+        ring.entries
+            .iter()
+            .find(|e| e.kind == "message" && has(&e.frame))
+            .map(|e| e.frame.clone())
     }
 
     /// A cursor that hears what comes from now on.
     pub fn listen(&self) -> (Cursor, Snapshot) {
         let changed = self.changed.subscribe();
         let ring = self.ring();
-        (Cursor { next_pos: ring.next_pos, changed }, Snapshot { seq: ring.last_seq, active: ring.active.clone() })
+        (
+            Cursor {
+                next_pos: ring.next_pos,
+                changed,
+            },
+            Snapshot {
+                seq: ring.last_seq,
+                active: ring.active.clone(),
+            },
+        )
     }
 
     /// A cursor that first gets every event after `after`; [`Lost::Expired`] where some of them are gone.
     pub fn resume(&self, after: u64) -> Result<(Cursor, Snapshot), (Lost, Cursor, Snapshot)> {
         let changed = self.changed.subscribe();
         let ring = self.ring();
-        let snapshot = Snapshot { seq: ring.last_seq, active: ring.active.clone() };
+        let snapshot = Snapshot {
+            seq: ring.last_seq,
+            active: ring.active.clone(),
+        };
         if after == ring.last_seq {
-            return Ok((Cursor { next_pos: ring.next_pos, changed }, snapshot));
+            return Ok((
+                Cursor {
+                    next_pos: ring.next_pos,
+                    changed,
+                },
+                snapshot,
+            ));
         }
         if after < ring.floor_seq || after > ring.last_seq {
-            let cursor = Cursor { next_pos: ring.next_pos, changed };
+            let cursor = Cursor {
+                next_pos: ring.next_pos,
+                changed,
+            };
             return Err((Lost::Expired, cursor, snapshot));
         }
-        let first = ring.entries.iter().find(|entry| entry.seq.is_some_and(|seq| seq > after));
+        let first = ring
+            .entries
+            .iter()
+            .find(|entry| entry.seq.is_some_and(|seq| seq > after));
         let next_pos = first.map_or(ring.next_pos, |entry| entry.pos);
         Ok((Cursor { next_pos, changed }, snapshot))
     }
@@ -272,11 +317,25 @@ impl SessionLog {
     }
 }
 
-fn push(ring: &mut Ring, seq: Option<u64>, kind: &'static str, turn_id: Option<TurnId>, audience: Audience, frame: Bytes) {
+fn push(
+    ring: &mut Ring,
+    seq: Option<u64>,
+    kind: &'static str,
+    turn_id: Option<TurnId>,
+    audience: Audience,
+    frame: Bytes,
+) {
     let pos = ring.next_pos;
     ring.next_pos += 1;
     ring.bytes += frame.len();
-    ring.entries.push_back(Entry { pos, seq, kind, turn_id, audience, frame });
+    ring.entries.push_back(Entry {
+        pos,
+        seq,
+        kind,
+        turn_id,
+        audience,
+        frame,
+    });
     // The newest event always stays, however large.
     while ring.entries.len() > 1 && (ring.entries.len() > KEEP_EVENTS || ring.bytes > KEEP_BYTES) {
         if let Some(old) = ring.entries.pop_front() {
@@ -300,14 +359,22 @@ mod tests {
     use super::*;
 
     fn append(log: &SessionLog, size: usize) {
-        let event = Encoded { kind: "chunk", before: vec![b'x'; size], after: vec![] };
+        let event = Encoded {
+            kind: "chunk",
+            before: vec![b'x'; size],
+            after: vec![],
+        };
         log.append(None, &event, |_| {}).unwrap();
     }
 
     #[test]
     fn nothing_is_numbered_beyond_the_reservation() {
         let log = SessionLog::new(7, 8);
-        let event = Encoded { kind: "chunk", before: b"<".to_vec(), after: b">".to_vec() };
+        let event = Encoded {
+            kind: "chunk",
+            before: b"<".to_vec(),
+            after: b">".to_vec(),
+        };
         assert_eq!(event.with_seq(42), Bytes::from_static(b"<42>"));
         assert_eq!(log.append(None, &event, |_| {}), Some(8));
         assert_eq!(log.append(None, &event, |_| {}), None);
@@ -339,7 +406,10 @@ mod tests {
         for after in [100, 101, 150, 299, 300] {
             let (mut cursor, snapshot) = log.resume(after).unwrap();
             assert_eq!(snapshot.seq, 300);
-            assert_eq!(read_all(&log, &mut cursor).unwrap(), (after + 1..=300).collect::<Vec<_>>());
+            assert_eq!(
+                read_all(&log, &mut cursor).unwrap(),
+                (after + 1..=300).collect::<Vec<_>>()
+            );
         }
         assert_eq!(log.resume(99).unwrap_err().0, Lost::Expired);
         assert_eq!(log.resume(301).unwrap_err().0, Lost::Expired);

@@ -52,7 +52,11 @@ impl Hub {
     /// A hub without live sessions.
     pub fn new(deps: Deps) -> Self {
         let (account_events, _) = broadcast::channel(ACCOUNT_EVENTS);
-        Self(Arc::new(Inner { deps, sessions: Mutex::default(), account_events }))
+        Self(Arc::new(Inner {
+            deps,
+            sessions: Mutex::default(),
+            account_events,
+        }))
     }
 
     /// What the services share.
@@ -75,11 +79,15 @@ impl Hub {
             live.touch(self.now_s());
             return Ok(Some(live.clone()));
         }
-        let Some(seq) = self.0.deps.store.find_seq(account, id).await? else { return Ok(None) };
+        let Some(seq) = self.0.deps.store.find_seq(account, id).await? else {
+            return Ok(None);
+        };
         let now_s = self.now_s();
         let mut sessions = self.sessions();
         // Somebody else may have been faster.
-        let live = sessions.entry(key).or_insert_with(|| Arc::new(Live::new(account, id.clone(), seq, now_s)));
+        let live = sessions
+            .entry(key)
+            .or_insert_with(|| Arc::new(Live::new(account, id.clone(), seq, now_s)));
         Ok(Some(live.clone()))
     }
 
@@ -95,7 +103,11 @@ impl Hub {
         sender
     }
 
-    async fn command<T>(&self, live: &Arc<Live>, make: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Refusal> {
+    async fn command<T>(
+        &self,
+        live: &Arc<Live>,
+        make: impl FnOnce(oneshot::Sender<T>) -> Command,
+    ) -> Result<T, Refusal> {
         live.touch(self.now_s());
         let (answer, answered) = oneshot::channel();
         let sent = self.mailbox(live).send(make(answer)).await;
@@ -106,11 +118,16 @@ impl Hub {
     /// Asks for a turn.
     pub async fn ask(&self, live: &Arc<Live>, ask: Ask) -> Result<Accepted, Refusal> {
         let untitled = matches!(ask, Ask::Send(_));
-        let accepted = self.command(live, |answer| Command::Turn { ask, answer }).await??;
-        if let (true, Accepted::Turn { message, .. }) = (untitled, &accepted) {
-            if message.parent_id.is_none() {
-                self.announce_updated(live.account, &live.id).await;
-            }
+        let accepted = self
+            .command(live, |answer| Command::Turn {
+                ask: Box::new(ask),
+                answer,
+            })
+            .await??;
+        if let (true, Accepted::Turn { message, .. }) = (untitled, &accepted)
+            && message.parent_id.is_none()
+        {
+            self.announce_updated(live.account, &live.id).await;
         }
         Ok(accepted)
     }
@@ -123,22 +140,36 @@ impl Hub {
     /// Changes the overlay's pin or nudges her mood; every client sees it at once.
     pub async fn change_persona(&self, live: &Arc<Live>, change: PersonaChange) -> Result<Session, Refusal> {
         let deps = &self.0.deps;
-        if let Some(Some(name)) = &change.pin {
-            if deps.personas.fresh().await.get(name).is_none() {
-                return Err(Refusal::NoSuchPersona(name.to_string()));
-            }
+        if let Some(Some(name)) = &change.pin
+            && deps.personas.fresh().await.get(name).is_none()
+        {
+            return Err(Refusal::NoSuchPersona(name.to_string()));
         }
         if let Some(pin) = change.pin {
-            deps.store.pin_persona(live.account, &live.id, pin, deps.clock.now()).await?;
+            deps.store
+                .pin_persona(live.account, &live.id, pin, deps.clock.now())
+                .await?;
         }
         if let Some(mood) = change.mood {
-            let nudge = Nudge { id: MoodId(deps.clock.new_uuid()), mood, cause: None, now: deps.clock.now() };
+            let nudge = Nudge {
+                id: MoodId(deps.clock.new_uuid()),
+                mood,
+                cause: None,
+                now: deps.clock.now(),
+            };
             deps.store.nudge_mood(live.account, &live.id, nudge).await?;
         }
-        let (session, state) =
-            deps.store.find_session_view(live.account, &live.id).await?.ok_or(Refusal::NoSuchSession)?;
+        let (session, state) = deps
+            .store
+            .find_session_view(live.account, &live.id)
+            .await?
+            .ok_or(Refusal::NoSuchSession)?;
         live.reserve(deps).await?;
-        let head = Head { persona: session.persona.clone(), mood: state.mood, mood_cause: state.mood_cause };
+        let head = Head {
+            persona: session.persona.clone(),
+            mood: state.mood,
+            mood_cause: state.mood_cause,
+        };
         let event = (deps.encoder.persona)(&live.id, &head, session.pinned_persona.is_some());
         live.log.append(None, &event, |_| {});
         self.announce(Change::Updated(&session));
@@ -148,7 +179,10 @@ impl Hub {
     /// Makes a message's branch the session's head.
     pub async fn select(&self, live: &Arc<Live>, message_id: MessageId) -> Result<Session, Refusal> {
         let deps = &self.0.deps;
-        let session = deps.store.select_branch(live.account, &live.id, message_id, deps.clock.now()).await?;
+        let session = deps
+            .store
+            .select_branch(live.account, &live.id, message_id, deps.clock.now())
+            .await?;
         let session = session.ok_or(Refusal::NoSuchMessage)?;
         self.announce(Change::Updated(&session));
         Ok(session)
@@ -167,11 +201,10 @@ impl Hub {
         self.announce(Change::Deleted(id));
     }
 
-    /// Tells the listeners of a cleared session to refetch it.
-    pub async fn cleared(&self, live: &Arc<Live>, session: &Session) -> Result<(), StoreError> {
+    /// Tells everybody that a session was cleared; whoever resumes from before refetches.
+    pub fn cleared(&self, live: &Live, session: &Session) {
         live.log.expire();
         self.announce(Change::Updated(session));
-        Ok(())
     }
 
     /// Tells every socket of the account of a change.
@@ -206,7 +239,11 @@ impl Hub {
                     && live.last_used_s() < before_s
                     && live.active_turn().is_none()
             };
-            let keys: Vec<_> = sessions.iter().filter(|(_, live)| unused(live)).map(|(key, _)| key.clone()).collect();
+            let keys: Vec<_> = sessions
+                .iter()
+                .filter(|(_, live)| unused(live))
+                .map(|(key, _)| key.clone())
+                .collect();
             keys.iter().filter_map(|key| sessions.remove(key)).collect()
         };
         for live in idle {
@@ -228,7 +265,13 @@ impl Hub {
         if live.log.reserve_left() == 0 {
             return;
         }
-        if let Err(error) = self.0.deps.store.release_seq(live.account, &live.id, live.log.reserved_to(), live.log.last_seq()).await {
+        if let Err(error) = self
+            .0
+            .deps
+            .store
+            .release_seq(live.account, &live.id, live.log.reserved_to(), live.log.last_seq())
+            .await
+        {
             tracing::warn!(%error, session.id = %live.id, "the event numbering could not be stored; it will jump");
         }
     }

@@ -1,3 +1,5 @@
 //! What all tests stand on.
 
 pub mod server;
+pub mod sim;
+pub mod ws;

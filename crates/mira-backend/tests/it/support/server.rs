@@ -66,7 +66,10 @@ pub struct Setup {
 impl Setup {
     /// On a fresh data directory.
     pub fn new() -> Self {
-        Self { data: Arc::new(tempfile::tempdir().unwrap()), envs: Vec::new() }
+        Self {
+            data: Arc::new(tempfile::tempdir().unwrap()),
+            envs: Vec::new(),
+        }
     }
 
     /// With a variable set.
@@ -108,8 +111,13 @@ impl Setup {
 
     /// Starts the server and waits until it is ready.
     pub fn start(&self) -> Server {
-        let mut child =
-            self.command(&[]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = self
+            .command(&[])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let stderr = Lines::collect(child.stderr.take().unwrap());
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let (told, ready) = mpsc::sync_channel(1);
@@ -131,7 +139,14 @@ impl Setup {
             panic!("no ready line but {line:?}; {:#?}", stderr.all());
         };
         let address = base.strip_prefix("http://").unwrap().parse().unwrap();
-        Server { child, base, address, data: Arc::clone(&self.data), stderr, stdout_rest: rest }
+        Server {
+            child,
+            base,
+            address,
+            data: Arc::clone(&self.data),
+            stderr,
+            stdout_rest: rest,
+        }
     }
 }
 
@@ -156,7 +171,10 @@ impl Server {
 
     /// The owner's token.
     pub fn token(&self) -> String {
-        std::fs::read_to_string(self.data.path().join("data/token")).unwrap().trim().to_owned()
+        std::fs::read_to_string(self.data.path().join("data/token"))
+            .unwrap()
+            .trim()
+            .to_owned()
     }
 
     /// The process.
@@ -185,7 +203,11 @@ impl Server {
                 drop(told);
                 return status;
             }
-            assert!(Instant::now() < deadline, "the server does not end: {:#?}", self.stderr.all());
+            assert!(
+                Instant::now() < deadline,
+                "the server does not end: {:#?}",
+                self.stderr.all()
+            );
             // Nothing is ever sent: this is only a pause between two looks at a process.
             assert!(ended.recv_timeout(Duration::from_millis(10)).is_err());
         }
@@ -200,19 +222,31 @@ impl Server {
     pub fn client() -> reqwest::Client {
         // An error means that another test was first.
         drop(rustls::crypto::ring::default_provider().install_default());
-        let builder = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
+        let builder = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none());
         builder.tls_certs_only([]).timeout(LIMIT).build().unwrap()
     }
 
     /// A GET with the owner's token.
     pub async fn get(&self, path: &str) -> reqwest::Response {
-        Self::client().get(self.url(path)).bearer_auth(self.token()).send().await.unwrap()
+        Self::client()
+            .get(self.url(path))
+            .bearer_auth(self.token())
+            .send()
+            .await
+            .unwrap()
     }
 
     /// A POST of JSON with the owner's token.
     pub async fn post(&self, path: &str, body: serde_json::Value) -> reqwest::Response {
         let request = Self::client().post(self.url(path)).bearer_auth(self.token());
-        request.header("content-type", "application/json").body(body.to_string()).send().await.unwrap()
+        request
+            .header("content-type", "application/json")
+            .body(body.to_string())
+            .send()
+            .await
+            .unwrap()
     }
 }
 

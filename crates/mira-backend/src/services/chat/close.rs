@@ -1,0 +1,194 @@
+//! The end of a turn: stored first, then told. And what each failure means to the owner.
+
+use super::TurnEnd;
+use crate::services::{
+    deps::{Deps, Scope},
+    hub::{actor::Refusal, live::Live},
+};
+use mira_core::{
+    chat::{Mood, ReplyMeta},
+    ids::{AccountId, MoodId, TurnId},
+    turn::{Draft, End, Failure, FailureKind, Outcome, TurnEvent, laws::Law},
+};
+use mira_llm::LlmError;
+use mira_memory::{FinishOutcome, FinishTurn, MiraChange, NewReply, StoreError, TurnState};
+
+/// What the end of a turn must know of its beginning.
+#[derive(Debug, Clone, Default)]
+pub struct Closing {
+    /// The overlay was asked for this turn only and does not become hers.
+    pub keeps_persona: bool,
+    /// The nudged mood the prompt told her of.
+    pub told_nudge: Option<Mood>,
+}
+
+/// Ends a turn that never reached the model.
+pub async fn close(deps: &Deps, live: &Live, scope: &Scope<'_>, end: End) -> TurnEnd {
+    close_with(deps, live, scope, end, Closing::default(), &mut Law::default()).await
+}
+
+pub(super) async fn close_with(
+    deps: &Deps,
+    live: &Live,
+    scope: &Scope<'_>,
+    end: End,
+    closing: Closing,
+    law: &mut Law,
+) -> TurnEnd {
+    let End {
+        draft,
+        mut failure,
+        mut outcome,
+    } = end;
+    let had_draft = draft.is_some();
+    let finish = finish_turn(deps, scope.turn_id, draft, outcome, closing);
+    let reply = match deps.store.finish_turn(live.account, finish).await {
+        Ok(FinishOutcome::Finished(reply)) => reply.map(Box::new),
+        // The session was cleared or removed meanwhile: there is nothing to tell of.
+        Ok(FinishOutcome::Gone) => None,
+        Err(error) => {
+            tracing::error!(%error, turn.id = %scope.turn_id, session.id = %live.id, "the end of a turn could not be stored");
+            // The parts stored so far are put together at the next start.
+            failure = Some(storage_failure(&error));
+            outcome = if had_draft {
+                Outcome::Interrupted
+            } else {
+                Outcome::Failed
+            };
+            None
+        }
+    };
+    if let Some(usage) = reply.as_ref().and_then(|reply| reply.usage) {
+        deps.metrics.tokens(usage);
+    }
+    deps.metrics.turn_outcome(outcome);
+    if let Err(error) = live.reserve(deps).await {
+        tracing::error!(%error, session.id = %live.id, "no event numbers could be reserved");
+    }
+    let mut say = |event: TurnEvent| {
+        debug_assert_eq!(law.check(&event), Ok(()), "the law of a turn");
+        live.emit(deps, scope, &event);
+    };
+    match (&failure, &reply) {
+        (Some(failure), reply) => say(TurnEvent::Error {
+            failure: failure.clone(),
+            message: reply.clone(),
+        }),
+        (None, Some(reply)) => say(TurnEvent::Complete(reply.clone())),
+        (None, None) => {}
+    }
+    say(TurnEvent::Done(outcome));
+    TurnEnd {
+        reply,
+        failure,
+        outcome,
+    }
+}
+
+fn finish_turn(deps: &Deps, turn_id: TurnId, draft: Option<Draft>, outcome: Outcome, closing: Closing) -> FinishTurn {
+    let mira = draft.as_ref().map(|draft| MiraChange {
+        persona: (!closing.keeps_persona).then(|| draft.meta.persona.clone()),
+        mood: draft.meta.mood.clone(),
+        cause: draft.meta.mood_cause.clone(),
+        entry: MoodId(deps.clock.new_uuid()),
+    });
+    let reply = draft.map(|draft| NewReply {
+        content: draft.content,
+        meta: Some(draft.meta),
+        status: draft.status,
+        model: draft.model,
+        usage: draft.usage,
+    });
+    let state = match outcome {
+        Outcome::Complete => TurnState::Complete,
+        Outcome::Stopped => TurnState::Stopped,
+        Outcome::Interrupted => TurnState::Interrupted,
+        Outcome::Failed => TurnState::Failed,
+    };
+    FinishTurn {
+        turn_id,
+        reply,
+        state,
+        mira,
+        told_nudge: closing.told_nudge,
+        now: deps.clock.now(),
+    }
+}
+
+/// What a reply falls back to when even the session cannot be read.
+pub async fn fallback_meta(deps: &Deps, account: AccountId) -> ReplyMeta {
+    let state = deps.store.find_state(account).await.ok().flatten();
+    let (persona, mood, mood_cause) = match state {
+        Some(state) => (state.persona, state.mood, state.mood_cause),
+        None => (deps.settings.default_persona.clone(), Mood::first(), None),
+    };
+    ReplyMeta {
+        persona,
+        mood,
+        mood_cause,
+        intent: None,
+        owner_mood: None,
+        tags: Vec::new(),
+        salience: None,
+    }
+}
+
+/// The failure of a turn that the end of the process cut off.
+pub fn shutting_down() -> Failure {
+    let detail = "Mira was shut down before the reply was whole. What she had said is kept.".to_owned();
+    Failure {
+        kind: FailureKind::ShuttingDown,
+        detail,
+        retryable: true,
+    }
+}
+
+pub(super) fn storage_failure(error: &StoreError) -> Failure {
+    let detail = match error {
+        StoreError::DiskFull(_) => "The disk is full: nothing new can be stored until there is room.",
+        StoreError::ReadOnly(_) => "The database cannot be written: its disk or folder is read-only.",
+        _ => "The database failed; Mira's log says why.",
+    };
+    Failure {
+        kind: FailureKind::Storage,
+        detail: detail.to_owned(),
+        retryable: true,
+    }
+}
+
+pub(super) fn failure_of_refusal(refusal: &Refusal) -> Failure {
+    match refusal {
+        Refusal::Store(error) => storage_failure(error),
+        other => Failure {
+            kind: FailureKind::Internal,
+            detail: other.to_string(),
+            retryable: true,
+        },
+    }
+}
+
+/// What a failed model call means to the owner.
+pub(super) fn failure_of(error: &LlmError) -> Failure {
+    let kind = match error {
+        LlmError::Auth { .. } | LlmError::BadKey => FailureKind::ModelAuth,
+        LlmError::ModelNotFound { .. } => FailureKind::ModelNotFound,
+        LlmError::RateLimited { .. } => FailureKind::RateLimited,
+        LlmError::Quota => FailureKind::QuotaExceeded,
+        LlmError::ContextTooLong { .. } => FailureKind::ContextTooLong,
+        LlmError::Refused { .. } => FailureKind::Refused,
+        LlmError::BadRequest { .. } | LlmError::Forbidden { .. } | LlmError::Unsendable { .. } => {
+            FailureKind::ModelRejected
+        }
+        LlmError::Server { .. } | LlmError::Connect { .. } | LlmError::BadUrl { .. } | LlmError::Transport { .. } => {
+            FailureKind::ModelUnavailable
+        }
+        LlmError::IdleTimeout { .. } => FailureKind::ModelTimeout,
+        LlmError::CutOff => FailureKind::ModelCutOff,
+        LlmError::Garbage { .. } | LlmError::Empty { .. } | LlmError::TooLarge { .. } => FailureKind::ModelNonsense,
+    };
+    Failure {
+        kind,
+        detail: error.to_string(),
+        retryable: error.retryable(),
+    }
+}

@@ -1,0 +1,221 @@
+//! A turn while it speaks: model events become events for the listeners, partial text is stored now and then, HTML is
+//! rendered for those who want it.
+
+use super::{
+    TurnTask,
+    close::{failure_of, shutting_down, storage_failure},
+};
+use crate::services::deps::Scope;
+use futures_util::{StreamExt, future::BoxFuture, stream::BoxStream};
+use mira_core::{
+    model::ModelEvent,
+    turn::{End, Failure, FailureKind, Interruption, Turn, TurnEvent, laws::Law},
+};
+use mira_llm::LlmError;
+use mira_memory::{CheckpointPart, ReplyHead, StoreError};
+use mira_render::LiveHtml;
+use std::time::Duration;
+use tokio::time::{Instant, sleep_until};
+
+/// Partial text is stored this long after it was shown, at most (plus one write).
+const CHECKPOINT_AFTER: Duration = Duration::from_millis(200);
+/// HTML is rendered at most this often while text streams.
+const RENDER_EVERY: Duration = Duration::from_millis(40);
+/// A reply longer than this is a model gone wild; it is cut and kept.
+const MAX_REPLY_BYTES: usize = 2 * 1024 * 1024;
+/// A turn while it speaks: the machine, its checkpoints, its HTML.
+pub(super) struct Voice<'a> {
+    task: &'a TurnTask,
+    turn: &'a mut Turn,
+    pub(super) law: Law,
+    html: Option<LiveHtml>,
+    html_fed: usize,
+    parts: u32,
+}
+
+type Checkpoint = BoxFuture<'static, Result<usize, StoreError>>;
+
+impl<'a> Voice<'a> {
+    pub(super) fn new(task: &'a TurnTask, turn: &'a mut Turn) -> Self {
+        Self {
+            task,
+            turn,
+            law: Law::default(),
+            html: None,
+            html_fed: 0,
+            parts: 0,
+        }
+    }
+
+    pub(super) fn say(&mut self, event: &TurnEvent) {
+        debug_assert_eq!(self.law.check(event), Ok(()), "the law of a turn");
+        let scope = Scope {
+            session_id: &self.task.live.id,
+            turn_id: self.task.turn_id,
+            reply_id: self.task.reply_id,
+            persona: self.turn.persona().as_str(),
+            mood: self.turn.mood().as_str(),
+        };
+        self.task.live.emit(&self.task.deps, &scope, event);
+    }
+
+    pub(super) async fn listen(
+        &mut self,
+        stream: &mut BoxStream<'static, Result<ModelEvent, LlmError>>,
+        early: Option<Option<Result<ModelEvent, LlmError>>>,
+    ) -> End {
+        if let Some(event) = early
+            && let Some(end) = self.on_event(event).await
+        {
+            return end;
+        }
+        let hard = self.task.deps.lifecycle.hard().clone();
+        let mut checkpoint: Option<Checkpoint> = None;
+        let far = Instant::now() + Duration::from_hours(24);
+        let (checkpoint_due, render_due) = (sleep_until(far), sleep_until(far));
+        tokio::pin!(checkpoint_due, render_due);
+        let (mut checkpoint_armed, mut render_armed) = (false, false);
+        loop {
+            if !checkpoint_armed && checkpoint.is_none() && self.turn.unstored().is_some() {
+                checkpoint_due.as_mut().reset(Instant::now() + CHECKPOINT_AFTER);
+                checkpoint_armed = true;
+            }
+            if !render_armed && self.html_behind() {
+                render_due.as_mut().reset(Instant::now() + RENDER_EVERY);
+                render_armed = true;
+            }
+            tokio::select! {
+                biased;
+                () = self.task.stop.cancelled() => return self.turn.interrupt(Interruption::Stop, Some(self.model())),
+                () = hard.cancelled() => return self.turn.interrupt(Interruption::Failure(shutting_down()), Some(self.model())),
+                stored = wait_for(&mut checkpoint) => {
+                    checkpoint = None;
+                    match stored {
+                        Ok(bytes) => self.turn.mark_stored(bytes),
+                        Err(error) => tracing::warn!(%error, turn.id = %self.task.turn_id, "partial text could not be stored"),
+                    }
+                }
+                () = &mut checkpoint_due, if checkpoint_armed => {
+                    checkpoint_armed = false;
+                    checkpoint = self.checkpoint();
+                }
+                () = &mut render_due, if render_armed => {
+                    render_armed = false;
+                    self.render();
+                }
+                event = stream.next() => if let Some(end) = self.on_event(event).await {
+                    // A checkpoint under way must not be overtaken by the end of its own turn.
+                    if let Some(checkpoint) = checkpoint
+                        && let Err(error) = checkpoint.await
+                    {
+                        tracing::warn!(%error, turn.id = %self.task.turn_id, "partial text could not be stored");
+                    }
+                    return end;
+                },
+            }
+        }
+    }
+
+    async fn on_event(&mut self, event: Option<Result<ModelEvent, LlmError>>) -> Option<End> {
+        let event = match event {
+            Some(Ok(event)) => event,
+            Some(Err(error)) => {
+                let failure = failure_of(&error);
+                tracing::warn!(%error, turn.id = %self.task.turn_id, session.id = %self.task.live.id, "the model call failed");
+                return Some(self.turn.interrupt(Interruption::Failure(failure), Some(self.model())));
+            }
+            None => {
+                let failure = failure_of(&LlmError::CutOff);
+                return Some(self.turn.interrupt(Interruption::Failure(failure), Some(self.model())));
+            }
+        };
+        let mut out = Vec::with_capacity(2);
+        let end = self.turn.on_model(event, &mut out).err();
+        if let Err(error) = self.task.live.reserve(&self.task.deps).await {
+            tracing::error!(%error, session.id = %self.task.live.id, "no event numbers could be reserved");
+            return Some(
+                self.turn
+                    .interrupt(Interruption::Failure(storage_failure(&error)), Some(self.model())),
+            );
+        }
+        for event in &out {
+            if matches!(event, TurnEvent::Persona { .. }) {
+                self.task.deps.metrics.first_word();
+            }
+            self.say(event);
+        }
+        if end.is_none() && self.turn.text().len() > MAX_REPLY_BYTES {
+            let detail = format!("The reply grew beyond {MAX_REPLY_BYTES} bytes and was cut.");
+            let failure = Failure {
+                kind: FailureKind::ModelNonsense,
+                detail,
+                retryable: false,
+            };
+            return Some(self.turn.interrupt(Interruption::Failure(failure), Some(self.model())));
+        }
+        end.map(|end| *end)
+    }
+
+    fn model(&self) -> &'a str {
+        self.task.deps.settings.model.as_str()
+    }
+
+    fn checkpoint(&mut self) -> Option<Checkpoint> {
+        let text = self.turn.unstored()?.to_owned();
+        let head = self.turn.head().map(|head| ReplyHead {
+            persona: head.persona.clone(),
+            mood: head.mood.clone(),
+            mood_cause: head.mood_cause.clone(),
+            model: Some(self.model().to_owned()),
+        });
+        let (store, account, turn_id) = (self.task.deps.store.clone(), self.task.live.account, self.task.turn_id);
+        let n = self.parts;
+        self.parts += 1;
+        Some(Box::pin(async move {
+            let bytes = text.len();
+            store
+                .checkpoint_turn(account, turn_id, CheckpointPart { n, text, head })
+                .await
+                .map(|()| bytes)
+        }))
+    }
+
+    fn html_behind(&self) -> bool {
+        self.task.live.html_wanted() && self.html_fed < self.turn.text().len()
+    }
+
+    fn render(&mut self) {
+        let text = self.turn.text();
+        let html = self.html.get_or_insert_with(LiveHtml::new);
+        if let Some(new) = text.get(self.html_fed..) {
+            html.push(new);
+        }
+        self.html_fed = text.len();
+        let blocks = if self.task.live.take_html_refresh() {
+            html.snapshot()
+        } else {
+            html.render_changed()
+        };
+        let scope = Scope {
+            session_id: &self.task.live.id,
+            turn_id: self.task.turn_id,
+            reply_id: self.task.reply_id,
+            persona: "",
+            mood: "",
+        };
+        self.task.live.emit_html(&self.task.deps, &scope, &blocks);
+    }
+
+    pub(super) fn finish_html(&mut self) {
+        if self.html.is_some() && self.html_behind() {
+            self.render();
+        }
+    }
+}
+
+async fn wait_for(checkpoint: &mut Option<Checkpoint>) -> Result<usize, StoreError> {
+    match checkpoint {
+        Some(checkpoint) => checkpoint.await,
+        None => std::future::pending().await,
+    }
+}
