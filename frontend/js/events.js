@@ -111,8 +111,11 @@ const handlers = {
   },
 
   status(state, event, out) {
+    const begins = !state.turns.has(event.turn_id);
     const turn = turnOf(state, event);
     if (!turn) return;
+    // A new try, perhaps asked for by another client: what failed before is past.
+    if (begins) state.problems = [];
     turn.messageId = event.message_id && event.message_id !== turn.anchorId ? event.message_id : turn.messageId;
     turn.queued = event.stage === 'queued';
     turn.stage = event.stage;

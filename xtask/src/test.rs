@@ -113,6 +113,8 @@ fn end_to_end() -> Result<()> {
     let node = tools::from_apt("node", "nodejs")?;
     tools::npm_packages(&dir)?;
     let binary = debug_binary()?;
+    // The scripted model of the specs; they look for it beside Mira.
+    cargo(&["build", "--package", "openai-sim", "--locked"])?;
     let report = repo::scratch("e2e")?.join("report.tap");
     visible(
         command(node)

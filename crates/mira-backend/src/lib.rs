@@ -38,7 +38,7 @@ use std::{
 use tokio::{net::TcpListener, time::Instant};
 
 /// How often unused sessions are let go.
-const SWEEP_EVERY: Duration = Duration::from_secs(60);
+const SWEEP_EVERY: Duration = Duration::from_mins(1);
 
 /// Why the server could not start.
 #[derive(Debug, thiserror::Error)]
@@ -110,7 +110,9 @@ async fn run(
     life.spawn(state.auth().clone().watch_token_file(life.clone()));
     let auth = state.auth().clone();
     life.spawn(async move { auth.purge().await });
-    if opened.rehearsal.is_none() {
+    if opened.rehearsal.is_some() {
+        tracing::info!("rehearsal: no model is asked; set OPENAI_API_KEY or OPENAI_BASE_URL for one");
+    } else {
         life.spawn(model::check_offer(opened.endpoint, opened.health, life.clone()));
     }
     let floor = net::Floor {
@@ -212,19 +214,14 @@ async fn recover(store: &Store, clock: &dyn Clock) -> Result<(), StoreError> {
 fn announce(state: &AppState) -> io::Result<()> {
     let access = &state.config().access;
     let here = format!("http://{}", state.address());
+    let local = || format!("http://{}", datadir::reachable(state.address()));
     if access.mode == AuthMode::Off {
         tracing::warn!("MIRA_AUTH=off: whoever can reach {here} is the owner");
     } else {
         if access.token.is_some() && state.auth().token_is_short() {
             tracing::warn!("MIRA_AUTH_TOKEN has fewer than 16 characters: it can be guessed");
         }
-        let base = access
-            .public_url
-            .as_ref()
-            .map_or_else(|| here.clone(), ToString::to_string);
-        let base = base
-            .replace("//0.0.0.0:", "//127.0.0.1:")
-            .replace("//[::]:", "//[::1]:");
+        let base = access.public_url.as_ref().map_or_else(local, ToString::to_string);
         // A closed standard error must not keep her from serving.
         writeln!(io::stderr(), "log in: {base}/#login={}", state.auth().login_code()).unwrap_or_default();
     }

@@ -43,10 +43,6 @@ impl Lifecycle {
 
     /// Runs a task that the process waits for before it ends. The task must end by itself soon after one of the
     /// tokens is set.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one legal place that spawns: the tracker owns every task"
-    )]
     pub fn spawn<F>(&self, task: F) -> tokio::task::JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
@@ -120,8 +116,8 @@ pub async fn obey_signals(mut signals: Signals, life: Lifecycle) {
         name = signals.next() => name,
         () = life.soft.cancelled() => "shutdown",
     };
-    tracing::info!(signal = name, "draining; a second signal ends at once");
     life.soft.cancel();
+    tracing::info!(signal = name, "draining; a second signal ends at once");
     let name = signals.next().await;
     tracing::warn!(signal = name, "second signal, ending at once");
     std::process::exit(1);

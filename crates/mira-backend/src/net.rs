@@ -14,8 +14,16 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
 };
@@ -56,7 +64,7 @@ pub fn connection_limit() -> usize {
             current: limit.maximum,
             maximum: limit.maximum,
         };
-        match setrlimit(Resource::Nofile, raised.clone()) {
+        match setrlimit(Resource::Nofile, raised) {
             Ok(()) => limit = raised,
             Err(e) => tracing::warn!(error = %e, "the limit of open files could not be raised"),
         }
@@ -114,14 +122,15 @@ async fn serve_connection(stream: TcpStream, peer: SocketAddr, floor: Floor, slo
     }
     let (soft, hard) = (floor.life.soft().clone(), floor.life.hard().clone());
     floor.metrics.connections.inc();
-    let metrics = Arc::clone(&floor.metrics);
-    let slot = Arc::new(slot);
+    let stream = Slotted {
+        stream,
+        metrics: Arc::clone(&floor.metrics),
+        _slot: slot,
+    };
     let service = tower::service_fn(move |request: hyper::Request<Incoming>| {
         let (router, prefix) = (floor.router.clone(), Arc::clone(&floor.prefix));
         let mut request = below_prefix(request.map(Body::new), &prefix);
         request.extensions_mut().insert(ConnInfo { peer, local });
-        // An upgraded socket outlives this task; its slot goes with the request.
-        request.extensions_mut().insert(ConnSlot(Arc::clone(&slot)));
         router.oneshot(request)
     });
     let connection = http1::Builder::new()
@@ -139,17 +148,56 @@ async fn serve_connection(stream: TcpStream, peer: SocketAddr, floor: Floor, slo
             hard.run_until_cancelled(connection).await
         }
     };
-    metrics.connections.dec();
     if let Some(Err(e)) = ended {
         // Clients that go away in the middle are everyday life.
         tracing::debug!(error = %e, "connection ended");
     }
 }
 
-/// The connection's place among those allowed. A handler that upgrades a connection keeps it (from the request's
-/// extensions) for as long as the socket is open.
-#[derive(Debug, Clone)]
-pub struct ConnSlot(#[expect(dead_code, reason = "held, not read")] Arc<OwnedSemaphorePermit>);
+/// A stream that keeps its place among those allowed until it is dropped: an upgraded one outlives its task.
+struct Slotted {
+    stream: TcpStream,
+    metrics: Arc<Metrics>,
+    _slot: OwnedSemaphorePermit,
+}
+
+impl Drop for Slotted {
+    fn drop(&mut self) {
+        self.metrics.connections.dec();
+    }
+}
+
+impl AsyncRead for Slotted {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Slotted {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
 
 /// Serves the same routes below the public sub-path and without it (a proxy may or may not strip it).
 fn below_prefix(mut request: axum::http::Request<Body>, prefix: &str) -> axum::http::Request<Body> {

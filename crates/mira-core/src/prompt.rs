@@ -82,7 +82,12 @@ pub fn build(input: &PromptInput<'_>) -> Prompt {
     }
     // Some templates refuse a conversation that the assistant begins.
     let hers_first = |message: &PromptMessage| message.role == Role::Assistant;
-    let messages: Vec<PromptMessage> = rendered.into_iter().skip(start).flatten().skip_while(hers_first).collect();
+    let messages: Vec<PromptMessage> = rendered
+        .into_iter()
+        .skip(start)
+        .flatten()
+        .skip_while(hers_first)
+        .collect();
     Prompt {
         system,
         messages,
@@ -128,11 +133,7 @@ for it or push back, but you know they asked.
 fn state_block(input: &PromptInput<'_>) -> String {
     let mut text = String::with_capacity(256);
     let names: Vec<&str> = input.personas.iter().map(|p| p.name.as_str()).collect();
-    let pinned = if input.pinned {
-        "yes, by the owner: stay in it"
-    } else {
-        "no"
-    };
+    let pinned = if input.pinned { "yes" } else { "no" };
     let _infallible = write!(
         text,
         "[state]\noverlay: {}\npinned: {pinned}\noverlays: {}\nmood: {}\n",

@@ -1,7 +1,12 @@
 //! What a turn costs in the store: microseconds per begin, checkpoint, finish and read, alone and 64 at a time.
 //! `cargo run --release -p mira-memory --example turn_cost [messages to fill in first]`
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement for the terminal")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a measurement for the terminal"
+)]
 
 use jiff::Timestamp;
 use mira_core::{
@@ -100,7 +105,8 @@ fn finish(turn_id: TurnId, text: &str) -> FinishTurn {
 
 /// About 200 tokens.
 fn reply_text() -> String {
-    (0..150).map(|n| format!("word{} ", (n * 7919) % 1000)).collect()
+    let words: Vec<String> = (0..150).map(|n| format!("word{}", (n * 7919) % 1000)).collect();
+    words.join(" ")
 }
 
 fn report(what: &str, mut times: Vec<Duration>) {

@@ -6,7 +6,7 @@
 //!
 //! Invariants:
 //! - Raw HTML in the text is shown as text. The only markup that reaches the output is written by this crate, and even
-//!   that passes [`sanitize`] last, block by block, with a list of what is allowed.
+//!   that passes `sanitize` last, block by block, with a list of what is allowed.
 //! - Nothing in the output loads by itself: there are no images, frames, styles or ids. An image becomes a link.
 //! - A link goes to http, https or mailto, in a new tab, without referrer; anything else is only its text.
 //! - Work is linear in the text: nesting is capped, and so is what is highlighted.

@@ -1,4 +1,5 @@
 //! What markdown becomes, at once and while it grows.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use mira_render::{LiveHtml, render};
 use proptest::prelude::*;
@@ -121,6 +122,16 @@ fn open_ends_look_as_they_will() {
     ] {
         assert_eq!(shown_after(parts), expect, "{parts:?}");
     }
+}
+
+#[test]
+fn may_move_between_threads() {
+    let mut live = LiveHtml::new();
+    live.push("```rust\nlet a");
+    live.render_changed();
+    live.push(" = 1;\n");
+    let shown = std::thread::spawn(move || live.finish()).join().unwrap();
+    assert_eq!(shown, vec![(0, render("```rust\nlet a = 1;\n"))]);
 }
 
 #[test]

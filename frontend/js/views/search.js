@@ -85,6 +85,10 @@ export function createSearch(store, chat, { go }) {
       // Or the key would go on to whatever had the focus before the search.
       event.preventDefault();
       list.querySelector('button')?.click();
+    } else if (event.key === 'Escape') {
+      // A search field would only empty itself, and the dialog would stay.
+      event.preventDefault();
+      dialog.close();
     }
   });
   dialog.addEventListener('click', (event) => {

@@ -22,7 +22,7 @@ use tokio_tungstenite::{
 };
 
 /// Nothing measured here takes longer between two frames.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Buffers of a socket.
 const BUFFER: usize = 4096;
 

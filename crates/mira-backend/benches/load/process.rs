@@ -79,19 +79,17 @@ impl Mira {
             .trim()
             .strip_prefix("listening on http://")
             .and_then(|addr| addr.parse().ok());
-        match addr {
-            Some(addr) => Ok(Self {
+        if let Some(addr) = addr {
+            return Ok(Self {
                 child,
                 addr,
                 ready_after,
-            }),
-            None => {
-                drop(child.kill());
-                child.wait()?;
-                let log = fs::read_to_string(setup.data_dir.join("log")).unwrap_or_default();
-                Err(format!("the server did not start:\n{log}").into())
-            }
+            });
         }
+        drop(child.kill());
+        child.wait()?;
+        let log = fs::read_to_string(setup.data_dir.join("log")).unwrap_or_default();
+        Err(format!("the server did not start:\n{log}").into())
     }
 
     /// Its process.

@@ -40,7 +40,9 @@ async fn collect(mut streams: JoinSet<Outcome<Vec<Duration>>>) -> Outcome<(usize
         let gaps = gaps??;
         finished += 1;
         worst.push(gaps.iter().max().copied().unwrap_or_default());
-        gaps.into_iter().for_each(|gap| samples.push(gap));
+        for gap in gaps {
+            samples.push(gap);
+        }
     }
     Ok((finished, samples, worst))
 }

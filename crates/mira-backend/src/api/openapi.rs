@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn every_route_is_described() {
         let source = include_str!("mod.rs");
-        let after_route = source.split(".route(").skip(1).map(|rest| rest.trim_start());
+        let after_route = source.split(".route(").skip(1).map(str::trim_start);
         let routes: BTreeSet<_> = after_route
             .filter_map(|rest| rest.strip_prefix('"')?.split('"').next())
             .filter(|path| !UNDESCRIBED.contains(path))

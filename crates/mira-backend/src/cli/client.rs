@@ -7,10 +7,7 @@ use crate::{
     services::auth::read_token,
 };
 use reqwest::Url;
-use std::{
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
-    path::Path,
-};
+use std::path::Path;
 
 /// A running server and the key to it.
 #[derive(Debug)]
@@ -27,7 +24,7 @@ impl Server {
         let Some(address) = datadir::holder(config).and_then(|holder| holder.address) else {
             return Ok(None);
         };
-        let base = parse_base(&format!("http://{}", reachable(address)))?;
+        let base = parse_base(&format!("http://{}", datadir::reachable(address)))?;
         Ok(Some(Self {
             base,
             token: token(config, None)?,
@@ -38,21 +35,15 @@ impl Server {
     pub fn find(config: &Config, url: Option<&str>, token_file: Option<&Path>) -> Result<Self, CliError> {
         let base = match url {
             Some(url) => parse_base(url)?,
-            None => match datadir::holder(config).and_then(|holder| holder.address) {
-                Some(address) => parse_base(&format!("http://{}", reachable(address)))?,
-                None => {
-                    let reason = format!(
-                        "no server runs on {}; start `mira-backend`, or name one with --url",
-                        config.data_dir.display()
-                    );
-                    return Err(CliError::Plain(reason));
-                }
-            },
+            None => Self::running(config)?.map(|server| server.base).ok_or_else(|| {
+                let place = config.data_dir.display();
+                CliError::Plain(format!(
+                    "no server runs on {place}; start `mira-backend`, or name one with --url"
+                ))
+            })?,
         };
-        Ok(Self {
-            base,
-            token: token(config, token_file)?,
-        })
+        let token = token(config, token_file)?;
+        Ok(Self { base, token })
     }
 
     /// A route of the server.
@@ -72,18 +63,6 @@ fn token(config: &Config, token_file: Option<&Path>) -> Result<Option<Secret>, C
         (None, Some(token)) => Ok(Some(token.clone())),
         (None, None) => Ok(read_token(&config.token_file())?),
     }
-}
-
-/// An address that can be connected to: a server bound to every address is reached over loopback.
-fn reachable(mut address: SocketAddr) -> SocketAddr {
-    if address.ip().is_unspecified() {
-        address.set_ip(if address.is_ipv4() {
-            Ipv4Addr::LOCALHOST.into()
-        } else {
-            Ipv6Addr::LOCALHOST.into()
-        });
-    }
-    address
 }
 
 fn parse_base(text: &str) -> Result<Url, CliError> {
@@ -116,6 +95,9 @@ mod tests {
         check("http://h/mira", Some("http://h/mira/"));
         check("https://h", None);
         check("127.0.0.1:8080", None);
-        assert_eq!(reachable("0.0.0.0:1".parse().unwrap()).to_string(), "127.0.0.1:1");
+        assert_eq!(
+            datadir::reachable("0.0.0.0:1".parse().unwrap()).to_string(),
+            "127.0.0.1:1"
+        );
     }
 }

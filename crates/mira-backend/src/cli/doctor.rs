@@ -220,12 +220,13 @@ fn check_security(report: &mut Report, config: &Config) -> io::Result<()> {
 fn check_token(report: &mut Report, config: &Config) -> io::Result<()> {
     if let Some(token) = &config.access.token {
         let short = token.expose().len() < 16;
-        let (verdict, detail) = match short {
-            true => (
+        let (verdict, detail) = if short {
+            (
                 Verdict::Warn,
                 "from MIRA_AUTH_TOKEN, fewer than 16 characters: it can be guessed",
-            ),
-            false => (Verdict::Ok, "from MIRA_AUTH_TOKEN"),
+            )
+        } else {
+            (Verdict::Ok, "from MIRA_AUTH_TOKEN")
         };
         return report.line(verdict, "token", detail);
     }

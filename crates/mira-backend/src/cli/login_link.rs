@@ -10,19 +10,17 @@ use mira_core::clock::SystemClock;
 use std::process::ExitCode;
 
 pub(super) fn run(config: &Config) -> Result<ExitCode, CliError> {
-    let token = match &config.access.token {
-        Some(token) => token.clone(),
-        None => {
-            datadir::make(&config.data_dir)?;
-            read_or_create_token(&config.token_file(), &SystemClock)?
-        }
+    let token = if let Some(token) = &config.access.token {
+        token.clone()
+    } else {
+        datadir::make(&config.data_dir)?;
+        read_or_create_token(&config.token_file(), &SystemClock)?
     };
-    let base = match &config.access.public_url {
-        Some(url) => url.to_string(),
-        None => {
-            let running = datadir::holder(config).and_then(|holder| holder.address);
-            format!("http://{}", running.unwrap_or(config.listen))
-        }
+    let base = if let Some(url) = &config.access.public_url {
+        url.to_string()
+    } else {
+        let running = datadir::holder(config).and_then(|holder| holder.address);
+        format!("http://{}", datadir::reachable(running.unwrap_or(config.listen)))
     };
     say(&format!("{base}/#login={}", new_code(&token, &SystemClock)))?;
     Ok(ExitCode::SUCCESS)

@@ -16,6 +16,11 @@ pub(super) async fn run(config: Config) -> Result<ExitCode, CliError> {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
+    let personas = &config.chat.persona_dir;
+    if personas.exists() && !personas.is_dir() {
+        let (path, source) = (personas.clone(), io::ErrorKind::NotADirectory.into());
+        return Err(CliError::File { path, source });
+    }
     let signals = Signals::listen()?;
     let mut data_dir = DataDir::take(&config)?;
     let listener = listen(config.listen)?;

@@ -136,25 +136,27 @@ impl Config {
         let database = read_database(&mut reader, &data_dir);
         let llm = read_llm(&mut reader);
         let chat = read_chat(&mut reader, &data_dir);
+        let log_filter = read_log_filter(&mut reader);
+        let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+        let log_format = reader.choice("MIRA_LOG_FORMAT", LogFormat::Text, &formats);
+        let grace_seconds = reader.number("MIRA_SHUTDOWN_GRACE_SECONDS", 10, 0..=3600);
         check_unused(&mut reader);
-        let config = chat.map(|chat| Self {
+        let warnings = warnings(env, &reader);
+        // Every variable has been read by now, so that all that is wrong is reported at once.
+        reader.finish()?;
+        let chat = chat.ok_or_else(|| ConfigError(Vec::new()))?;
+        Ok(Self {
+            listen,
+            data_dir,
             access,
             database,
             llm,
             chat,
-            log_filter: read_log_filter(&mut reader),
-            log_format: reader.choice(
-                "MIRA_LOG_FORMAT",
-                LogFormat::Text,
-                &[("text", LogFormat::Text), ("json", LogFormat::Json)],
-            ),
-            shutdown_grace: Duration::from_secs(reader.number("MIRA_SHUTDOWN_GRACE_SECONDS", 10, 0..=3600)),
-            listen,
-            data_dir,
-            warnings: warnings(env, &reader),
-        });
-        reader.finish()?;
-        config.ok_or_else(|| ConfigError(Vec::new()))
+            log_filter,
+            log_format,
+            shutdown_grace: Duration::from_secs(grace_seconds),
+            warnings,
+        })
     }
 
     /// The file that marks the data directory as taken.

@@ -52,7 +52,7 @@ pub struct Metrics {
     pub model_errors: Counter,
     /// Requests answered, by class of status.
     pub http_requests: Family<StatusLabel, Counter>,
-    /// HTTP connections open now; sockets are counted apart.
+    /// Connections open now, upgraded ones included.
     pub connections: Gauge,
     /// WebSockets open now.
     pub sockets: Gauge,
@@ -203,7 +203,7 @@ impl Metrics {
             self.model_errors.clone(),
         );
         registry.register("http_requests", "Requests answered", self.http_requests.clone());
-        registry.register("connections", "HTTP connections open now", self.connections.clone());
+        registry.register("connections", "Connections open now", self.connections.clone());
         registry.register("sockets", "WebSockets open now", self.sockets.clone());
         registry.register("event_streams", "Event streams open now", self.event_streams.clone());
         registry.register(

@@ -69,16 +69,29 @@ pub async fn open(config: &LlmConfig, clock: &dyn Clock, metrics: Arc<Metrics>) 
         LlmApi::Rehearsal => "rehearsal: the built-in emulator answers, no model is asked".to_owned(),
         LlmApi::Responses | LlmApi::Chat => format!("{} has not been asked yet", host(&endpoint)),
     };
-    let model: Arc<dyn ChatModel> = match name {
-        Some(_) => mira_llm::connect(endpoint.clone())?,
-        None => Arc::new(FirstOffered {
+    let inner: Arc<dyn ChatModel> = if endpoint.model.is_empty() {
+        Arc::new(FirstOffered {
             endpoint: endpoint.clone(),
             found: Arc::default(),
-        }),
+        })
+    } else {
+        mira_llm::connect(endpoint.clone())?
+    };
+    let health = Arc::new(ModelHealth::new(detail));
+    let model: Arc<dyn ChatModel> = if rehearsal.is_some() {
+        inner
+    } else {
+        let (host, health) = (host(&endpoint).into(), Arc::clone(&health));
+        Arc::new(Watched {
+            inner,
+            host,
+            health,
+            metrics,
+        })
     };
     Ok(OpenedModel {
         model,
-        health: Arc::new(ModelHealth::new(detail)),
+        health,
         endpoint,
         rehearsal,
     })

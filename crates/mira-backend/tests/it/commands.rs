@@ -2,7 +2,7 @@
 
 use crate::support::server::{Server, Setup, json};
 use serde_json::json as value;
-use std::{fs, os::unix::fs::MetadataExt};
+use std::{fs, io::Write, os::unix::fs::MetadataExt, process::Stdio};
 
 const WORD: &str = "quizzaciously";
 
@@ -155,4 +155,37 @@ async fn doctor_tells_and_fails() {
     let output = setup.run(&["doctor"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8(output.stdout).unwrap().contains("fail  model"));
+}
+
+#[test]
+fn chat_in_a_pipe_prints_replies_only() {
+    let setup = Setup::new();
+    let none = setup.run(&["chat", "--plain"]);
+    assert_eq!(none.status.code(), Some(1));
+    assert!(String::from_utf8(none.stderr).unwrap().contains("no server runs"));
+    let server = setup.start();
+    let speak = |args: &[&str], words: &str| {
+        let mut child = setup.command(args);
+        let mut child = child
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(words.as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
+    };
+    let output = speak(&["chat", "--plain"], "hello there\n\nand again\n");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.lines().count() >= 2 && output.stderr.is_empty(), "{said}");
+    let unknown = speak(&["chat", "--plain", "--session", "no-such-session"], "hello\n");
+    assert_eq!(unknown.status.code(), Some(1));
+    let seen = speak(&["chat", "--url", &server.base], "hello\n/quit\n");
+    assert_eq!(seen.status.code(), Some(0), "{seen:?}");
+    assert!(String::from_utf8(seen.stdout).unwrap().contains("you> "));
+    fs::write(setup.dir().join("other"), "not-the-token\n").unwrap();
+    let wrong = speak(&["chat", "--plain", "--token-file", "other"], "hello\n");
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(String::from_utf8(wrong.stderr).unwrap().contains("mira-backend token"));
 }

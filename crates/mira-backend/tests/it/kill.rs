@@ -14,18 +14,54 @@ use std::{
     collections::{HashMap, HashSet, hash_map::RandomState},
     hash::BuildHasher,
     process::Stdio,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
+use tokio::task::JoinSet;
 
 /// Kills of an ordinary test run; `MIRA_KILL_ROUNDS` for more.
 const ROUNDS: u64 = 12;
 /// How far stored partial text may be behind what was seen.
 const BEHIND: Duration = Duration::from_millis(500);
+/// How often the machine is looked at.
+const TICK: Duration = Duration::from_millis(10);
 /// A kill comes at most so long after the first frame, or after the process began.
 const LATEST_KILL_MS: u64 = 1300;
+const AROUND_COMMIT_MS: u64 = 12;
 const LATEST_KILL_AT_START_MS: u64 = 250;
+/// Messages sent at once.
+const MOST_OPEN: u64 = 6;
 /// Words per second of a reply.
 const RATE: u64 = 40;
+
+/// Moments in which the machine itself stood still: this process was to run and did not. Half a second behind means
+/// half a second in which Mira could have stored anything.
+#[derive(Clone, Default)]
+struct Stalls(Arc<Mutex<Vec<(Instant, Duration)>>>);
+
+impl Stalls {
+    /// Looks at the clock all the time, for as long as it is polled.
+    async fn watch(self) {
+        loop {
+            let begun = Instant::now();
+            tokio::time::sleep(TICK).await;
+            let late = begun.elapsed().saturating_sub(TICK);
+            if late > TICK {
+                self.0.lock().unwrap().push((Instant::now(), late));
+            }
+        }
+    }
+
+    /// How long it stood still in this time.
+    fn between(&self, from: Instant, to: Instant) -> Duration {
+        let stalls = self.0.lock().unwrap();
+        stalls
+            .iter()
+            .filter(|(end, late)| *end > from && *end - *late < to)
+            .map(|(_, late)| *late)
+            .sum()
+    }
+}
 
 /// A deterministic source of moments (splitmix64).
 struct Chance(u64);
@@ -64,6 +100,8 @@ struct Said {
     complete: Option<Value>,
     /// When the process was killed while this was open.
     killed: Option<Instant>,
+    /// How far what is stored may be behind then.
+    behind: Duration,
 }
 
 #[derive(Default)]
@@ -91,6 +129,7 @@ impl Ledger {
             seen: Vec::new(),
             complete: None,
             killed: None,
+            behind: BEHIND,
         });
         number
     }
@@ -145,10 +184,12 @@ impl Ledger {
     }
 
     /// What is open when the process dies was cut off now.
-    fn killed(&mut self, at: Instant) {
+    fn killed(&mut self, at: Instant, stalls: &Stalls) {
+        let behind = BEHIND + stalls.between(at - 2 * BEHIND, at);
         for said in &mut self.said {
             if said.complete.is_none() && said.killed.is_none() && said.acknowledged.is_some() {
                 said.killed = Some(at);
+                said.behind = behind;
             }
         }
     }
@@ -203,13 +244,14 @@ impl Said {
             return;
         }
         let Some(killed) = self.killed else { return };
-        let old = self.seen.iter().take_while(|(at, _)| *at + BEHIND <= killed);
+        let old = self.seen.iter().take_while(|(at, _)| *at + self.behind <= killed);
         let old: String = old.map(|(_, text)| text.as_str()).collect();
         let kept = reply.map_or("", |reply| reply["content"].as_str().unwrap());
         assert!(self.answer.starts_with(kept), "not what she said: {kept:?}: {self:?}");
         assert!(
             kept.starts_with(&old),
-            "more than {BEHIND:?} lost: kept {kept:?}, seen {old:?}: {self:?}"
+            "more than {:?} lost: kept {kept:?}, seen {old:?}: {self:?}",
+            self.behind
         );
         if let Some(reply) = reply {
             let whole = kept == self.answer && reply["status"] == "complete";
@@ -239,10 +281,17 @@ async fn branch(server: &Server) -> Vec<Value> {
 }
 
 /// Talks until the moment has come, kills, and reads what was still on its way.
-async fn talk_and_kill(server: &mut Server, ledger: &mut Ledger, open: Vec<usize>, kill_at: Instant) {
+async fn talk_and_kill(
+    server: &mut Server,
+    ledger: &mut Ledger,
+    stalls: &Stalls,
+    open: Vec<usize>,
+    kill_after: Duration,
+) {
     let mut ws = Ws::connect(server, "").await;
     let seq = ws.hello["seq"].as_u64().unwrap();
     assert!(seq >= ledger.last_seq, "seq {seq} after {}", ledger.last_seq);
+    let kill_at = Instant::now() + kill_after;
     for number in open {
         ws.send(ledger.frame(number)).await;
     }
@@ -260,11 +309,13 @@ async fn talk_and_kill(server: &mut Server, ledger: &mut Ledger, open: Vec<usize
     server.wait();
     let (frames, ended) = ws.drain().await;
     assert_eq!(ended, Ended::Broken);
-    frames.iter().for_each(|frame| ledger.note(frame));
-    ledger.killed(killed);
+    for frame in &frames {
+        ledger.note(frame);
+    }
+    ledger.killed(killed, stalls);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn kill_at_any_moment_loses_and_doubles_nothing() {
     let seed = number("MIRA_KILL_SEED").unwrap_or_else(|| RandomState::new().hash_one("seed"));
     let rounds = number("MIRA_KILL_ROUNDS").unwrap_or(ROUNDS);
@@ -274,6 +325,8 @@ async fn kill_at_any_moment_loses_and_doubles_nothing() {
     let sim = sim::start().await;
     let setup = sim::setup(&sim);
     let (mut partial, mut whole, mut at_start) = (0, 0, 0);
+    let (stalls, mut watching) = (Stalls::default(), JoinSet::new());
+    watching.spawn(stalls.clone().watch());
     for round in 0..rounds {
         if chance.below(4) == 0 {
             let mut command = setup.command(&[]);
@@ -295,7 +348,8 @@ async fn kill_at_any_moment_loses_and_doubles_nothing() {
         let mut open: Vec<usize> = (0..ledger.said.len())
             .filter(|n| unacknowledged(&ledger.said[*n]))
             .collect();
-        for _ in 0..=chance.below(3) {
+        // After a few early kills there is enough to send again; the server's queue is short.
+        for _ in 0..(1 + chance.below(3)).min(MOST_OPEN.saturating_sub(open.len() as u64)) {
             let words = 1 + chance.below(60);
             open.push(ledger.new_message(round, words));
         }
@@ -303,8 +357,14 @@ async fn kill_at_any_moment_loses_and_doubles_nothing() {
         if let Some(known) = ledger.said.iter().position(|said| said.acknowledged.is_some()) {
             open.insert(0, known);
         }
-        let kill_at = Instant::now() + Duration::from_millis(chance.below(LATEST_KILL_MS));
-        talk_and_kill(&mut server, &mut ledger, open, kill_at).await;
+        // Every third kill falls into the moments around the commit.
+        let latest = if chance.below(3) == 0 {
+            AROUND_COMMIT_MS
+        } else {
+            LATEST_KILL_MS
+        };
+        let kill_after = Duration::from_micros(chance.below(latest * 1000));
+        talk_and_kill(&mut server, &mut ledger, &stalls, open, kill_after).await;
     }
     let mut server = setup.start();
     ledger.check(branch(&server).await);
@@ -333,7 +393,7 @@ async fn kill_at_any_moment_loses_and_doubles_nothing() {
     sim.shutdown().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_drain_lets_a_reply_finish_and_the_socket_goes_on_after_the_restart() {
     let sim = sim::start().await;
     let setup = sim::setup(&sim);
@@ -369,7 +429,7 @@ async fn a_drain_lets_a_reply_finish_and_the_socket_goes_on_after_the_restart() 
     sim.shutdown().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_drain_keeps_what_a_long_reply_has_said() {
     let sim = sim::start().await;
     let setup = sim::setup(&sim).env("MIRA_SHUTDOWN_GRACE_SECONDS", "1");

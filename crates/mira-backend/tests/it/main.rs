@@ -10,9 +10,18 @@
 
 mod support;
 
+mod branches;
+mod chat;
 mod commands;
 mod config;
 mod edge;
+mod faults;
+mod hostile;
 mod kill;
 mod login;
+mod openapi;
+mod persona;
+mod prompt;
+mod sessions;
 mod shutdown;
+mod sockets;

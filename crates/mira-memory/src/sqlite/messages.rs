@@ -198,6 +198,8 @@ pub(super) async fn find_reply_to(
     row.as_ref().map(|row| Ok(read(row)?.message)).transpose()
 }
 
+/// Sorted in SQLite not only for the order: rows that come out of a sorter come in one go, where each row that is still
+/// being looked up wakes the waiting task by itself, which costs more than the row.
 const BRANCH: &str = concat!(
     "WITH RECURSIVE branch (ord, parent_id, n) AS (
          SELECT m.ord, m.parent_id, 1 FROM messages m
@@ -210,11 +212,11 @@ const BRANCH: &str = concat!(
          SELECT m.ord, m.parent_id, b.n + 1
            FROM branch b JOIN messages m ON m.account_id = ?1 AND m.id = b.parent_id
           WHERE m.session_id = ?2 AND (?6 IS NOT NULL OR b.n < ?5))
-     SELECT ",
+     SELECT * FROM (SELECT ",
     message_columns!(),
-    " FROM branch b CROSS JOIN messages m ON m.ord = b.ord
+    ", b.n AS n FROM branch b CROSS JOIN messages m ON m.ord = b.ord
       WHERE ?6 IS NULL OR EXISTS (SELECT 1 FROM json_each(m.tags) t WHERE t.value = ?6)
-      LIMIT ?5"
+      LIMIT ?5) ORDER BY n DESC"
 );
 
 /// The most messages one walk up a branch gives.
@@ -259,12 +261,12 @@ impl Store {
         let more = rows.len() > limit;
         let mut length = 0;
         let mut messages = Vec::with_capacity(rows.len().min(limit));
-        for row in rows.iter().take(limit) {
+        // The row beyond the limit is the oldest.
+        for row in rows.iter().skip(usize::from(more)) {
             let placed = read(row)?;
-            length = length.max(placed.depth + 1);
+            length = placed.depth + 1;
             messages.push(placed.message);
         }
-        messages.reverse();
         Ok(BranchPage { messages, more, length })
     }
 

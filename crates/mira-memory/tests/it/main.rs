@@ -1,6 +1,6 @@
 //! The store through its own door, on real files.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod accounts;
 mod files;

@@ -10,7 +10,7 @@ use crate::{
         error::{ApiError, Problem},
         extract::{Json, Path, Query},
         failure::TurnFailed,
-        frames::sse,
+        frames::{json, sse},
         wire::MessageObject,
     },
     services::{
@@ -33,7 +33,7 @@ use axum::{
 };
 use futures_util::stream;
 use mira_core::{
-    chat::{MemoryMode, Message},
+    chat::{MemoryMode, Message, MessageStatus},
     ids::{SessionId, TurnId},
     turn::Outcome,
 };
@@ -254,10 +254,7 @@ pub async fn api_chat(
     let (cursor, _) = live.log.listen();
     let replaying_to = live.log.end_pos();
     match state.hub().ask(&live, ask).await? {
-        Accepted::Turn { turn_id, .. }
-        | Accepted::Duplicate {
-            running: Some(turn_id), ..
-        } => Ok(event_stream(Events::new(
+        Accepted::Turn { turn_id, .. } => Ok(event_stream(Events::new(
             &state,
             live,
             cursor,
@@ -266,23 +263,88 @@ pub async fn api_chat(
             false,
         ))),
         Accepted::Duplicate {
+            running: Some(turn_id), ..
+        } => {
+            // The whole turn from its beginning: a client that repeats itself has lost what it heard.
+            let cursor = live.log.replay_turn(turn_id).unwrap_or(cursor);
+            let replaying_to = live.log.end_pos();
+            Ok(event_stream(Events::new(
+                &state,
+                live,
+                cursor,
+                replaying_to,
+                Some(turn_id),
+                false,
+            )))
+        }
+        Accepted::Duplicate {
             message,
             reply,
             running: None,
-        } => {
-            let mut out = Vec::new();
-            for (kind, message) in [("message", Some(message)), ("complete", reply)] {
-                let Some(message) = message else { continue };
-                let object = serde_json::json!({
-                    "type": kind, "session_id": live.id, "message_id": message.id, "message": MessageObject::of(&message),
-                });
-                out.extend_from_slice(&sse(kind, None, object.to_string().as_bytes()));
-            }
-            let done = serde_json::json!({"type": "done", "session_id": live.id, "outcome": "complete"});
-            out.extend_from_slice(&sse("done", None, done.to_string().as_bytes()));
-            Ok(event_headers(Body::from(out)))
-        }
+        } => Ok(event_headers(Body::from(retold(&live, &message, reply.as_deref())))),
     }
+}
+
+/// A frame of a turn that is told again from what is stored.
+#[derive(Serialize)]
+struct Retold<'a> {
+    r#type: &'static str,
+    session_id: &'a SessionId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<MessageObject>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Problem>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retryable: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outcome: Option<&'static str>,
+}
+
+/// The events of a turn that ended some time ago: the message, what became of it, the end.
+fn retold(live: &Live, message: &Message, reply: Option<&Message>) -> Vec<u8> {
+    let (outcome, problem) = match reply.map(|reply| reply.status) {
+        Some(MessageStatus::Complete | MessageStatus::Forgotten) => (Outcome::Complete, None),
+        Some(MessageStatus::Stopped) => (Outcome::Stopped, None),
+        Some(MessageStatus::Interrupted) => (Outcome::Interrupted, Some("the reply to that message was interrupted")),
+        Some(MessageStatus::Failed) | None => (
+            Outcome::Failed,
+            Some("that message was sent before and its turn ended without a reply"),
+        ),
+    };
+    let frame = |kind| Retold {
+        r#type: kind,
+        session_id: &live.id,
+        message_id: None,
+        message: None,
+        error: None,
+        retryable: None,
+        outcome: None,
+    };
+    let of = |kind, message: Option<&Message>| Retold {
+        message_id: message.map(|message| message.id.to_string()),
+        message: message.map(MessageObject::of),
+        ..frame(kind)
+    };
+    let second = match problem {
+        Some(text) => Retold {
+            error: Some(ApiError::Conflict(text.to_owned()).problem(None)),
+            retryable: Some(false),
+            ..of("error", reply)
+        },
+        None => of("complete", reply),
+    };
+    let done = Retold {
+        outcome: Some(outcome.as_str()),
+        message_id: reply.map(|reply| reply.id.to_string()),
+        ..frame("done")
+    };
+    let frames = [of("message", Some(message)), second, done];
+    frames
+        .iter()
+        .flat_map(|frame| sse(frame.r#type, None, &json(frame)))
+        .collect()
 }
 
 /// Whether a client wants a stream rather than one answer.

@@ -90,7 +90,7 @@ pub struct SearchResult {
 /// A page of finds.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct SearchResults {
-    /// The best first.
+    /// The newest first.
     pub results: Vec<SearchResult>,
     /// Where the next page begins.
     pub next_cursor: Option<String>,

@@ -298,12 +298,9 @@ impl Auth {
                 let stamp = FileStamp::of(&file);
                 (stamp != seen).then(|| (stamp, read_token(&file)))
             };
-            match life.spawn_blocking(look).await {
-                Ok(Some((stamp, found))) => {
-                    seen = stamp;
-                    self.take_found(found).await;
-                }
-                Ok(None) | Err(_) => {}
+            if let Ok(Some((stamp, found))) = life.spawn_blocking(look).await {
+                seen = stamp;
+                self.take_found(found).await;
             }
         }
     }

@@ -71,12 +71,12 @@ mod tests {
             throttle.failed(at(second));
         }
         assert_eq!(throttle.admit(at(5)), Err(Duration::from_secs(30)));
-        assert_eq!(throttle.admit(at(6)), Err(Duration::from_secs(60)));
+        assert_eq!(throttle.admit(at(6)), Err(Duration::from_mins(1)));
         assert_eq!(throttle.admit(at(66)), Ok(()), "the wait is over");
         throttle.failed(at(66));
         assert_eq!(
             throttle.admit(at(67)),
-            Err(Duration::from_secs(240)),
+            Err(Duration::from_mins(4)),
             "still the same row of failures"
         );
         throttle.succeeded();

@@ -198,10 +198,11 @@ impl TurnTask {
 
     /// Stores the beginning and asks the model at the same time, so that the disk's wait hides behind the model.
     async fn begin_fresh(&mut self, ask: &Ask, begin: BeginTurn) -> Result<Begun, Refusal> {
-        self.check_budget().await?;
+        // A repeated message costs nothing, so it is answered whatever the budget says.
         if let Some(accepted) = self.find_duplicate(ask).await? {
             return Ok(Begun::Without(accepted));
         }
+        self.check_budget().await?;
         let Some(view) = self.view().await? else {
             return Err(Refusal::NoSuchSession);
         };
@@ -432,7 +433,9 @@ impl TurnTask {
         let end = voice.listen(&mut stream, early).await;
         // The upstream connection goes back to its pool (or is closed) before the disk is waited for.
         drop(stream);
-        voice.finish_html();
+        if let Some(draft) = &end.draft {
+            voice.finish_html(&draft.content);
+        }
         let mut law = voice.law;
         self.end(end, closing, window, &mut law).await
     }

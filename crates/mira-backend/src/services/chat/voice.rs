@@ -196,6 +196,10 @@ impl<'a> Voice<'a> {
         } else {
             html.render_changed()
         };
+        self.emit_html(&blocks);
+    }
+
+    fn emit_html(&self, blocks: &[(usize, String)]) {
         let scope = Scope {
             session_id: &self.task.live.id,
             turn_id: self.task.turn_id,
@@ -203,13 +207,15 @@ impl<'a> Voice<'a> {
             persona: "",
             mood: "",
         };
-        self.task.live.emit_html(&self.task.deps, &scope, &blocks);
+        self.task.live.emit_html(&self.task.deps, &scope, blocks);
     }
 
-    pub(super) fn finish_html(&mut self) {
-        if self.html.is_some() && self.html_behind() {
-            self.render();
-        }
+    /// The last blocks of a reply whose whole text is `text`.
+    pub(super) fn finish_html(&mut self, text: &str) {
+        let Some(html) = &mut self.html else { return };
+        html.push(text.get(self.html_fed..).unwrap_or_default());
+        let blocks = html.finish();
+        self.emit_html(&blocks);
     }
 }
 

@@ -250,11 +250,31 @@ impl Actor {
         if self.running.is_none() {
             self.spawn(turn_id, reply_id, Start::Fresh { ask, answer });
         } else if self.waiting.len() >= QUEUE {
-            reply(answer, Err(Refusal::QueueFull));
+            self.deps.metrics.queue_full.inc();
+            let repeated = self.find_repeated(&ask).await;
+            reply(answer, repeated);
         } else {
             let taken = self.enqueue(turn_id, reply_id, ask).await;
             reply(answer, taken);
         }
+    }
+
+    /// A full queue takes nothing new; a repeated message needs no place.
+    async fn find_repeated(&self, ask: &Ask) -> Result<Accepted, Refusal> {
+        if let Ask::Send(ChatRequest {
+            client_id: Some(client_id),
+            content,
+            ..
+        }) = ask
+            && let Some(found) = self
+                .deps
+                .store
+                .find_duplicate(self.live.account, &self.live.id, client_id, content)
+                .await?
+        {
+            return accept_without_turn(found);
+        }
+        Err(Refusal::QueueFull)
     }
 
     fn check(&self, ask: &Ask) -> Result<(), Refusal> {

@@ -285,6 +285,15 @@ impl SessionLog {
         Ok((Cursor { next_pos, changed }, snapshot))
     }
 
+    /// A cursor that first gets a turn's own first event; `None` where nothing of that turn is kept.
+    pub fn replay_turn(&self, turn_id: TurnId) -> Option<Cursor> {
+        let changed = self.changed.subscribe();
+        let ring = self.ring();
+        let first = ring.entries.iter().find(|entry| entry.turn_id == Some(turn_id))?;
+        let next_pos = first.pos;
+        Some(Cursor { next_pos, changed })
+    }
+
     /// The next events for a cursor, at most a batch; empty when it has read all. `Err` carries the log's last number
     /// when the log has moved on without it; the cursor then stands at the end.
     pub fn read(&self, cursor: &mut Cursor, replaying_to: u64, out: &mut Vec<Entry>) -> Result<(), u64> {

@@ -1,5 +1,7 @@
 //! What all tests stand on.
 
+pub mod client;
+pub mod contract;
 pub mod server;
 pub mod sim;
 pub mod ws;

@@ -1,0 +1,251 @@
+// Around the conversation: voices and moods, sessions, search, scrolling, colours, a small screen.
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import {
+  ask, composer, finished, launchBrowser, ready, replies, said, say, startMira, startSim, until, untilShown, visit,
+} from './support.mjs';
+
+let sim;
+let mira;
+let browser;
+
+before(async () => {
+  sim = await startSim();
+  [mira, browser] = await Promise.all([startMira({ sim }), launchBrowser()]);
+});
+after(async () => {
+  await browser?.close();
+  await mira?.stop();
+  await sim?.stop();
+});
+
+const openPanel = async (page) => {
+  await page.getByTestId('persona-button').click();
+  await page.getByTestId('panel').waitFor();
+};
+
+test('a pinned voice is pinned in every tab, and released in every tab', async (t) => {
+  const { talk } = await visit(browser, mira, t);
+  const session = await mira.session('voices');
+  const [one, two] = [await talk(session), await talk(session)];
+  await openPanel(one);
+  await openPanel(two);
+  const { personas } = await mira.api('GET', 'api/personas');
+  assert.ok(personas.length >= 4);
+  const { title } = personas.find((p) => p.name === 'hallow');
+  await one.getByTestId('persona-hallow').click();
+  for (const tab of [one, two]) {
+    await tab.locator('[data-testid="persona-hallow"][aria-checked="true"]').waitFor();
+    await until(() => tab.getByTestId('persona-button').innerText(), (text) => text.includes(title), 'the header shows the pinned voice');
+    await tab.locator('.her-overlay.pinned').waitFor();
+  }
+  await say(two, ask('In which voice?', 'persona=forbidden'));
+  assert.equal(await finished(one), 'In which voice?');
+  const { messages } = await mira.api('GET', `api/chat/history?session_id=${session}`);
+  assert.equal(messages.at(-1).persona, 'hallow', 'a pin wins');
+  await two.getByTestId('persona-release').click();
+  for (const tab of [one, two]) {
+    await tab.locator('[data-testid="persona-release"][aria-checked="true"]').waitFor();
+    await until(() => tab.locator('.her-overlay.pinned').count(), (count) => count === 0, 'the pin is gone');
+  }
+});
+
+test('a nudge is told, seen in both tabs, and part of how she was lately', async (t) => {
+  const { talk } = await visit(browser, mira, t);
+  const session = await mira.session('moods');
+  const [one, two] = [await talk(session), await talk(session)];
+  await say(one, ask('So.', 'mood=prickly cause="a scripted reason"'));
+  await finished(two);
+  await until(() => two.getByTestId('mood').innerText(), (mood) => mood === 'prickly', 'her mood shows');
+  assert.equal(await two.getByTestId('mood-cause').innerText(), 'a scripted reason');
+  await openPanel(two);
+  await two.getByTestId('mood-timeline').getByText('a scripted reason').waitFor();
+  await two.getByTestId('mood-nudge').fill('velvety');
+  await two.getByTestId('mood-nudge-submit').click();
+  for (const tab of [one, two]) await until(() => tab.getByTestId('mood').innerText(), (mood) => mood === 'velvety', 'the nudge shows');
+  await two.getByTestId('mood-timeline').getByText('velvety').waitFor();
+  await two.getByTestId('mood-timeline').getByText('prickly').first().waitFor();
+});
+
+test('sessions: made, named, renamed, pinned, archived, deleted, seen in every tab', async (t) => {
+  const { talk } = await visit(browser, mira, t);
+  const [one, two] = [await talk(), await talk()];
+  const titles = (page) => page.getByTestId('session-item').allInnerTexts();
+  const seen = (page, name, there = true) => until(() => titles(page), (all) => all.some((text) => text.includes(name)) === there, `${name} ${there ? 'appears' : 'goes'}`);
+
+  await one.getByTestId('new-session').click();
+  await until(() => one.url(), (url) => url.includes('#/s/'), 'the new session opens');
+  await ready(one);
+  await say(one, `Plans for the garden ${ask('Dig.')}`);
+  await finished(one);
+  await seen(two, 'Plans for the garden');
+
+  const menu = async (page, entry) => {
+    await page.locator('.session.current').hover();
+    await page.locator('.session.current').getByTestId('session-menu').click();
+    await page.getByTestId(entry).click();
+  };
+  await menu(one, 'session-rename');
+  await one.getByTestId('rename-field').fill('The garden');
+  await one.getByTestId('rename-field').press('Enter');
+  await Promise.all([seen(one, 'The garden'), seen(two, 'The garden')]);
+
+  const id = one.url().split('/').at(-1);
+  await menu(one, 'session-archive');
+  await two.locator('.archive').waitFor();
+  await one.locator('.archive summary').click();
+  await menu(one, 'session-archive');
+  await until(() => mira.api('GET', `api/sessions/${id}`), (session) => session.archived === false, 'it is back');
+
+  await two.locator(`[data-session-id="${id}"]`).click();
+  await untilShown(two, 'Dig.');
+  await menu(one, 'session-delete');
+  await one.getByTestId('confirm-no').click();
+  await seen(one, 'The garden');
+  await menu(one, 'session-delete');
+  await one.getByTestId('confirm-yes').click();
+  await Promise.all([seen(one, 'The garden', false), seen(two, 'The garden', false)]);
+  for (const tab of [one, two]) await until(() => tab.url(), (url) => !url.includes(id), 'the deleted session is left');
+});
+
+test('the default session is cleared, never removed', async (t) => {
+  const { talk } = await visit(browser, mira, t);
+  const [one, two] = [await talk(), await talk()];
+  await say(one, ask('to be forgotten'));
+  for (const tab of [one, two]) await untilShown(tab, 'to be forgotten');
+  await one.locator('.session.current').hover();
+  await one.locator('.session.current').getByTestId('session-menu').click();
+  await one.getByTestId('session-delete').click();
+  await one.getByTestId('confirm-yes').click();
+  for (const tab of [one, two]) {
+    await until(() => replies(tab).count(), (count) => count === 0, 'the words go');
+    await tab.getByText('Mira is here.').waitFor();
+    await ready(tab);
+  }
+  await say(two, ask('a new beginning'));
+  await untilShown(one, 'a new beginning');
+  assert.equal(await said(one).count(), 1);
+});
+
+// A long conversation, told to the server directly.
+async function longTalk(turns) {
+  const session = await mira.session('long');
+  for (let turn = 1; turn <= turns; turn += 1) {
+    await mira.api('POST', 'api/chat', { session_id: session, content: ask(`answer number${turn}\n\n${'and more of it. '.repeat(20)}`) });
+  }
+  return session;
+}
+
+test('history comes on scroll without a jump, and search finds and shows what is far back', async (t) => {
+  const { talk } = await visit(browser, mira, t);
+  const session = await longTalk(45);
+  const page = await talk(session);
+  await page.getByText('answer number45', { exact: true }).waitFor();
+  const first = await replies(page).count();
+  assert.ok(first < 45, `${first} replies at once`);
+  const thread = page.locator('main.thread');
+  const atBottom = () => thread.evaluate((el) => el.scrollHeight - el.scrollTop - el.clientHeight < 50);
+  assert.equal(await atBottom(), true);
+
+  await thread.hover();
+  await until(async () => {
+    await page.mouse.wheel(0, -4_000);
+    return replies(page).count();
+  }, (count) => count === 45, 'older words come');
+  const order = (await replies(page).allInnerTexts()).map((text) => Number(/answer number(\d+)/.exec(text)[1]));
+  assert.deepEqual(order, Array.from({ length: 45 }, (_, n) => n + 1));
+  await until(async () => {
+    await page.mouse.wheel(0, -4_000);
+    return page.getByText('answer number1', { exact: true }).isVisible();
+  }, Boolean, 'the first words are reached');
+
+  // New words do not tear the reader away; the way back is one click.
+  await mira.api('POST', 'api/chat', { session_id: session, content: ask('the newest words') });
+  await replies(page).getByText('the newest words').waitFor({ state: 'attached' });
+  assert.equal(await atBottom(), false);
+  await page.getByTestId('jump').click();
+  await until(atBottom, Boolean, 'the way down');
+
+  const other = await talk();
+  await other.keyboard.press('Control+k');
+  await other.getByTestId('search-field').fill('number3');
+  await other.locator('[data-testid="search-result"] mark').first().waitFor();
+  const hit = other.getByTestId('search-result').filter({ hasText: 'number3' }).filter({ hasText: 'Mira' }).last();
+  await hit.click();
+  await until(() => other.url(), (url) => url.includes(session), 'its session opens');
+  await other.locator('.entry.found').waitFor();
+  await until(() => other.locator('.entry.found').evaluate((el) => {
+    const box = el.getBoundingClientRect();
+    return box.bottom > 0 && box.top < innerHeight;
+  }), Boolean, 'it is on screen');
+  for (const odd of ['"', 'a AND', '*', 'NEAR(', '(']) {
+    await other.keyboard.press('Control+k');
+    await other.getByTestId('search-field').fill(odd);
+    await until(() => other.locator('.search-note').innerText(), (note) => !/wrong|failed|error/i.test(note), 'any text is a query');
+    await other.keyboard.press('Escape');
+  }
+});
+
+const RICH = `# A heading that is rather long for a telephone\n\n| one | two | three | four | five |\n|---|---|---|---|---|\n| ${'wide '.repeat(8)} | b | c | d | ${'wide '.repeat(8)} |\n\n\`\`\`rust\nfn a_function_with_a_rather_long_name(argument: &str, another_argument: &str) -> Result<String, Box<dyn std::error::Error>> {}\n\`\`\`\n\nA word: ${'unbreakable'.repeat(20)} https://example.com/${'path/'.repeat(30)}`;
+
+for (const colorScheme of ['dark', 'light']) {
+  test(`a narrow screen in ${colorScheme} shows everything without scrolling sideways`, async (t) => {
+    const { talk } = await visit(browser, mira, t, { viewport: { width: 360, height: 740 }, colorScheme, hasTouch: true, isMobile: true });
+    const page = await talk(await mira.session(`A narrow screen ${colorScheme} ${'with a long name '.repeat(5)}`));
+    const fits = async (what) => {
+      const wide = await page.evaluate(() => [...document.querySelectorAll('html, body, .stage, .thread, .panel, .sidebar, .search')]
+        .filter((el) => el.checkVisibility() && el.scrollWidth > el.clientWidth + 1).map((el) => `${el.className || el.tagName} ${el.scrollWidth}`));
+      assert.deepEqual(wide, [], what);
+      assert.equal(await page.evaluate(() => visualViewport.width), 360, what);
+    };
+    await fits('empty');
+    await say(page, `${'A long message of the owner '.repeat(6)} ${'w'.repeat(120)} ${ask(RICH)}`);
+    await finished(page);
+    await fits('a conversation');
+    const [ink, paper] = await page.evaluate(() => [getComputedStyle(document.body).color, getComputedStyle(document.body).backgroundColor]
+      .map((colour) => colour.match(/\d+/g).slice(0, 3).reduce((sum, part) => sum + Number(part), 0)));
+    assert.equal(ink > paper, colorScheme === 'dark', 'the colours are the system\'s');
+    await openPanel(page);
+    await fits('her panel');
+    await page.keyboard.press('Escape');
+    await page.getByTestId('drawer').click();
+    await page.getByTestId('new-session').waitFor();
+    await fits('the drawer');
+    await page.getByTestId('search').click();
+    await page.getByTestId('search-field').fill('unbreakable');
+    await page.getByTestId('search-field').fill('long');
+    await page.getByTestId('search-result').first().waitFor();
+    await fits('search');
+    await page.keyboard.press('Escape');
+    await say(page, ask('And stop.', 'status=400'));
+    await page.getByTestId('error').waitFor();
+    await fits('an error');
+  });
+}
+
+test('the colours can be chosen and are remembered', async (t) => {
+  const { talk } = await visit(browser, mira, t, { colorScheme: 'light' });
+  const page = await talk();
+  const paper = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+  const light = await paper();
+  await until(async () => {
+    await page.getByTestId('theme').click();
+    return page.evaluate(() => document.documentElement.dataset.theme);
+  }, (theme) => theme === 'dark', 'dark is one of the choices');
+  const dark = await until(paper, (colour) => colour !== light, 'it is dark');
+  await page.reload();
+  await ready(page);
+  assert.equal(await paper(), dark);
+});
+
+test('a draft waits where it was written', async (t) => {
+  const { talk } = await visit(browser, mira, t);
+  const session = await mira.session('draft');
+  const page = await talk(session);
+  await composer(page).fill('not yet sent');
+  await page.reload();
+  await ready(page);
+  assert.equal(await composer(page).inputValue(), 'not yet sent');
+  assert.equal(await said(page).count(), 0);
+});

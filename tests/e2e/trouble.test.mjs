@@ -1,0 +1,157 @@
+// When things go wrong: a server that dies, a model that fails, words that are meant to be a script.
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import {
+  LOST_CONNECTION, ask, composer, finished, grewInto, lastReply, launchBrowser, replies, said, say, startMira, startSim, textOf, until, untilMore, untilShown, visit, words,
+} from './support.mjs';
+
+const KEPT_WITHIN_MS = 500; // what a client saw is on disk at most this much later
+
+let sim;
+let mira;
+let browser;
+
+before(async () => {
+  sim = await startSim();
+  [mira, browser] = await Promise.all([startMira({ sim }), launchBrowser()]);
+});
+after(async () => {
+  await browser?.close();
+  await mira?.stop();
+  await sim?.stop();
+});
+
+test('a killed server comes back, and the page with it, quietly', async (t) => {
+  const { talk } = await visit(browser, mira, t, { expected: LOST_CONNECTION });
+  const session = await mira.session('killed');
+  const [page, other] = [await talk(session), await talk(session)];
+  const whole = words(200);
+  sim.hold(40);
+  await say(page, ask(whole));
+  await untilShown(page, 'w10 ');
+  const seen = await textOf(lastReply(page));
+  const since = Date.now();
+  await until(() => Date.now() - since, (passed) => passed > KEPT_WITHIN_MS, 'time passes');
+  await untilMore(sim, page);
+
+  await mira.kill();
+  await until(() => page.locator('.top').getAttribute('data-link'), (link) => link !== 'online', 'the page notices');
+  await say(page, ask('I was waiting for that.'));
+  await page.getByText('waiting for the connection').waitFor();
+  assert.equal(await page.getByRole('alert').filter({ visible: true }).count(), 0, 'no banner, no alarm');
+  await mira.revive();
+  sim.release();
+
+  for (const tab of [page, other]) {
+    await untilShown(tab, 'I was waiting for that.');
+    assert.equal(await finished(tab), 'I was waiting for that.');
+    assert.equal(await said(tab).count(), 2, 'what was said while she was away is there once');
+    assert.equal(await tab.getByTestId('message-pending').count(), 0);
+    const broken = tab.locator('[data-testid="message-mira"][data-status="interrupted"]');
+    const kept = await textOf(broken);
+    assert.ok(whole.startsWith(kept) && kept.startsWith(seen), `kept: ${kept}, seen: ${seen}`);
+    await broken.getByText('Interrupted here.').waitFor();
+  }
+  assert.equal(await page.getByTestId('link').innerText(), '');
+});
+
+test('a model that breaks off leaves what it said, and a way to ask again', async (t) => {
+  const { talk } = await visit(browser, mira, t);
+  const page = await talk(await mira.session('broken off'));
+  const whole = words(60);
+  await say(page, ask(whole, 'cut=40 times=1'));
+  await page.getByTestId('error').waitFor();
+  const kept = await finished(page, 'interrupted');
+  assert.ok(kept !== '' && whole.startsWith(kept), kept);
+  await page.getByTestId('retry').click();
+  await untilShown(page, 'w60');
+  assert.equal(await finished(page), whole);
+  assert.equal(await page.getByTestId('error').count(), 0);
+  assert.equal(await replies(page).count(), 1);
+});
+
+for (const [status, count] of [[429, 4], [500, 4]]) {
+  test(`a model that answers ${status} is an error with a retry, never her words`, async (t) => {
+    const { talk } = await visit(browser, mira, t);
+    const session = await mira.session(`refused ${status}`);
+    const [page, other] = [await talk(session), await talk(session)];
+    await say(page, ask('Better now.', `status=${status} retry_after_ms=5 times=${count}`));
+    for (const tab of [page, other]) {
+      await tab.getByTestId('error').waitFor();
+      assert.notEqual(await tab.locator('[data-testid="error"] .problem-title').innerText(), '');
+      assert.equal(await replies(tab).count(), 0);
+      assert.equal(await said(tab).count(), 1);
+    }
+    await page.getByTestId('retry').click();
+    for (const tab of [page, other]) {
+      assert.equal(await finished(tab), 'Better now.');
+      await until(() => tab.getByTestId('error').count(), (errors) => errors === 0, 'the error stays');
+    }
+  });
+}
+
+test('an answer that failed before the page was opened can be asked for again', async (t) => {
+  const { talk } = await visit(browser, mira, t);
+  const session = await mira.session('unanswered');
+  const first = await talk(session);
+  await say(first, ask('Here I am.', 'status=500 retry_after_ms=5 times=4'));
+  await first.getByTestId('error').waitFor();
+  await first.reload();
+  await first.getByTestId('unanswered').getByRole('button').click();
+  assert.equal(await finished(first), 'Here I am.');
+});
+
+const PAYLOAD = '<script>alert(1)</script><img src=x onerror=alert(2)> <svg onload=alert(3)></svg> [a](javascript:alert(4)) <iframe src="https://evil.example/"></iframe> ![i](https://evil.example/i.png) <style>body{display:none}</style> <a href="javascript:alert(5)" onclick=alert(6)>b</a> <form action="https://evil.example"><button>c</button></form>';
+
+// Markup that could do something, in what the page shows.
+const dangerous = (page) => page.evaluate(() => [...document.querySelectorAll('.thread, .sidebar, .search, .panel, title')].flatMap((root) => [...root.querySelectorAll('*')])
+  .filter((el) => /^(script|iframe|style|object|embed|form|link|base|meta)$/i.test(el.tagName) ? !el.matches('form.editor, form.nudge') : [...el.attributes].some((a) => /^on/i.test(a.name) || /^\s*javascript:/i.test(a.value)) || /^https?:/.test(el.getAttribute('src') || ''))
+  .map((el) => el.outerHTML));
+
+test('a script stays text: in her words, in the owner\'s, in a title, in a search', async (t) => {
+  const { talk } = await visit(browser, mira, t);
+  const session = (await mira.api('POST', 'api/sessions', {})).id;
+  const page = await talk(session);
+  await say(page, `${PAYLOAD} ${ask(`${PAYLOAD} and done`)}`);
+  await untilShown(page, 'and done');
+  await finished(page);
+  assert.deepEqual(await dangerous(page), []);
+  assert.equal(await page.locator('.sidebar .current').innerText().then((text) => text.includes('<script>')), true, 'the title is the first message, as text');
+  await page.reload();
+  await finished(page);
+  assert.deepEqual(await dangerous(page), []);
+
+  await page.keyboard.press('Control+k');
+  await page.getByTestId('search-field').fill('script alert');
+  await page.getByTestId('search-result').first().waitFor();
+  assert.match(await page.getByTestId('search-result').first().innerText(), /<script>/);
+  assert.deepEqual(await dangerous(page), []);
+  await page.keyboard.press('Escape');
+
+  await mira.api('PATCH', `api/sessions/${session}`, { title: PAYLOAD.slice(0, 150) });
+  await until(() => page.locator('.sidebar .current').innerText(), (text) => text.includes('<svg'), 'the new title shows');
+  await said(page).last().hover();
+  await page.getByTestId('edit').last().click();
+  assert.ok((await page.getByTestId('edit-field').inputValue()).startsWith('<script>'));
+  assert.deepEqual(await dangerous(page), []);
+});
+
+test('a script that comes letter by letter stays text at every letter', async (t) => {
+  const { talk } = await visit(browser, mira, t);
+  const page = await talk(await mira.session('split'));
+  sim.hold(20);
+  await say(page, ask(`**${PAYLOAD}** the end`));
+  await lastReply(page).waitFor();
+  let done = false;
+  while (!done) {
+    sim.more(4);
+    done = await page.evaluate(() => new Promise((resolve) => {
+      requestAnimationFrame(() => resolve(document.querySelector('[data-testid="message-mira"]')?.textContent.includes('the end')));
+    }));
+    assert.deepEqual(await dangerous(page), []);
+  }
+  sim.release();
+  await finished(page);
+  assert.deepEqual(await dangerous(page), []);
+});
