@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import {
-  LOST_CONNECTION, ask, composer, finished, grewInto, lastReply, launchBrowser, replies, said, say, startMira, startSim, textOf, until, untilMore, untilShown, visit, words,
+  LOST_CONNECTION, ask, finished, lastReply, launchBrowser, replies, said, say, startMira, startSim, textOf, until, untilMore, untilShown, visit, words,
 } from './support.mjs';
 
 const KEPT_WITHIN_MS = 500; // what a client saw is on disk at most this much later

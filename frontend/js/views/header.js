@@ -5,6 +5,8 @@ import { h, iconButton, mark, setText, setTint } from '../dom.js';
 import { activeTurn } from '../timeline.js';
 import { sessionTitle } from './sidebar.js';
 
+const HER_NAME = 'Mira';
+
 export const personaOf = (state, name) => state.personas.find((p) => p.name === name) || (name ? { name, title: name } : null);
 
 export function createHeader(store, { openDrawer, togglePanel, openSearch }) {
@@ -18,7 +20,7 @@ export function createHeader(store, { openDrawer, togglePanel, openSearch }) {
   },
   sigil,
   h('span', { class: 'her-words' },
-    h('span', { class: 'her-top' }, h('span', { class: 'her-name' }, 'Mira'), name),
+    h('span', { class: 'her-top' }, h('span', { class: 'her-name' }, HER_NAME), name),
     h('span', { class: 'her-state' }, mood, cause)));
   const title = h('h1', { class: 'session-heading visually-hidden' });
   const rehearsal = h('button', {
@@ -35,7 +37,8 @@ export function createHeader(store, { openDrawer, togglePanel, openSearch }) {
     const { session } = state;
     const persona = personaOf(state, session?.persona);
     setTint(document.documentElement, persona?.colour);
-    setText(name, persona ? persona.title : '');
+    // Her everyday self is called as she is: that needs no saying twice.
+    setText(name, persona && persona.title !== HER_NAME ? persona.title : '');
     name.classList.toggle('pinned', Boolean(session?.pinned_persona));
     name.title = session?.pinned_persona ? 'You pinned this voice' : 'She chose this voice';
     setText(mood, session?.mood || '');

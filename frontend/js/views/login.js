@@ -18,7 +18,8 @@ export function createLogin(store, entered) {
       return;
     }
     const wait = error.retryAfterSeconds ? ` Try again in ${error.retryAfterSeconds} s.` : '';
-    setText(problem, `${error.detail || error.title}${wait}`);
+    const words = (error.detail || error.title).replaceAll('`', '');
+    setText(problem, `${words}.${wait}`.replace(/\.\.(?= |$)/, '.'));
   }
 
   async function submit(event) {

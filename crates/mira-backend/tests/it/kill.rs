@@ -57,7 +57,7 @@ impl Stalls {
         let stalls = self.0.lock().unwrap();
         stalls
             .iter()
-            .filter(|(end, late)| *end > from && *end - *late < to)
+            .filter(|(end, late)| *end > from && end.saturating_duration_since(to) < *late)
             .map(|(_, late)| *late)
             .sum()
     }
@@ -185,7 +185,7 @@ impl Ledger {
 
     /// What is open when the process dies was cut off now.
     fn killed(&mut self, at: Instant, stalls: &Stalls) {
-        let behind = BEHIND + stalls.between(at - 2 * BEHIND, at);
+        let behind = BEHIND + stalls.between(at.checked_sub(2 * BEHIND).unwrap_or(at), at);
         for said in &mut self.said {
             if said.complete.is_none() && said.killed.is_none() && said.acknowledged.is_some() {
                 said.killed = Some(at);
@@ -313,6 +313,59 @@ async fn talk_and_kill(
         ledger.note(frame);
     }
     ledger.killed(killed, stalls);
+}
+
+/// A ledger that was told of one whole exchange or a part of it, and what a store would show of it.
+fn exchange() -> (Ledger, Vec<Value>) {
+    let mut ledger = Ledger::default();
+    let number = ledger.new_message(0, 3);
+    let content = ledger.said[number].content.clone();
+    ledger.note(&json!({ "type": "message", "seq": 1, "turn_id": "t", "message": { "id": "a", "content": content } }));
+    ledger.note(&json!({ "type": "chunk", "seq": 2, "turn_id": "t", "message_id": "b", "content": "m0w0 m0w1" }));
+    let user = json!({ "id": "a", "parent_id": null, "role": "user", "content": content });
+    let reply =
+        json!({ "id": "b", "parent_id": "a", "role": "assistant", "content": "m0w0 m0w1", "status": "interrupted" });
+    (ledger, vec![user, reply])
+}
+
+#[test]
+fn the_ledger_takes_what_is_kept() {
+    let (mut ledger, branch) = exchange();
+    ledger.killed(Instant::now() + 2 * BEHIND, &Stalls::default());
+    ledger.check(branch);
+}
+
+#[test]
+#[should_panic(expected = "lost: ")]
+fn the_ledger_notices_a_loss() {
+    exchange().0.check(Vec::new());
+}
+
+#[test]
+#[should_panic(expected = "doubled: ")]
+fn the_ledger_notices_a_double() {
+    let (mut ledger, mut branch) = exchange();
+    let mut double = branch[0].clone();
+    double["id"] = json!("c");
+    double["parent_id"] = json!("b");
+    branch.push(double);
+    ledger.check(branch);
+}
+
+#[test]
+#[should_panic(expected = "more than 500ms lost")]
+fn the_ledger_notices_lost_text() {
+    let (mut ledger, mut branch) = exchange();
+    ledger.killed(Instant::now() + 2 * BEHIND, &Stalls::default());
+    branch[1]["content"] = json!("m0w0");
+    ledger.check(branch);
+}
+
+#[test]
+#[should_panic(expected = "after 2")]
+fn the_ledger_notices_a_number_used_twice() {
+    let (mut ledger, _) = exchange();
+    ledger.note(&json!({ "type": "status", "seq": 2, "turn_id": "t", "stage": "thinking" }));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -206,10 +206,14 @@ async fn rendered_blocks_become_the_final_html() {
     let mut rich = Line::open(&house.server, "render=html").await;
     let mut events = house.api.events("eternal", "render=html").await;
     let words = "# Title\n\nSome **bold** words and <script>alert(1)</script> more.\n\n- a\n- b\n\n```rust\nfn main() {}\n```\n\nThe end.";
-    house.sim.push(Plan::reply(words));
+    let gate = house.gated(Plan::reply(words));
     rich.chat("show me").await;
-    let mut heard = vec![rich.until("done").await, events.until("done").await];
-    for frames in &mut heard {
+    gate.release(SOME - 30);
+    let mut heard = [rich.until("html").await, events.until("html").await];
+    gate.open();
+    heard[0].extend(rich.until("done").await);
+    heard[1].extend(events.until("done").await);
+    for frames in &heard {
         let told = law(frames);
         let mut blocks: BTreeMap<u64, String> = BTreeMap::new();
         for frame in frames.iter().filter(|frame| frame["type"] == "html") {

@@ -151,7 +151,7 @@ impl Store {
         let rows = sqlx::query(concat!(
             "SELECT ",
             login_columns!(),
-            " FROM logins WHERE account_id = ?1 AND (?2 IS NULL OR id < ?2) ORDER BY id DESC LIMIT ?3"
+            " FROM logins WHERE account_id = ?1 AND (?2 IS NULL OR id < ?2) ORDER BY id DESC LIMIT (?3 + 0)"
         ))
         .bind(account.0)
         .bind(page.cursor.as_ref().map(|id| blob(&id.0)))

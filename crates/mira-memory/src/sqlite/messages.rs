@@ -18,8 +18,11 @@ use sqlx::{SqliteConnection, sqlite::SqliteRow};
 macro_rules! message_columns {
     () => {
         "m.ord, m.id, m.depth, m.session_id, m.parent_id,
-         (SELECT group_concat(hex(x.id), '' ORDER BY x.ord) FROM messages x
-           WHERE x.account_id = m.account_id AND x.parent_id IS m.parent_id AND x.session_id = m.session_id),
+         CASE WHEN EXISTS (SELECT 1 FROM messages x WHERE x.account_id = m.account_id AND x.parent_id IS m.parent_id
+                                                      AND x.session_id = m.session_id AND x.ord <> m.ord)
+              THEN (SELECT group_concat(hex(x.id), '' ORDER BY x.ord) FROM messages x
+                     WHERE x.account_id = m.account_id AND x.parent_id IS m.parent_id AND x.session_id = m.session_id)
+              ELSE hex(m.id) END,
          m.role, m.content, m.status, m.project_id, m.metadata,
          m.persona, m.mood, m.mood_cause, m.intent, m.owner_mood, m.tags, m.salience,
          m.model, m.input_tokens, m.cached_tokens, m.output_tokens, m.reasoning_tokens, m.created_at"
@@ -216,7 +219,7 @@ const BRANCH: &str = concat!(
     message_columns!(),
     ", b.n AS n FROM branch b CROSS JOIN messages m ON m.ord = b.ord
       WHERE ?6 IS NULL OR EXISTS (SELECT 1 FROM json_each(m.tags) t WHERE t.value = ?6)
-      LIMIT ?5) ORDER BY n DESC"
+      LIMIT (?5 + 0)) ORDER BY n DESC"
 );
 
 /// The most messages one walk up a branch gives.

@@ -64,7 +64,7 @@ impl Store {
             "SELECT ",
             mood_columns!(),
             " FROM moods WHERE account_id = ?1 AND session_id = ?2 AND (?3 IS NULL OR ord < ?3)
-              ORDER BY ord DESC LIMIT ?4"
+              ORDER BY ord DESC LIMIT (?4 + 0)"
         ))
         .bind(account.0)
         .bind(session.as_str())

@@ -244,7 +244,7 @@ macro_rules! search_sql {
               WHERE ",
             $table,
             " MATCH ?2 AND f.rowid < ?3 AND m.account_id = ?1 AND m.status <> 'forgotten'
-              ORDER BY f.rowid DESC LIMIT ?4"
+              ORDER BY f.rowid DESC LIMIT (?4 + 0)"
         )
     };
 }

@@ -18,6 +18,9 @@ use mira_core::{
 use sqlx::{SqliteConnection, sqlite::SqliteRow};
 use std::{fmt, str::FromStr, sync::Arc};
 
+/// How many columns [`session_columns`] names.
+const SESSION_COLUMNS: usize = 14;
+
 /// The columns of a session `s` and its account's `mira_state` `t`, as [`read`] takes them.
 macro_rules! session_columns {
     () => {
@@ -364,7 +367,7 @@ const LIST: &str = concat!(
     " FROM sessions s JOIN mira_state t ON t.account_id = s.account_id
       WHERE s.account_id = ?1 AND (?2 IS NULL OR s.archived = ?2) AND (?3 IS NULL OR s.project_id = ?3)
         AND (?4 IS NULL OR (s.pinned, s.recency) < (?4, ?5))
-      ORDER BY s.pinned DESC, s.recency DESC LIMIT ?6"
+      ORDER BY s.pinned DESC, s.recency DESC LIMIT (?6 + 0)"
 );
 
 impl Store {
@@ -569,12 +572,27 @@ impl Store {
         account: AccountId,
         id: &SessionId,
     ) -> Result<Option<(Session, MiraState)>, StoreError> {
-        let mut conn = self.read().await?;
-        let Some(session) = find(&mut conn, account, id).await? else {
-            return Ok(None);
+        let row = sqlx::query(concat!(
+            "SELECT ",
+            session_columns!(),
+            ", t.persona, t.mood_cause, t.nudged
+               FROM sessions s JOIN mira_state t ON t.account_id = s.account_id WHERE s.account_id = ?1 AND s.id = ?2"
+        ))
+        .bind(account.0)
+        .bind(id.as_str())
+        .fetch_optional(&mut *self.read().await?)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let session = read(&row)?.0;
+        let mut c = Columns::at("mira_state", &row, SESSION_COLUMNS);
+        c.named(account.0);
+        let state = MiraState {
+            persona: c.parsed("persona", PersonaName::parse)?,
+            mood: session.mood.clone(),
+            mood_cause: c.take("mood_cause")?,
+            nudged: c.take("nudged")?,
         };
-        let state = super::state::find(&mut conn, account).await?;
-        Ok(state.map(|state| (session, state)))
+        Ok(Some((session, state)))
     }
 
     async fn set_seq(

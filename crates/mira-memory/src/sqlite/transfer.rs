@@ -201,18 +201,18 @@ fn read_session(row: &SqliteRow) -> Result<(i64, SessionLine), StoreError> {
 
 const EXPORT_SESSIONS: &str = "
     SELECT id, recency, title, pinned_persona, project_id, head_id, memory, pinned, archived, created_at, updated_at
-      FROM sessions WHERE account_id = ?1 AND recency > ?2 ORDER BY recency LIMIT ?3";
+      FROM sessions WHERE account_id = ?1 AND recency > ?2 ORDER BY recency LIMIT (?3 + 0)";
 
 const EXPORT_MESSAGES: &str = concat!(
     "SELECT ",
     message_columns!(),
-    ", m.client_id FROM messages m WHERE m.account_id = ?1 AND m.ord > ?2 ORDER BY m.ord LIMIT ?3"
+    ", m.client_id FROM messages m WHERE m.account_id = ?1 AND m.ord > ?2 ORDER BY m.ord LIMIT (?3 + 0)"
 );
 
 const EXPORT_MOODS: &str = concat!(
     "SELECT ",
     mood_columns!(),
-    " FROM moods WHERE account_id = ?1 AND ord > ?2 ORDER BY ord LIMIT ?3"
+    " FROM moods WHERE account_id = ?1 AND ord > ?2 ORDER BY ord LIMIT (?3 + 0)"
 );
 
 /// Where export writes its lines.

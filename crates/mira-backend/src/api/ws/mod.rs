@@ -20,6 +20,8 @@ use serde::Deserialize;
 
 /// The sub-protocol, optional for clients.
 const PROTOCOL: &str = "mira.v1";
+/// Frames written together leave in one system call; the buffer grows only while it holds something.
+const WRITE_BUFFER_BYTES: usize = 16 * 1024;
 /// tungstenite's default read buffer would cost each idle socket 128 KiB.
 const READ_BUFFER_BYTES: usize = 2048;
 
@@ -73,7 +75,7 @@ pub async fn upgrade(
     let upgrade = upgrade
         .protocols([PROTOCOL])
         .read_buffer_size(READ_BUFFER_BYTES)
-        .write_buffer_size(0)
+        .write_buffer_size(WRITE_BUFFER_BYTES)
         .max_write_buffer_size(4 * MAX_BODY_BYTES)
         .max_message_size(MAX_BODY_BYTES)
         .max_frame_size(MAX_BODY_BYTES);
