@@ -80,7 +80,12 @@ async fn other_words_are_a_branch_and_the_old_one_stays() {
     assert_eq!(new["sibling_ids"], json!([old["id"], new["id"]]));
     assert_eq!(said(&house).await, ["one", "to: one", "zwei", "to: zwei"]);
     let prompt = house.prompts().pop().unwrap().body;
-    let words: Vec<&Value> = prompt["input"].as_array().unwrap().iter().map(|item| &item["content"]).collect();
+    let words: Vec<&Value> = prompt["input"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| &item["content"])
+        .collect();
     assert_eq!(words[..words.len() - 1], ["one", "to: one", "zwei"]);
 
     // Any message of the old branch brings back all of it.

@@ -209,7 +209,14 @@ async fn a_repeat_of_a_turn_without_a_whole_reply_says_so() {
         let told = law(&house.api.stream(body(words)).await.rest().await);
         assert_eq!(told.outcome, outcome);
         let again = house.api.stream(body(words)).await.rest().await;
-        assert_eq!(again.last().unwrap()["outcome"], outcome, "{again:#?}");
+        let kinds: Vec<&Value> = again.iter().map(|frame| &frame["type"]).collect();
+        assert_eq!(kinds, ["message", "error", "done"]);
+        assert_eq!(
+            again[1].get("message").is_some(),
+            outcome == "interrupted",
+            "{again:#?}"
+        );
+        assert_eq!(again[2]["outcome"], outcome, "{again:#?}");
     }
     house
         .api

@@ -31,9 +31,7 @@ async fn whole_reply(house: &House, calls: usize) -> Value {
     let told = line.turn("it rains").await;
     assert_eq!(told.text, "Hello *you*.");
     assert_eq!(house.sim.planned(), 0);
-    for captured in house.prompts() {
-        assert_eq!(captured.verdict, Ok(()), "{}", captured.body);
-    }
+    assert_eq!(house.prompts().len(), calls);
     told.reply().clone()
 }
 
@@ -59,7 +57,11 @@ async fn as_a_strict_schema() {
         let house = house(Flavour::OpenAi, api, "json_schema").await;
         check_fields(&whole_reply(&house, 1).await);
         let body = &house.prompts()[0].body;
-        let format = if api == "chat" { &body["response_format"] } else { &body["text"]["format"] };
+        let format = if api == "chat" {
+            &body["response_format"]
+        } else {
+            &body["text"]["format"]
+        };
         assert_eq!(format["type"], "json_schema");
         assert!(body.get("tools").is_none());
     }
@@ -71,7 +73,11 @@ async fn as_a_forced_function() {
         let house = house(Flavour::OpenAi, api, "function").await;
         check_fields(&whole_reply(&house, 1).await);
         let body = &house.prompts()[0].body;
-        let choice = if api == "chat" { &body["tool_choice"]["function"] } else { &body["tool_choice"] };
+        let choice = if api == "chat" {
+            &body["tool_choice"]["function"]
+        } else {
+            &body["tool_choice"]
+        };
         assert_eq!(choice["name"], "format_response", "{body}");
     }
 }
@@ -83,13 +89,12 @@ async fn as_a_function_of_the_old_form() {
     let told = line.turn("hello").await;
     assert_eq!(told.text, "to: hello");
     assert_eq!(told.reply()["intent"], "chat");
-    let accepted = house.prompts().into_iter().rfind(|captured| captured.verdict.is_ok());
-    let body = accepted.unwrap().body;
+    let body = house.prompts().pop().unwrap().body;
     assert_eq!(body["function_call"]["name"], "format_response", "{body}");
     // What was learnt is not asked again.
-    let before = house.prompts().len();
+    let before = house.sim.counts().requests;
     line.turn("more").await;
-    assert_eq!(house.prompts().len(), before + 1);
+    assert_eq!(house.sim.counts().requests, before + 1);
 }
 
 #[tokio::test]
@@ -101,19 +106,35 @@ async fn in_two_steps() {
             assert!(!reply[field].is_null(), "{field}: {reply}");
         }
         assert_eq!(reply["intent"], "company");
-        assert_eq!(house.prompts().len(), 2);
     }
 }
 
 #[tokio::test]
 async fn the_schemas_keys_keep_their_order() {
-    for (api, format) in [("responses", "json_schema"), ("chat", "json_schema"), ("responses", "function"), ("chat", "function")] {
+    for (api, format) in [
+        ("responses", "json_schema"),
+        ("chat", "json_schema"),
+        ("responses", "function"),
+        ("chat", "function"),
+    ] {
         let house = house(Flavour::OpenAi, api, format).await;
         house.api.say("x").await;
         let raw = String::from_utf8(house.prompts()[0].raw.to_vec()).unwrap();
         let properties = raw.split_once("\"properties\":{").unwrap().1;
-        let keys = ["persona", "mood", "mood_cause", "output", "intent", "owner_mood", "tags", "salience"];
-        let places: Vec<usize> = keys.iter().map(|key| properties.find(&format!("\"{key}\":{{")).unwrap()).collect();
+        let keys = [
+            "persona",
+            "mood",
+            "mood_cause",
+            "output",
+            "intent",
+            "owner_mood",
+            "tags",
+            "salience",
+        ];
+        let places: Vec<usize> = keys
+            .iter()
+            .map(|key| properties.find(&format!("\"{key}\":{{")).unwrap())
+            .collect();
         assert!(places.is_sorted(), "{api} {format}: {places:?}");
         let required = format!("\"required\":[\"{}\"]", keys.join("\",\""));
         assert!(properties.contains(&required), "{api} {format}");
@@ -126,7 +147,9 @@ async fn two_following_prompts_share_their_beginning() {
         let house = house(Flavour::OpenAi, api, "json_schema").await;
         for words in ["one", "two", "three"] {
             // The mood changes each time, and must not change the beginning.
-            house.sim.push(Plan::structured(Reply::new("yes").mood(format!("{words}-ish"), Some(words))));
+            house.sim.push(Plan::structured(
+                Reply::new("yes").mood(format!("{words}-ish"), Some(words)),
+            ));
             house.api.say(words).await;
         }
         let raw: Vec<String> = house
@@ -135,11 +158,17 @@ async fn two_following_prompts_share_their_beginning() {
             .map(|captured| String::from_utf8(captured.raw.to_vec()).unwrap())
             .collect();
         for pair in raw.windows(2) {
-            let tail = pair[0].rfind("{\"role\":\"developer\",\"content\":\"[state]").unwrap();
+            // Her state is an item of its own, or stands behind the last words.
+            let tail = match api {
+                "chat" => pair[0].rfind("\\n\\n[state]\\n").unwrap(),
+                _ => pair[0].rfind("{\"role\":\"developer\",\"content\":\"[state]").unwrap(),
+            };
             assert!(tail > 5000, "the instructions lie before it");
             assert_eq!(pair[1].get(..tail), pair[0].get(..tail), "{api}");
         }
-        let cached = house.api.history().await.last().unwrap()["usage"]["cached_tokens"].as_u64().unwrap();
+        let cached = house.api.history().await.last().unwrap()["usage"]["cached_tokens"]
+            .as_u64()
+            .unwrap();
         assert!(cached > 1000, "{api}: {cached} tokens from the cache");
     }
 }
@@ -170,7 +199,12 @@ async fn what_the_owner_looks_at_reaches_the_model_on_every_door() {
         let items = prompt["input"].as_array().unwrap();
         let asked = items[items.len() - 2]["content"].as_str().unwrap();
         assert!(asked.starts_with(&format!("by {door}")), "{asked}");
-        for part in ["file: src/näh.rs", "language: rust", "lines: 3-5", "let x = 1;\nlet y = 2;"] {
+        for part in [
+            "file: src/näh.rs",
+            "language: rust",
+            "lines: 3-5",
+            "let x = 1;\nlet y = 2;",
+        ] {
             assert!(asked.contains(part), "{door}: {part} in {asked}");
         }
         assert!(house.state().contains("mood:"), "{door}");
@@ -187,6 +221,7 @@ async fn the_owners_clock_reaches_the_model() {
     let mut line = house.line().await;
     line.turn("what time is it?").await;
     assert!(house.state().contains("(Europe/Vienna)"), "{}", house.state());
-    line.ask(json!({ "type": "chat", "content": "and now?", "tz": "Asia/Tokyo" })).await;
+    line.ask(json!({ "type": "chat", "content": "and now?", "tz": "Asia/Tokyo" }))
+        .await;
     assert!(house.state().contains("(Asia/Tokyo)"), "{}", house.state());
 }

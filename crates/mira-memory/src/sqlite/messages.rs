@@ -201,8 +201,8 @@ pub(super) async fn find_reply_to(
     row.as_ref().map(|row| Ok(read(row)?.message)).transpose()
 }
 
-/// Sorted in SQLite not only for the order: rows that come out of a sorter come in one go, where each row that is still
-/// being looked up wakes the waiting task by itself, which costs more than the row.
+/// The page is gathered before its first row is given out: rows then come in one go, where each row that is still being
+/// looked up would wake the waiting task by itself. `MATERIALIZED` also keeps SQLite from sorting before it cuts.
 const BRANCH: &str = concat!(
     "WITH RECURSIVE branch (ord, parent_id, n) AS (
          SELECT m.ord, m.parent_id, 1 FROM messages m
@@ -214,12 +214,13 @@ const BRANCH: &str = concat!(
           UNION ALL
          SELECT m.ord, m.parent_id, b.n + 1
            FROM branch b JOIN messages m ON m.account_id = ?1 AND m.id = b.parent_id
-          WHERE m.session_id = ?2 AND (?6 IS NOT NULL OR b.n < ?5))
-     SELECT * FROM (SELECT ",
+          WHERE m.session_id = ?2 AND (?6 IS NOT NULL OR b.n < ?5)),
+     page AS MATERIALIZED (SELECT ",
     message_columns!(),
     ", b.n AS n FROM branch b CROSS JOIN messages m ON m.ord = b.ord
       WHERE ?6 IS NULL OR EXISTS (SELECT 1 FROM json_each(m.tags) t WHERE t.value = ?6)
-      LIMIT (?5 + 0)) ORDER BY n DESC"
+      LIMIT (?5 + 0))
+     SELECT * FROM page ORDER BY n DESC"
 );
 
 /// The most messages one walk up a branch gives.

@@ -347,3 +347,29 @@ async fn full_durability_works_as_well() {
     assert_eq!(store.writer_stats().commits, 2);
     store.close().await;
 }
+
+/// See the store's module text: a bare parameter as a limit makes SQLite prepare the statement again each time.
+#[test]
+fn no_limit_is_a_bare_parameter() {
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src/sqlite")];
+    let mut files = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            files += 1;
+            let text = std::fs::read_to_string(&path).unwrap();
+            let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+            assert_eq!(
+                code.filter(|line| line.contains("LIMIT ?")).count(),
+                0,
+                "{}",
+                path.display()
+            );
+        }
+    }
+    assert!(files > 10);
+}

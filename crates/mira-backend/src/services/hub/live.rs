@@ -36,6 +36,7 @@ pub struct Live {
     pub(super) mailbox: Mutex<Option<mpsc::Sender<Command>>>,
     html_listeners: AtomicUsize,
     html_refresh: AtomicBool,
+    removed: AtomicBool,
     last_used_s: Mutex<i64>,
 }
 
@@ -58,8 +59,18 @@ impl Live {
             mailbox: Mutex::new(None),
             html_listeners: AtomicUsize::new(0),
             html_refresh: AtomicBool::new(false),
+            removed: AtomicBool::new(false),
             last_used_s: Mutex::new(now_s),
         }
+    }
+
+    /// Marks that the session was removed: who still listens must not reach another session of the same name.
+    pub(super) fn remove(&self) {
+        self.removed.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_removed(&self) -> bool {
+        self.removed.load(Ordering::Acquire)
     }
 
     pub(super) fn touch(&self, now_s: i64) {

@@ -108,6 +108,9 @@ impl Hub {
         live: &Arc<Live>,
         make: impl FnOnce(oneshot::Sender<T>) -> Command,
     ) -> Result<T, Refusal> {
+        if live.is_removed() {
+            return Err(Refusal::NoSuchSession);
+        }
         live.touch(self.now_s());
         let (answer, answered) = oneshot::channel();
         let sent = self.mailbox(live).send(make(answer)).await;
@@ -140,6 +143,9 @@ impl Hub {
     /// Changes the overlay's pin or nudges her mood; every client sees it at once.
     pub async fn change_persona(&self, live: &Arc<Live>, change: PersonaChange) -> Result<Session, Refusal> {
         let deps = &self.0.deps;
+        if live.is_removed() {
+            return Err(Refusal::NoSuchSession);
+        }
         if let Some(Some(name)) = &change.pin
             && deps.personas.fresh().await.get(name).is_none()
         {
@@ -196,6 +202,7 @@ impl Hub {
     /// Forgets a deleted session.
     pub fn drop_session(&self, account: AccountId, id: &SessionId) {
         if let Some(live) = self.sessions().remove(&(account, id.clone())) {
+            live.remove();
             live.mailbox.lock().unwrap_or_else(PoisonError::into_inner).take();
         }
         self.announce(Change::Deleted(id));

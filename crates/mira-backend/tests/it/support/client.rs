@@ -2,7 +2,7 @@
 
 use super::{
     contract::{Contract, contract},
-    server::{Server, Setup},
+    server::{LIMIT, Server, Setup},
     sim,
     ws::{Ended, Ws},
 };
@@ -12,11 +12,8 @@ use reqwest::{
     header::{CONTENT_TYPE, HeaderMap},
 };
 use serde_json::{Value, json};
-use std::{sync::Arc, time::Duration};
-use tokio::time::{Instant, timeout, timeout_at};
-
-/// Longer than anything here takes on a busy machine, shorter than the server's heartbeat.
-const PATIENCE: Duration = Duration::from_secs(15);
+use std::sync::Arc;
+use tokio::time::{Instant, timeout_at};
 
 /// An answer, already judged.
 #[derive(Debug)]
@@ -174,23 +171,24 @@ impl Sse {
         }
     }
 
-    /// The next event; `None` at the end.
+    /// The next event; `None` at the end. Heartbeats are passed over.
     pub async fn next(&mut self) -> Option<Value> {
+        let deadline = Instant::now() + LIMIT;
         loop {
             if let Some(end) = self.buffer.windows(2).position(|two| two == b"\n\n") {
                 let block: Vec<u8> = self.buffer.drain(..end + 2).collect();
-                return Some(self.judged(std::str::from_utf8(&block).unwrap()));
-            }
-            let chunk = timeout(PATIENCE, self.response.chunk())
-                .await
-                .expect("the stream is silent");
-            match chunk.unwrap() {
-                Some(bytes) => self.buffer.extend_from_slice(&bytes),
-                None => {
-                    assert!(self.buffer.is_empty(), "half an event at the end");
-                    return None;
+                let frame = self.judged(std::str::from_utf8(&block).unwrap());
+                if frame["type"] != "heartbeat" {
+                    return Some(frame);
                 }
+                continue;
             }
+            let chunk = timeout_at(deadline, self.response.chunk()).await;
+            let Some(bytes) = chunk.expect("no event in time").unwrap() else {
+                assert!(self.buffer.is_empty(), "half an event at the end");
+                return None;
+            };
+            self.buffer.extend_from_slice(&bytes);
         }
     }
 
@@ -264,7 +262,7 @@ impl Line {
     /// The next frame, or how the socket ended; heartbeats are passed over.
     pub async fn read(&mut self) -> Result<Value, Ended> {
         // Heartbeats must not keep a wait alive that has failed.
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + LIMIT;
         loop {
             let frame = timeout_at(deadline, self.ws.read()).await.expect("no frame in time")?;
             self.contract.frame(&frame);
@@ -346,7 +344,6 @@ impl Line {
 /// One turn as it was told.
 #[derive(Debug, Default)]
 pub struct Told {
-    pub turn_id: String,
     pub message: Option<Value>,
     pub stages: Vec<String>,
     pub persona: Option<Value>,
@@ -382,10 +379,7 @@ pub fn law(frames: &[Value]) -> Told {
 
 /// The same for a turn by its id.
 pub fn law_of(frames: &[Value], turn_id: &str) -> Told {
-    let mut told = Told {
-        turn_id: turn_id.to_owned(),
-        ..Told::default()
-    };
+    let mut told = Told::default();
     let mut ended = false;
     let mine: Vec<&Value> = frames
         .iter()
@@ -424,8 +418,8 @@ pub fn law_of(frames: &[Value], turn_id: &str) -> Told {
                 ended = true;
             }
             "done" => {
-                told.outcome = frame["outcome"].as_str().unwrap().to_owned();
-                told.reply_id = frame["message_id"].as_str().unwrap().to_owned();
+                frame["outcome"].as_str().unwrap().clone_into(&mut told.outcome);
+                frame["message_id"].as_str().unwrap().clone_into(&mut told.reply_id);
             }
             other => panic!("{other} is not of a turn: {frame}"),
         }
@@ -514,9 +508,10 @@ impl House {
         Line::open(&self.server, "").await
     }
 
-    /// The prompts the model was asked with, oldest first.
+    /// The prompts the model took, oldest first. A server that is not OpenAI may refuse a form before it takes another.
     pub fn prompts(&self) -> Vec<Captured> {
-        let asked = |request: &Captured| request.path.ends_with("/responses") || request.path.ends_with("/completions");
+        let of_model = |path: &str| path.ends_with("/responses") || path.ends_with("/completions");
+        let asked = |request: &Captured| of_model(&request.path) && request.verdict.is_ok();
         self.sim.requests().into_iter().filter(asked).collect()
     }
 
@@ -529,14 +524,17 @@ impl House {
     }
 }
 
-/// The last words of the owner's in a prompt.
+/// The last words of the owner's in a prompt. Where roles must alternate, her state stands behind them and words that
+/// got no answer before them.
 fn owner_words(body: &Value) -> String {
     let items = body.get("input").or_else(|| body.get("messages"));
-    let items = items.and_then(Value::as_array).into_iter().flatten();
-    let last = items.filter(|item| item["role"] == "user").last();
-    last.and_then(|item| item["content"].as_str())
-        .unwrap_or_default()
-        .to_owned()
+    let mut items = items.and_then(Value::as_array).into_iter().flatten();
+    let last = items.rfind(|item| item["role"] == "user");
+    let words = last.and_then(|item| item["content"].as_str()).unwrap_or_default();
+    match words.rsplit_once("\n\n[state]\n") {
+        Some((words, _)) => words.rsplit("\n\n").next().unwrap_or_default().to_owned(),
+        None => words.to_owned(),
+    }
 }
 
 /// Events enough for the head of a reply and some words, whichever form it has; no reply of [`long`] ends within.
