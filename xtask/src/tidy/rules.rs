@@ -22,6 +22,7 @@ const DOORS: &[(&str, &[&str])] = &[
             "crates/mira-backend/src/api.rs",
             "crates/mira-backend/src/state.rs",
             "crates/mira-backend/src/lib.rs",
+            "crates/mira-backend/src/net.rs",
             "crates/openai-sim/",
         ],
     ),

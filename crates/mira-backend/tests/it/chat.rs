@@ -319,9 +319,10 @@ async fn stop_keeps_what_was_said() {
 async fn stop_before_the_first_word() {
     let house = House::new().await;
     let mut line = house.line().await;
-    house.gated(Plan::reply("never said"));
+    let gate = house.gated(Plan::reply("never said"));
     line.chat("quick").await;
     let mut frames = line.until("status").await;
+    gate.wait_waiting().await;
     let turn = frames[0]["turn_id"].clone();
     let session = house
         .api
@@ -371,12 +372,13 @@ async fn stop_of_a_waiting_turn() {
 async fn a_rest_caller_hears_of_a_stop() {
     let house = House::new().await;
     let mut line = house.line().await;
-    house.gated(Plan::reply("never"));
+    let gate = house.gated(Plan::reply("never"));
     let waiting = house
         .api
         .post("/chat", json!({ "message": "wait", "session_id": "eternal" }));
     let stop = async {
         line.until("status").await;
+        gate.wait_waiting().await;
         line.send(json!({ "type": "stop" })).await;
     };
     let (answer, ()) = tokio::join!(waiting, stop);

@@ -148,9 +148,10 @@ async fn the_default_session_is_cleared_and_stays() {
     line.turn("forget this").await;
     let seq = house.api.get("/api/chat/history").await["seq"].as_u64().unwrap();
     // Also while she speaks: the turn ends first.
-    house.gated(Plan::reply("never"));
+    let gate = house.gated(Plan::reply("never"));
     line.chat("and this").await;
     line.until("status").await;
+    gate.wait_waiting().await;
     house.api.delete("/api/sessions/eternal").await.expect(204);
     assert_eq!(line.wait("done").await["outcome"], "stopped");
     let session = house.api.get("/api/sessions/eternal").await;
@@ -181,9 +182,10 @@ async fn a_removed_session_is_gone_for_its_sockets_too() {
         .await
         .expect(201);
     let mut line = Line::open(&house.server, "session_id=brief").await;
-    house.gated(Plan::reply("never"));
+    let gate = house.gated(Plan::reply("never"));
     line.chat("hello").await;
     line.until("status").await;
+    gate.wait_waiting().await;
     house.api.delete("/api/sessions/brief").await.expect(204);
     line.until("session").await;
     line.chat("anybody?").await;

@@ -7,4 +7,5 @@ mod doors;
 mod faults;
 mod responses;
 mod rules;
+mod rules_chat;
 mod support;

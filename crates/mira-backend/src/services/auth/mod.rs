@@ -16,7 +16,7 @@ use crate::{
     config::{AccessConfig, AuthMode, Secret},
     lifecycle::Lifecycle,
 };
-use axum::http::{HeaderMap, header};
+use http::{HeaderMap, header};
 use jiff::{SignedDuration, Timestamp};
 use mira_core::{
     clock::Clock,
