@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 /// Partial text is stored this long after it was shown, at most (plus one write).
-const CHECKPOINT_AFTER: Duration = Duration::from_millis(150);
+const CHECKPOINT_AFTER: Duration = Duration::from_millis(200);
 /// HTML is rendered at most this often while text streams.
 const RENDER_EVERY: Duration = Duration::from_millis(40);
 /// A reply longer than this is a model gone wild; it is cut and kept.
