@@ -77,6 +77,7 @@ function problemOf(response, value) {
 }
 
 const session = (id) => `api/sessions/${encodeURIComponent(id)}`;
+const memory = (id) => `api/memories/${encodeURIComponent(id)}`;
 
 export const api = {
   health: () => request('GET', 'health'),
@@ -90,5 +91,14 @@ export const api = {
   updateSession: (id, body) => request('PATCH', session(id), { body }),
   deleteSession: (id) => request('DELETE', session(id)),
   moods: (id, query) => request('GET', `${session(id)}/moods`, { query }),
+  message: (id) => request('GET', `api/messages/${encodeURIComponent(id)}`),
+  receipt: (id) => request('GET', `api/messages/${encodeURIComponent(id)}/receipt`),
+  memories: (query, signal) => request('GET', 'api/memories', { query, signal }),
+  memory: (id) => request('GET', memory(id)),
+  addMemory: (body) => request('POST', 'api/memories', { body }),
+  changeMemory: (id, body) => request('PATCH', memory(id), { body }),
+  forgetMemory: (id) => request('DELETE', memory(id)),
+  memoryStatus: () => request('GET', 'api/memory'),
+  pauseMemory: (paused) => request('PATCH', 'api/memory', { body: { paused } }),
   search: (q, signal) => request('GET', 'api/search', { query: { q, limit: 30 }, signal }),
 };

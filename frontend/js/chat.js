@@ -167,6 +167,19 @@ export function createChat(store, { say, announce, go }) {
     }
   }
 
+  // Shows a message, whichever conversation it was said in.
+  async function show(messageId, sessionId = null) {
+    try {
+      if (!state.path.some((m) => m.id === messageId)) {
+        const home = sessionId || (await api.message(messageId)).session_id;
+        if (home !== state.sessionId) await go(home);
+      }
+      await reach(messageId);
+    } catch (problem) {
+      say(problem.status === 404 ? 'That message is gone.' : problem.detail || problem.title);
+    }
+  }
+
   // --- receiving -----------------------------------------------------------------------------
 
   function receive(frame) {
@@ -342,7 +355,7 @@ export function createChat(store, { say, announce, go }) {
   }
 
   return {
-    open, leave, loadOlder, refetch, reach,
+    open, leave, loadOlder, refetch, reach, show,
     send, resend, discard, stop, regenerate, edit, select, pin, nudge, typing, loadMoods,
     loadSessions, updateSession, createSession, deleteSession,
   };

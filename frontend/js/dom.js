@@ -38,6 +38,12 @@ const ICONS = {
   auto: 'M12 3.5a8.5 8.5 0 1 0 0 17zM12 3.5a8.5 8.5 0 0 1 0 17',
   leave: 'M14 4h5v16h-5M10 8l-4 4 4 4M6 12h9',
   archive: 'M4 5h16v4H4zM5.5 9v10h13V9M10 13h4',
+  memory: 'M12 20.5 4.6 13a4.6 4.6 0 0 1 0-6.6 4.8 4.8 0 0 1 6.7 0l.7.7.7-.7a4.8 4.8 0 0 1 6.7 0 4.6 4.6 0 0 1 0 6.6zM12 20.5v-6l-3-2.5',
+  fact: 'M12 3.5a6 6 0 0 0-3.5 10.9V17h7v-2.6A6 6 0 0 0 12 3.5zM9.5 20.5h5',
+  message: 'M4 5h16v11H11l-4 4v-4H4z',
+  summary: 'M5 6h14M5 10.5h14M5 15h9M5 19.5h5',
+  unsure: 'M12 4 2.8 20h18.4zM12 10v5M12 17.6h.01',
+  off: 'M4 4l16 16M9.9 5.2A10 10 0 0 1 12 5c5 0 8.5 4 10 7a16 16 0 0 1-3 4M6.3 7.3A15 15 0 0 0 2 12c1.5 3 5 7 10 7a9.5 9.5 0 0 0 4.3-1',
   trash: 'M5 7h14M10 7V4h4v3M7 7l1 13h8l1-13',
 };
 
@@ -132,6 +138,7 @@ export function copyButton(textOf, label = 'Copy') {
 const TIME = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
 const DAY = new Intl.DateTimeFormat(undefined, { weekday: 'long', day: 'numeric', month: 'long' });
 const OLD_DAY = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'long', year: 'numeric' });
+const SHORT_OLD_DAY = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short', year: 'numeric' });
 const SHORT_DAY = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' });
 
 const valid = (time) => {
@@ -149,6 +156,15 @@ export function dayName(time) {
   if (date.toDateString() === today.toDateString()) return 'Today';
   if (date.toDateString() === yesterday.toDateString()) return 'Yesterday';
   return (date.getFullYear() === today.getFullYear() ? DAY : OLD_DAY).format(date);
+}
+
+// A day in few words, with its year when that is another one.
+export function shortDay(time) {
+  const date = valid(time);
+  if (!date) return '';
+  const name = dayName(time);
+  if (name === 'Today' || name === 'Yesterday') return name.toLowerCase();
+  return (date.getFullYear() === new Date().getFullYear() ? SHORT_DAY : SHORT_OLD_DAY).format(date);
 }
 
 export function shortTime(time) {

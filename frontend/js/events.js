@@ -1,11 +1,12 @@
 // What each event of the protocol does to the state. applyEvent changes the state and answers what
 // has to happen outside of it. Unknown events and unknown fields are ignored.
 
+import { keep, lose } from './memory-state.js';
 import { isOwn, newTurn, place } from './timeline.js';
 
 // Frames with a `seq` that says where the log is, but which are not of the log.
 const ABOUT_THE_LOG = new Set(['hello', 'reset']);
-const OF_A_TURN = new Set(['message', 'status', 'persona', 'chunk', 'html', 'complete', 'error', 'done']);
+const OF_A_TURN = new Set(['message', 'status', 'recall', 'persona', 'chunk', 'html', 'complete', 'error', 'done']);
 
 export function applyEvent(state, event) {
   const out = { topics: new Set(), refetch: false, announce: null, settled: [], removed: null, notice: null, greeted: false, recheckHead: false };
@@ -35,6 +36,8 @@ function turnOf(state, event) {
   let turn = state.turns.get(event.turn_id);
   if (!turn) {
     turn = newTurn(event.turn_id);
+    // A new try, perhaps asked for by another client: what failed before is past.
+    state.problems = [];
     turn.anchorId = state.regenerating || null;
     state.regenerating = null;
     state.turns.set(event.turn_id, turn);
@@ -111,15 +114,22 @@ const handlers = {
   },
 
   status(state, event, out) {
-    const begins = !state.turns.has(event.turn_id);
     const turn = turnOf(state, event);
     if (!turn) return;
-    // A new try, perhaps asked for by another client: what failed before is past.
-    if (begins) state.problems = [];
     turn.messageId = event.message_id && event.message_id !== turn.anchorId ? event.message_id : turn.messageId;
     turn.queued = event.stage === 'queued';
     turn.stage = event.stage;
     turn.detail = event.detail || null;
+    out.topics.add('thread').add('live').add('turn');
+  },
+
+  recall(state, event, out) {
+    const turn = turnOf(state, event);
+    if (!turn) return;
+    turn.queued = false;
+    turn.messageId = event.message_id || turn.messageId;
+    turn.recall = { memories: (event.memories || []).filter((m) => !state.forgotten.has(m.id)), degraded: event.degraded || null };
+    if (turn.messageId) state.recalls.set(turn.messageId, turn.recall);
     out.topics.add('thread').add('live').add('turn');
   },
 
@@ -160,6 +170,7 @@ const handlers = {
     const turn = turnOf(state, event);
     if (turn) turn.settled = true;
     if (!message) return;
+    if (turn?.recall) state.recalls.set(message.id, turn.recall);
     store(state, message, out);
     setMood(state, { persona: message.persona, mood: message.mood, cause: message.mood_cause }, out);
     out.announce = message.content;
@@ -172,7 +183,10 @@ const handlers = {
     if (turn) {
       turn.settled = true;
       const asked = turn.anchorId || state.path.findLast(isOwn)?.id || null;
-      if (event.message) store(state, event.message, out);
+      if (event.message) {
+        if (turn.recall) state.recalls.set(event.message.id, turn.recall);
+        store(state, event.message, out);
+      }
       const about = event.message?.id || asked;
       const retry = event.retryable && about ? { kind: 'regenerate', messageId: about } : null;
       state.problems = [...state.problems, { key: `problem-${turn.id}`, error, retry, after: about }];
@@ -206,6 +220,24 @@ const handlers = {
       if (session.id === state.sessionId) ownSession(state, session, out);
     }
     out.topics.add('sessions');
+  },
+
+  memory(state, event, out) {
+    const memory = event.object;
+    if (!memory?.id) return;
+    if (event.action === 'deleted') {
+      if (lose(state, memory.id)) {
+        out.refetch = true;
+        out.topics.add('session').add('moods');
+      }
+      out.topics.add('thread').add('live').add('forgotten');
+    } else {
+      const fresh = event.action === 'created';
+      keep(state, memory, { fresh });
+      if (fresh && memory.kind === 'fact' && state.panel !== 'memory') state.unseenFacts += 1;
+      if (!fresh) out.topics.add('thread').add('live');
+    }
+    out.topics.add('memories').add('memory-news');
   },
 
   typing(state, event, out) {

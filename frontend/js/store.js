@@ -1,6 +1,8 @@
 // The one state of the page, and who is told when a part of it changes. Views never write to it;
 // they are told once per frame, however many events came in between.
 
+import { emptyMemory } from './memory-state.js';
+
 export function createStore() {
   const listeners = new Map();
   const dirty = new Set();
@@ -18,8 +20,9 @@ export function createStore() {
     sessionsCursor: null,
     defaultId: null,
     drawer: false,
-    panel: false,
+    panel: null, // null | her | memory: the sheet beside the conversation
     outbox: [], // unsent or unacknowledged messages of every session
+    ...emptyMemory(),
     ...emptySession(),
   };
 
@@ -55,7 +58,7 @@ export function createStore() {
     },
     reset() {
       listeners.clear();
-      Object.assign(state, emptySession(), { sessions: [], sessionsCursor: null, outbox: [], drawer: false, panel: false });
+      Object.assign(state, emptySession(), emptyMemory(), { sessions: [], sessionsCursor: null, outbox: [], drawer: false, panel: null });
     },
   };
 }
@@ -73,6 +76,7 @@ export function emptySession() {
     loadingOlder: false,
     seq: 0,
     turns: new Map(),
+    recalls: new Map(), // what came up for a reply, by its id: { memories, degraded }; only what this page saw happen
     problems: [], // errors shown in the conversation
     typing: false,
     moods: null,

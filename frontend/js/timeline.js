@@ -40,6 +40,7 @@ export function newTurn(id) {
     persona: null,
     mood: null,
     moodCause: null,
+    recall: null, // what came up from memory: { memories, degraded }
   };
 }
 

@@ -75,6 +75,9 @@ for (const [status, count] of [[429, 4], [500, 4]]) {
   test(`a model that answers ${status} is an error with a retry, never her words`, async (t) => {
     const { talk } = await visit(browser, mira, t);
     const session = await mira.session(`refused ${status}`);
+    // Something always comes up: the new try begins with it.
+    const { id } = await mira.api('POST', 'api/memories', { text: `Kept in mind through ${status}.`, pinned: true });
+    t.after(() => mira.api('DELETE', `api/memories/${id}`));
     const [page, other] = [await talk(session), await talk(session)];
     await say(page, ask('Better now.', `status=${status} retry_after_ms=5 times=${count}`));
     for (const tab of [page, other]) {

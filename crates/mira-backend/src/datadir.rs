@@ -4,7 +4,10 @@
 //! file (pid, address) is for people and for the commands that talk to a running server. A database outside the data
 //! directory has a lock of its own beside it, so that two data directories cannot share one.
 
-use crate::config::Config;
+use crate::{
+    config::Config,
+    services::restore::{RestoreError, finish_interrupted},
+};
 use std::{
     fs::{DirBuilder, File, OpenOptions, TryLockError},
     io::{self, Read, Seek, SeekFrom, Write},
@@ -32,6 +35,9 @@ pub enum DataDirError {
         /// Who.
         holder: Holder,
     },
+    /// A restore that a crash cut short cannot be finished.
+    #[error("a restore was cut short and cannot be finished: {0}")]
+    Restore(#[from] RestoreError),
 }
 
 /// Who holds a lock, as far as the file says.
@@ -66,7 +72,7 @@ pub struct DataDir {
 }
 
 impl DataDir {
-    /// Makes the directory where it is missing (mode 0700) and takes it.
+    /// Makes the directory where it is missing (mode 0700), takes it, and finishes a restore that was cut short.
     pub fn take(config: &Config) -> Result<Self, DataDirError> {
         make(&config.data_dir)?;
         let path = config.lock_file();
@@ -89,6 +95,7 @@ impl DataDir {
             _database: database,
         };
         taken.write(None)?;
+        finish_interrupted(config)?;
         Ok(taken)
     }
 

@@ -23,10 +23,12 @@ use mira_memory::{Durability, NewSession, Recovered, Store, StoreError, StoreOpt
 use services::{
     auth::{Auth, TokenError},
     deps::{ChatSettings, Deps},
-    hub::Hub,
+    hub::{self, Hub},
+    memory::{self, Memories, MemoryError},
     metrics::Metrics,
     model::{self, ModelError, OpenedModel},
     personas::Personas,
+    summarization::Summarizer,
 };
 use state::{AppState, Parts};
 use std::{
@@ -55,6 +57,9 @@ pub enum ServeError {
     /// The model.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// Memory.
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
     /// A task of the start died.
     #[error("the start broke off: {0}")]
     Task(#[source] tokio::task::JoinError),
@@ -91,7 +96,10 @@ async fn run(
     let metrics = Arc::new(Metrics::default());
     let opened = model::open(&config.llm, &*clock, Arc::clone(&metrics)).await?;
     let grace = config.shutdown_grace;
-    let hub = open_hub(&config, &store, &clock, &metrics, &opened, life).await?;
+    let memories = memory::open(&config, AccountId::OWNER, &store, &clock, &metrics).await?;
+    life.spawn(memories.clone().run_indexer(AccountId::OWNER, life.clone()));
+    let hub = open_hub(&config, &store, &clock, &metrics, &opened, memories, life).await?;
+    life.spawn(services::forget::again(hub.clone(), AccountId::OWNER));
     let state = AppState::from(Parts {
         address,
         started: Instant::now(),
@@ -129,7 +137,7 @@ async fn run(
         life: life.clone(),
     };
     life.spawn(net::accept(listener, floor, net::connection_limit()));
-    let told = announce(&state);
+    let told = if life.is_first() { announce(&state) } else { Ok(()) };
     if told.is_ok() {
         life.soft().cancelled().await;
     }
@@ -150,6 +158,7 @@ async fn open_hub(
     clock: &Arc<dyn Clock>,
     metrics: &Arc<Metrics>,
     opened: &OpenedModel,
+    memories: Memories,
     life: &Shutdown,
 ) -> Result<Hub, ServeError> {
     let chat = &config.chat;
@@ -181,6 +190,9 @@ async fn open_hub(
             daily_token_budget: chat.daily_token_budget,
             model: opened.endpoint.model.clone(),
         }),
+        summarizer: Summarizer::new(Arc::clone(&opened.side), memories.clone()),
+        memories,
+        account_events: hub::account_channel(),
         metrics: Arc::clone(metrics),
         lifecycle: life.clone(),
     }))

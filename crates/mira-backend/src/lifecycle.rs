@@ -1,7 +1,20 @@
 //! How the process ends. Two tokens: *soft* (take nothing new, finish what runs) and *hard* (stop now, save what there
 //! is); one tracker that owns every task. Nothing else in the backend spawns.
+//!
+//! A process has one life, or several in a row: after a restore the server starts anew in the same process, on the same
+//! listening socket.
 
-use std::{future::Future, io, time::Duration};
+use crate::services::restore::Restores;
+use std::{
+    convert::Infallible,
+    future::Future,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::{
     sync::CancellationToken,
@@ -13,6 +26,8 @@ use tokio_util::{
 
 /// How long tasks may take to save their work once the hard token is set.
 const SAVE_LIMIT: Duration = Duration::from_secs(4);
+/// How long requests may take to finish before a restore; turns that run are stopped and kept.
+const RESTORE_GRACE: Duration = Duration::from_secs(2);
 
 /// Handle on the process's life. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -20,6 +35,9 @@ pub struct Lifecycle {
     soft: CancellationToken,
     hard: CancellationToken,
     tasks: TaskTracker,
+    restores: Restores,
+    stopped: Arc<AtomicBool>,
+    again: bool,
 }
 
 /// What a caller of `serve` stops it with.
@@ -29,6 +47,37 @@ impl Lifecycle {
     /// A fresh life.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The life after this one, in the same process.
+    #[must_use]
+    pub fn next(&self) -> Self {
+        Self {
+            restores: self.restores.clone(),
+            again: true,
+            ..Self::default()
+        }
+    }
+
+    /// Whether this is the process's first life.
+    pub fn is_first(&self) -> bool {
+        !self.again
+    }
+
+    /// The restores of this process; one that is due is why this life ends.
+    pub fn restores(&self) -> &Restores {
+        &self.restores
+    }
+
+    /// Whether the process was told to end, and not only this life of it.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Acquire)
+    }
+
+    fn stop(&self, signal: &str) {
+        self.stopped.store(true, Ordering::Release);
+        self.soft.cancel();
+        tracing::info!(signal, "draining; a second signal ends at once");
     }
 
     /// Set when nothing new is to be taken: listeners stop, sockets say goodbye, running turns finish.
@@ -73,6 +122,11 @@ impl Lifecycle {
     /// Ends the life: soft now, hard after `grace`; returns when every task has ended or [`SAVE_LIMIT`] has passed.
     /// The answer is whether all tasks ended.
     pub async fn drain(&self, grace: Duration) -> bool {
+        let grace = if self.restores.is_due() {
+            grace.min(RESTORE_GRACE)
+        } else {
+            grace
+        };
         self.soft.cancel();
         self.tasks.close();
         if tokio::time::timeout(grace, self.finished()).await.is_ok() {
@@ -111,16 +165,20 @@ impl Signals {
 }
 
 /// Turns signals into the end of a life: the first sets the soft token, the second ends the process at once.
-pub async fn obey_signals(mut signals: Signals, life: Lifecycle) {
-    let name = tokio::select! {
+pub async fn obey_signals(signals: &mut Signals, life: Lifecycle) -> Infallible {
+    let first = tokio::select! {
         name = signals.next() => name,
-        () = life.soft.cancelled() => "shutdown",
+        () = life.soft.cancelled() => if life.restores.is_due() {
+            tracing::info!("draining for a restore");
+            signals.next().await
+        } else {
+            "shutdown"
+        },
     };
-    life.soft.cancel();
-    tracing::info!(signal = name, "draining; a second signal ends at once");
+    life.stop(first);
     let name = signals.next().await;
     tracing::warn!(signal = name, "second signal, ending at once");
-    std::process::exit(1);
+    std::process::exit(1)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 use crate::{
     ids::{AttachmentId, FileId, MessageId, MoodId, ProjectId, SessionId},
+    memory::FactNote,
     persona::PersonaName,
 };
 use jiff::Timestamp;
@@ -143,6 +144,8 @@ pub struct ReplyMeta {
     pub tags: Vec<String>,
     /// How much this exchange matters for memory.
     pub salience: Option<Salience>,
+    /// What she wants to remember of it; judged and stored as facts, not part of the message.
+    pub remember: Vec<FactNote>,
 }
 
 impl ReplyMeta {

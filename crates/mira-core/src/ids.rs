@@ -37,6 +37,8 @@ uuid_id!(/// A stored message (or the reply preallocated for a running turn).
     MessageId, "message id");
 uuid_id!(/// One turn: the owner's message and the reply to it.
     TurnId, "turn id");
+uuid_id!(/// A memory; a message's own id where the memory is a message.
+    MemoryId, "memory id");
 uuid_id!(/// A project.
     ProjectId, "project id");
 uuid_id!(/// An attached repository.
@@ -47,6 +49,12 @@ uuid_id!(/// A browser login.
     LoginId, "login id");
 uuid_id!(/// One entry of the mood timeline.
     MoodId, "mood id");
+
+impl From<MessageId> for MemoryId {
+    fn from(id: MessageId) -> Self {
+        Self(id.0)
+    }
+}
 
 /// The account everything belongs to. Today there is one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

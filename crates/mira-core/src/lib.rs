@@ -4,7 +4,10 @@
 pub mod budget;
 pub mod chat;
 pub mod clock;
+pub mod fusion;
+pub mod gate;
 pub mod ids;
+pub mod memory;
 pub mod model;
 pub mod persona;
 pub mod prompt;

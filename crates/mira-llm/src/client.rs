@@ -99,7 +99,7 @@ impl RetryPolicy {
     /// The wait before the next try after `tried` tries, or none if there is to be no other. `random` is 0..=1 (full
     /// jitter: clients that failed together do not come back together).
     pub(crate) fn wait(&self, error: &LlmError, tried: u32, random: f64) -> Option<Duration> {
-        if !error.retryable() || tried >= self.attempts {
+        if !error.is_transient() || tried >= self.attempts {
             return None;
         }
         if let Some(asked) = error.retry_after() {

@@ -48,6 +48,11 @@ pub(crate) enum Stage<'a> {
         /// The text.
         said: &'a str,
     },
+    /// A question beside the conversation, answered in plain words.
+    Side {
+        /// The most tokens of the answer, reasoning included.
+        most: u32,
+    },
 }
 
 /// Which name the output limit has in Chat Completions.
@@ -148,6 +153,7 @@ impl Dialect {
         match stage {
             Stage::Reply => self.reply_ask,
             Stage::Metadata { .. } => self.metadata_ask,
+            Stage::Side { .. } => Ask::Words,
         }
     }
 
@@ -257,6 +263,7 @@ impl Dialect {
     fn step_format(&mut self, stage: Stage<'_>) -> bool {
         let allowed = match stage {
             Stage::Metadata { .. } => true,
+            Stage::Side { .. } => false,
             Stage::Reply => match self.format {
                 ReplyFormat::Auto => true,
                 ReplyFormat::Function => self.reply_ask == Ask::Tool && self.api == Api::Chat,
@@ -269,6 +276,7 @@ impl Dialect {
         match stage {
             Stage::Reply => self.reply_ask = simpler,
             Stage::Metadata { .. } => self.metadata_ask = simpler,
+            Stage::Side { .. } => {}
         }
         true
     }

@@ -162,8 +162,15 @@ fn reason_text(reason: Option<&str>) -> String {
 }
 
 impl LlmError {
-    /// Whether the same call may succeed when it is repeated later.
+    /// Whether the same call may succeed when the owner asks for it again. Nonsense counts: a model that answered with
+    /// nothing usable once says something else the next time.
     pub fn retryable(&self) -> bool {
+        self.is_transient() || matches!(self, Self::Empty { .. } | Self::Garbage { .. } | Self::TooLarge { .. })
+    }
+
+    /// Whether the call is repeated without being asked: the fault lay on the way, and an answer that was paid for has
+    /// not been seen.
+    pub fn is_transient(&self) -> bool {
         match self {
             Self::RateLimited { .. }
             | Self::Server { .. }

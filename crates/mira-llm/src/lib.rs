@@ -1,7 +1,7 @@
 //! Language models behind one trait. Here live the transport to a provider, its wire formats (the Responses API and
 //! Chat Completions), how a structured reply is asked for where a model takes a schema and where it does not, and what
-//! to do about faults. Not here: what is asked (`mira_core::prompt`), how a reply is read (`mira_core::reply`) and what
-//! a turn does with it.
+//! to do about faults; beside it texts as vectors ([`embeddings`]). Not here: what is asked (`mira_core::prompt`), how a
+//! reply is read (`mira_core::reply`) and what a turn does with it.
 //!
 //! Invariants: provider JSON does not leave this crate; a stream ends with exactly one `Finished` or one error; nothing
 //! is retried after the first forwarded event; what a model or server takes is learned from its answers, not from a
@@ -11,6 +11,7 @@ mod call;
 mod chat_completions;
 mod client;
 mod dialect;
+pub mod embeddings;
 mod endpoint;
 mod error;
 mod models;
@@ -23,8 +24,11 @@ mod think;
 mod two_step;
 mod wire;
 
-use futures_util::{StreamExt, stream::BoxStream};
-use mira_core::model::{ModelEvent, ModelRequest};
+use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::BoxStream};
+use mira_core::{
+    chat::Usage,
+    model::{ModelEvent, ModelRequest},
+};
 use std::sync::Arc;
 
 pub use client::{RetryPolicy, Transport};
@@ -39,8 +43,25 @@ pub trait ChatModel: Send + Sync {
     /// stands.
     fn stream(&self, request: ModelRequest) -> BoxStream<'static, Result<ModelEvent, LlmError>>;
 
+    /// Asks beside the conversation, in plain words: `system` and `messages` of the request count, there is no schema.
+    /// At most `most` tokens are written, reasoning included. Nothing is sent before the first poll.
+    fn complete(&self, request: ModelRequest, most: u32) -> BoxFuture<'static, Result<SideReply, LlmError>>;
+
     /// The model's configured name.
     fn name(&self) -> String;
+}
+
+/// The answer to a question beside the conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SideReply {
+    /// The words, not empty.
+    pub text: String,
+    /// Whether the model came to its own end.
+    pub whole: bool,
+    /// The model that answered, as it names itself.
+    pub model: String,
+    /// Tokens spent.
+    pub usage: Usage,
 }
 
 /// A chat model at an endpoint. Sends nothing yet.
@@ -63,6 +84,11 @@ impl ChatModel for HttpModel {
             Some((item, call))
         })
         .boxed()
+    }
+
+    fn complete(&self, request: ModelRequest, most: u32) -> BoxFuture<'static, Result<SideReply, LlmError>> {
+        let model = Arc::clone(&self.0);
+        async move { two_step::side(&model, &request, most).await }.boxed()
     }
 
     fn name(&self) -> String {

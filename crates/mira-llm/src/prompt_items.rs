@@ -40,7 +40,11 @@ pub(crate) fn items<'a>(dialect: &Dialect, request: &'a ModelRequest, stage: Sta
             Cow::Borrowed(&*message.text),
         );
     }
-    let plain = dialect.reply_ask == Ask::Words || matches!(stage, Stage::Metadata { .. });
+    let plain = match stage {
+        Stage::Reply => dialect.reply_ask == Ask::Words,
+        Stage::Metadata { .. } => true,
+        Stage::Side { .. } => false,
+    };
     let tail = match (request.tail.is_empty(), plain) {
         (_, false) => Cow::Borrowed(request.tail.as_str()),
         (true, true) => Cow::Borrowed(PLAIN_REPLY),

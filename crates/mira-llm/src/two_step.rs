@@ -2,6 +2,7 @@
 //! A second call that fails costs the metadata, never the text.
 
 use crate::{
+    SideReply,
     call::Model,
     client::random_share,
     dialect::{Dialect, Stage},
@@ -29,7 +30,8 @@ const METADATA_TOKENS: u32 = 8_192;
 pub(crate) fn schema(request: &ModelRequest, stage: Stage<'_>) -> String {
     match stage {
         Stage::Reply => reply::schema(&request.personas),
-        Stage::Metadata { .. } => reply::metadata_schema(&request.personas),
+        // A side question has none; the text is not sent.
+        Stage::Metadata { .. } | Stage::Side { .. } => reply::metadata_schema(&request.personas),
     }
 }
 
@@ -38,6 +40,7 @@ pub(crate) fn limit(dialect: &Dialect, stage: Stage<'_>) -> Option<u32> {
     match stage {
         Stage::Reply => dialect.max_tokens,
         Stage::Metadata { .. } => dialect.max_tokens.map(|most| most.min(METADATA_TOKENS)),
+        Stage::Side { most } => dialect.max_tokens.map(|limit| limit.min(most)),
     }
 }
 
@@ -52,18 +55,23 @@ pub(crate) async fn metadata(model: &Model, request: &ModelRequest, said: &str) 
 }
 
 async fn ask(model: &Model, request: &ModelRequest, said: &str) -> Result<(ReplyMeta, Usage), LlmError> {
-    let stage = Stage::Metadata { said };
+    let (end, json) = whole(model, request, Stage::Metadata { said }).await?;
+    Ok((
+        reply::read_metadata(&json, &request.personas, &request.fallback),
+        end.usage,
+    ))
+}
+
+/// One whole answer as it is, adapting to the server and repeating what may pass.
+async fn whole(model: &Model, request: &ModelRequest, stage: Stage<'_>) -> Result<(WireEnd, String), LlmError> {
     let mut dialect = model.dialect();
     let mut tried = 0;
     loop {
         tried += 1;
         let error = match attempt(model, request, stage, &dialect).await {
-            Ok((end, json)) => {
+            Ok(answer) => {
                 model.learn(dialect);
-                return Ok((
-                    reply::read_metadata(&json, &request.personas, &request.fallback),
-                    end.usage,
-                ));
+                return Ok(answer);
             }
             Err(error) => error,
         };
@@ -78,6 +86,21 @@ async fn ask(model: &Model, request: &ModelRequest, said: &str) -> Result<(Reply
     }
 }
 
+/// Asks beside the conversation, in plain words. Nothing of it is passed on before it is whole.
+pub(crate) async fn side(model: &Model, request: &ModelRequest, most: u32) -> Result<SideReply, LlmError> {
+    let (end, text) = whole(model, request, Stage::Side { most }).await?;
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(LlmError::Empty { reason: end.cut });
+    }
+    Ok(SideReply {
+        text: text.to_owned(),
+        whole: end.cut.is_none(),
+        model: end.model.unwrap_or_else(|| model.endpoint.model.clone()),
+        usage: end.usage,
+    })
+}
+
 async fn attempt(
     model: &Model,
     request: &ModelRequest,
@@ -90,7 +113,7 @@ async fn attempt(
         .upstream
         .read_whole(response, model.endpoint.thinking_timeout)
         .await?;
-    let mut heard = Speech::verbatim(dialect.metadata_ask, request);
+    let mut heard = Speech::verbatim(dialect.ask(stage), request);
     let end = model.whole(&body, &mut heard)?;
     Ok((end, heard.into_verbatim()))
 }

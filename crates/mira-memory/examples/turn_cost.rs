@@ -81,6 +81,7 @@ fn finish(turn_id: TurnId, text: &str) -> FinishTurn {
                 owner_mood: Some("busy".to_owned()),
                 tags: vec!["garden".to_owned(), "spring".to_owned()],
                 salience: None,
+                remember: Vec::new(),
             }),
             status: MessageStatus::Complete,
             model: Some("measured".to_owned()),
@@ -99,6 +100,7 @@ fn finish(turn_id: TurnId, text: &str) -> FinishTurn {
             entry: MoodId(id()),
         }),
         told_nudge: None,
+        receipt: None,
         now: now(),
     }
 }

@@ -48,6 +48,8 @@ pub(crate) struct Asked<'a> {
     pub user_words: Vec<Cow<'a, str>>,
     /// The last developer or system message with a state block.
     pub state: Option<Cow<'a, str>>,
+    /// The first developer or system text; empty when there is none.
+    pub instructions: Cow<'a, str>,
     /// The text of the last message, whoever wrote it.
     pub last_text: Cow<'a, str>,
 }
@@ -120,6 +122,7 @@ impl<'a> Asked<'a> {
             max_tokens: max_tokens.and_then(|most| usize::try_from(most).ok()),
             user_words: Vec::new(),
             state: None,
+            instructions: Cow::Borrowed(""),
             last_text: Cow::Borrowed(""),
         };
         asked.read_messages();
@@ -149,6 +152,9 @@ impl<'a> Asked<'a> {
     }
 
     fn note(&mut self, role: &str, words: Cow<'a, str>) {
+        if self.instructions.is_empty() && matches!(role, "system" | "developer") {
+            self.instructions = words.clone();
+        }
         match role {
             "user" => self.user_words.push(words.clone()),
             "system" | "developer" if words.lines().any(|line| line.trim() == "[state]") => {

@@ -12,8 +12,8 @@ use serde_json::Value;
 use crate::asked::{Asked, Want};
 use crate::directive::{self, Directives};
 use crate::fit;
-use crate::plan::{HttpFault, Plan, Reply, Script, Target, Then};
-use crate::rehearsal::{self, RehearsalInput};
+use crate::plan::{self, HttpFault, Plan, Reply, Script, Target, Then};
+use crate::rehearsal::{self, RehearsalInput, RehearsalNote};
 use crate::tokens;
 
 /// Directive texts whose use is counted for `times=`; past it the count begins anew.
@@ -161,7 +161,7 @@ fn exhausted() -> Plan {
     Plan::http(fault)
 }
 
-/// The state block Mira writes into the prompt, as far as the rehearsal needs it.
+/// The blocks of state and memories that Mira writes into the prompt, as far as the rehearsal needs them.
 #[derive(Debug, Default, PartialEq)]
 struct State<'a> {
     overlay: Option<&'a str>,
@@ -169,43 +169,57 @@ struct State<'a> {
     overlays: Vec<&'a str>,
     mood: Option<&'a str>,
     mood_cause: Option<&'a str>,
+    time: Option<&'a str>,
     memories: Vec<&'a str>,
 }
 
 fn read_state(text: &str) -> State<'_> {
     let mut state = State::default();
-    let mut in_memories = false;
-    let lines = text.lines().map(str::trim);
-    for line in lines
-        .skip_while(|line| *line != "[state]")
-        .skip(1)
-        .take_while(|line| *line != "[/state]")
-    {
-        if line == "[memories]" {
-            in_memories = true;
-        } else if in_memories {
-            state.memories.extend(line.strip_prefix("- "));
-        } else if let Some((key, value)) = line.split_once(':') {
-            let value = value.trim();
-            match key {
-                "overlay" => state.overlay = Some(value),
-                "pinned" => state.pinned = value == "yes",
-                "overlays" => {
-                    let names = value.split(',').map(str::trim);
-                    state.overlays = names.filter(|name| !name.is_empty()).collect();
-                }
-                "mood" => state.mood = Some(value),
-                "mood_cause" => state.mood_cause = Some(value),
-                _ => {}
+    for line in block(text, "[state]", "[/state]") {
+        let Some((key, value)) = line.split_once(':') else {
+            continue;
+        };
+        let value = value.trim();
+        match key {
+            "overlay" => state.overlay = Some(value),
+            "pinned" => state.pinned = value == "yes",
+            "overlays" => {
+                let names = value.split(',').map(str::trim);
+                state.overlays = names.filter(|name| !name.is_empty()).collect();
             }
+            "mood" => state.mood = Some(value),
+            "mood_cause" => state.mood_cause = Some(value),
+            "time" => state.time = Some(value),
+            _ => {}
         }
+    }
+    for line in block(text, "[memories]", "[/memories]") {
+        // The numbers run from 1; a reply names a memory by its number.
+        let number = (state.memories.len() + 1).to_string();
+        let memory = line.strip_prefix(&number).and_then(|rest| rest.strip_prefix(". "));
+        state.memories.extend(memory);
     }
     state
 }
 
+/// The lines between two lines.
+fn block<'a>(text: &'a str, open: &'static str, close: &'static str) -> impl Iterator<Item = &'a str> {
+    text.lines()
+        .map(str::trim)
+        .skip_while(move |line| *line != open)
+        .skip(1)
+        .take_while(move |line| *line != close)
+}
+
+/// How the instructions of a side call for a summary begin.
+const SUMMARISE: &str = "# Summarise";
+
 fn rehearse(asked: &Asked<'_>, words: &str) -> Reply {
     let Some(text) = &asked.state else {
         // A side call (a summary, a title) that has no state: answer it plainly, out of its own text.
+        if asked.instructions.trim_start().starts_with(SUMMARISE) {
+            return Reply::new(rehearsal::summarise(asked.owner_words()));
+        }
         if asked.want == Want::Text {
             return Reply::new(fit::shorten(&asked.last_text, 40));
         }
@@ -229,6 +243,7 @@ fn rehearse_with(state: &State<'_>, asked: &Asked<'_>, words: &str) -> Reply {
         mood: state.mood.unwrap_or("playful"),
         mood_cause: state.mood_cause,
         memories: state.memories.clone(),
+        today: state.time.unwrap_or_default(),
         turns_before: earlier,
         earlier_owner_words: asked.user_words.iter().take(earlier).map(AsRef::as_ref).collect(),
     };
@@ -243,9 +258,13 @@ fn rehearse_with(state: &State<'_>, asked: &Asked<'_>, words: &str) -> Reply {
         tags: said.tags,
         // Two digits: what a model writes, and free of the noise of widening.
         salience: (f64::from(said.salience) * 100.0).round() / 100.0,
-        remember: Value::Null,
+        remember: Value::Array(said.remember.iter().map(note).collect()),
         more: serde_json::Map::new(),
     }
+}
+
+fn note(note: &RehearsalNote) -> Value {
+    plan::note(&note.about, &note.topic, &note.text, note.replaces)
 }
 
 #[cfg(test)]
@@ -253,17 +272,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_state_block_is_read_line_by_line() {
-        let text = "You are Mira.\n[state]\noverlay: haven\npinned: yes\noverlays: default, haven\nmood: soft\n\
-                    mood_cause: rain: again\ntime: Saturday, 02:10 (Europe/Berlin)\n[memories]\n\
-                    - 8 May 2023, you: a dog\nnot a memory\n[/state]\nmood: ignored";
+    fn state_and_memories_are_read_line_by_line() {
+        let text = "[memories]\n1. 8 May 2026, owner: a dog\nnot a memory\n2. 9 May 2026, Mira: Woof\n4. no\n\
+                    [/memories]\n\n[state]\noverlay: haven\npinned: yes\noverlays: default, haven\nmood: soft\n\
+                    mood_cause: rain: again\ntime: Saturday 21 November 2026, 02:10 (Europe/Berlin)\n[/state]\n\
+                    mood: ignored";
         let expect = State {
             overlay: Some("haven"),
             pinned: true,
             overlays: vec!["default", "haven"],
             mood: Some("soft"),
             mood_cause: Some("rain: again"),
-            memories: vec!["8 May 2023, you: a dog"],
+            time: Some("Saturday 21 November 2026, 02:10 (Europe/Berlin)"),
+            memories: vec!["8 May 2026, owner: a dog", "9 May 2026, Mira: Woof"],
         };
         assert_eq!(read_state(text), expect);
         assert_eq!(read_state("no block here"), State::default());

@@ -6,8 +6,73 @@
 use base64::Engine as _;
 use serde_json::Value;
 
+use crate::error::ApiError;
 use crate::json::{push, push_raw};
+use crate::plan::HttpFault;
 use crate::tokens;
+
+/// How the endpoint behaves, until it is told otherwise. The default is OpenAI's way.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EmbeddingsManner {
+    /// Every request gets this: an outage.
+    pub down: Option<HttpFault>,
+    /// Vectors have this length whatever is asked: another model than the configured one.
+    pub length: Option<usize>,
+    /// What becomes of a wish for base64.
+    pub base64: Base64,
+    /// Refuses `dimensions`, as servers do whose models have one length only.
+    pub fixed_dimensions: bool,
+    /// Refuses more inputs than this in one request.
+    pub most_inputs: Option<usize>,
+    /// Refuses an input of more tokens than this.
+    pub most_tokens: Option<u64>,
+    /// Sends the vectors in the opposite order, each with its index.
+    pub reversed: bool,
+}
+
+/// What becomes of a wish for base64.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Base64 {
+    /// It is granted.
+    #[default]
+    Granted,
+    /// It is passed over: numbers come.
+    Ignored,
+    /// The request is refused.
+    Refused,
+}
+
+impl EmbeddingsManner {
+    /// Whether a request that keeps OpenAI's rules is taken here.
+    pub(crate) fn check(&self, body: &Value) -> Result<(), ApiError> {
+        if self.fixed_dimensions && body.get("dimensions").is_some() {
+            let message = "This model does not support matryoshka representation, changing its output dimensions.";
+            return Err(ApiError::invalid("", message).no_param());
+        }
+        if self.base64 == Base64::Refused && wants_base64(body) {
+            let message = "encoding_format: only 'float' is available";
+            return Err(ApiError::invalid("", message).no_param().status(422));
+        }
+        let inputs = inputs(body);
+        if let Some(most) = self.most_inputs.filter(|most| inputs.len() > *most) {
+            let message = format!("batch size {} > maximum allowed batch size {most}", inputs.len());
+            return Err(ApiError::invalid("", message).no_param().status(422));
+        }
+        let longest = inputs.iter().map(|text| tokens::estimate(text.len())).max();
+        if let (Some(most), Some(longest)) = (self.most_tokens, longest)
+            && longest > most
+        {
+            let message =
+                format!("This model's maximum context length is {most} tokens. However, you requested {longest}.");
+            return Err(ApiError::invalid("", message).no_param());
+        }
+        Ok(())
+    }
+}
+
+fn wants_base64(body: &Value) -> bool {
+    body.get("encoding_format").and_then(Value::as_str) == Some("base64")
+}
 
 /// Directions a word contributes.
 const DIRECTIONS: u64 = 24;
@@ -89,26 +154,30 @@ pub(crate) fn count(input: &Value) -> u64 {
 }
 
 /// The answer to a checked request.
-pub(crate) fn answer(body: &Value) -> Vec<u8> {
+pub(crate) fn answer(body: &Value, manner: &EmbeddingsManner) -> Vec<u8> {
     let model = body.get("model").and_then(Value::as_str).unwrap_or_default();
-    let full = dimensions_of(model);
+    let full = manner.length.unwrap_or_else(|| dimensions_of(model));
     let asked = body
         .get("dimensions")
         .and_then(Value::as_u64)
         .and_then(|count| usize::try_from(count).ok());
+    let asked = asked.filter(|_| manner.length.is_none());
     let dimensions = asked.unwrap_or(full).min(full);
-    let base64 = body.get("encoding_format").and_then(Value::as_str) == Some("base64");
-    let inputs = inputs(body);
+    let base64 = wants_base64(body) && manner.base64 == Base64::Granted;
+    let mut inputs: Vec<(usize, String)> = inputs(body).into_iter().enumerate().collect();
+    if manner.reversed {
+        inputs.reverse();
+    }
     let mut out = Vec::with_capacity(inputs.len() * dimensions * 12 + 256);
     let mut used = 0;
     push_raw(&mut out, "{\"object\":\"list\",\"data\":[");
-    for (index, input) in inputs.iter().enumerate() {
+    for (place, (index, input)) in inputs.iter().enumerate() {
         used += tokens::estimate(input.len());
-        if index > 0 {
+        if place > 0 {
             out.push(b',');
         }
         push_raw(&mut out, "{\"object\":\"embedding\",\"index\":");
-        push(&mut out, &index);
+        push(&mut out, index);
         push_raw(&mut out, ",\"embedding\":");
         let vector = embed(input, full, dimensions);
         if base64 {

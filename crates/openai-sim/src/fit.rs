@@ -146,7 +146,7 @@ impl<'a> Fitter<'a> {
             return self.branch(branches, known, depth);
         }
         let kinds = kinds(schema);
-        if let Some(value) = known.and_then(|value| Self::accept(schema, &kinds, value)) {
+        if let Some(value) = known.and_then(|value| self.accept(schema, &kinds, value, depth)) {
             return value;
         }
         self.made_up(schema, &kinds, depth)
@@ -176,7 +176,7 @@ impl<'a> Fitter<'a> {
             .map_or(Value::Null, |branch| self.value(branch, None, depth + 1))
     }
 
-    fn accept(schema: &Value, kinds: &[&str], value: Value) -> Option<Value> {
+    fn accept(&self, schema: &'a Value, kinds: &[&str], value: Value, depth: usize) -> Option<Value> {
         let kind = kinds.iter().find(|kind| is_kind(&value, kind))?;
         if *kind == "number" || *kind == "integer" {
             let number = value.as_f64()?;
@@ -187,10 +187,24 @@ impl<'a> Fitter<'a> {
             }
         }
         if let (Value::Array(items), Some(item_schema)) = (&value, schema.get("items")) {
-            let fitted = items.iter().map(|item| fitting_item(item_schema, item));
+            let fitted = items.iter().map(|item| self.item(item_schema, item, depth + 1));
             return Some(Value::Array(fitted.collect()));
         }
         Some(value)
+    }
+
+    /// An item of a known array: itself with exactly the schema's keys, or the simplest the schema allows.
+    fn item(&self, schema: &'a Value, item: &Value, depth: usize) -> Value {
+        let schema = self.resolve(schema);
+        match (item, schema.get("properties").and_then(Value::as_object)) {
+            (Value::Object(known), Some(properties)) => {
+                let filled = properties
+                    .iter()
+                    .map(|(key, inner)| (key.clone(), self.value(inner, known.get(key).cloned(), depth)));
+                Value::Object(filled.collect())
+            }
+            _ => fitting_item(schema, item),
+        }
     }
 
     fn made_up(&self, schema: &'a Value, kinds: &[&str], depth: usize) -> Value {
@@ -237,7 +251,7 @@ pub(crate) fn shorten(words: &str, most: usize) -> String {
     if out.is_empty() { "nothing said".to_owned() } else { out }
 }
 
-/// An item of a known array: itself, or the first of those the schema allows.
+/// An item that is no object: itself, or the first of those the schema allows.
 fn fitting_item(schema: &Value, item: &Value) -> Value {
     match schema.get("enum").and_then(Value::as_array) {
         Some(choices) if !choices.contains(item) => choices.first().cloned().unwrap_or(Value::Null),
@@ -331,7 +345,22 @@ mod tests {
                 "mood_cause": {"anyOf": [{"type": "string"}, {"type": "null"}]},
                 "remember": {"type": ["array", "null"], "items": {"type": "string"}},
                 "mood": {"type": "integer"}}}),
-            r#"{"mood_cause":"rain","remember":null,"mood":0}"#,
+            r#"{"mood_cause":"rain","remember":[],"mood":0}"#,
+        );
+    }
+
+    #[test]
+    fn notes_are_fitted_key_by_key() {
+        let schema = json!({"type": "object", "properties": {"remember": {"type": "array", "items": {
+            "type": "object", "properties": {
+                "about": {"type": "string"}, "replaces": {"type": ["integer", "null"]}, "text": {"type": "string"}}}}}});
+        let reply =
+            reply()
+                .remember("owner", "job", "The owner bakes.", None)
+                .remember("Anna", "job", "Anna sings.", Some(2));
+        assert_eq!(
+            fit(Some(&schema), &reply, "").text,
+            r#"{"remember":[{"about":"owner","replaces":null,"text":"The owner bakes."},{"about":"Anna","replaces":2,"text":"Anna sings."}]}"#
         );
     }
 

@@ -79,10 +79,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use brain::{Brain, Responder};
+pub use embeddings::{Base64, EmbeddingsManner};
 pub use error::ApiError;
 pub use gate::Gate;
 pub use plan::{Answer, Call, Ending, Fault, HttpFault, Plan, Reply, Script, Split, Target, Then};
-pub use rehearsal::{RehearsalInput, RehearsalReply, reply as rehearse};
+pub use rehearsal::{RehearsalInput, RehearsalNote, RehearsalReply, reply as rehearse};
 pub use server::Captured;
 pub use stats::Counts;
 
@@ -226,6 +227,11 @@ impl Sim {
     /// Plans the next reply; it comes before anything the brain would say.
     pub fn push(&self, plan: Plan) {
         self.shared.chooser.push(plan);
+    }
+
+    /// How the embeddings endpoint behaves from now on. Plans for it ([`Target::Embeddings`]) come first.
+    pub fn set_embeddings(&self, manner: EmbeddingsManner) {
+        self.shared.set_embeddings(manner);
     }
 
     /// How many planned replies have not been asked for yet.

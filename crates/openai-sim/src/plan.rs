@@ -27,7 +27,7 @@ pub struct Reply {
     pub tags: Vec<String>,
     /// How much the exchange matters, 0 to 1.
     pub salience: f64,
-    /// What to remember; null for nothing.
+    /// What to remember: an array of notes, or whatever a test wants to send.
     pub remember: Value,
     /// Values for further keys a schema may have.
     pub more: serde_json::Map<String, Value>,
@@ -45,7 +45,7 @@ impl Reply {
             owner_mood: "neutral".to_owned(),
             tags: vec!["chat".to_owned()],
             salience: 0.3,
-            remember: Value::Null,
+            remember: Value::Array(Vec::new()),
             more: serde_json::Map::new(),
         }
     }
@@ -57,6 +57,17 @@ impl Reply {
         self
     }
 
+    /// The same reply with one thing more to remember. `replaces` is the number of a memory in the prompt.
+    #[must_use]
+    pub fn remember(mut self, about: &str, topic: &str, text: &str, replaces: Option<u32>) -> Self {
+        let added = note(about, topic, text, replaces);
+        match &mut self.remember {
+            Value::Array(notes) => notes.push(added),
+            other => *other = Value::Array(vec![added]),
+        }
+        self
+    }
+
     /// The same reply in this mood, with its cause.
     #[must_use]
     pub fn mood(mut self, mood: impl Into<String>, cause: Option<&str>) -> Self {
@@ -64,6 +75,11 @@ impl Reply {
         self.mood_cause = cause.map(str::to_owned);
         self
     }
+}
+
+/// One entry of a reply's `remember`.
+pub(crate) fn note(about: &str, topic: &str, text: &str, replaces: Option<u32>) -> Value {
+    serde_json::json!({ "about": about, "topic": topic, "text": text, "replaces": replaces })
 }
 
 /// One function call of the model.

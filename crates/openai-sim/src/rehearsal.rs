@@ -2,7 +2,8 @@
 //!
 //! Lives here: a pure function from what a prompt holds (the owner's words, overlay, mood, recalled memories,
 //! what came before) to a structured reply. `rehearsal/lines.rs` holds the sentences. Not here: reading the
-//! prompt, the wire, streaming, chance, clocks.
+//! prompt, the wire, streaming, chance, clocks. `rehearsal/notes.rs` reads what it would remember out of a message,
+//! `rehearsal/summary.rs` makes summaries.
 //!
 //! This is the emulated *model*, so it may match words; Mira herself never does. Invariants: the same input
 //! gives the same reply; each field of the input can change it; what the owner and the memories say is only
@@ -11,13 +12,18 @@
 
 mod cues;
 mod lines;
+mod notes;
+mod summary;
 #[cfg(test)]
 mod tests;
 
+pub use notes::RehearsalNote;
+pub(crate) use summary::summarise;
+
 use cues::{Cue, Harm, Reading};
 use lines::{
-    CUSTOM, FOREIGN, LOCAL_HELP, NOTHING_RECALLED, PINNED, after_code, closing, danger_closing, danger_opening, help,
-    mood_line, reaction, rehearsal_note, remembering, still_with_you, story, switched, thread,
+    CUSTOM, FOREIGN, LOCAL_HELP, NOTHING_RECALLED, PINNED, after_code, closing, corrected, danger_closing,
+    danger_opening, help, mood_line, reaction, rehearsal_note, remembering, still_with_you, story, switched, thread,
 };
 
 /// The longest piece of the owner's words that is quoted back, in characters.
@@ -26,6 +32,10 @@ const QUOTE_CHARS: usize = 140;
 const MEMORY_CHARS: usize = 240;
 /// How many memories are quoted when memory is what was asked for.
 const MEMORIES_SHOWN: usize = 5;
+/// How many memories are quoted when some share words with the question.
+const ANSWERS_SHOWN: usize = 2;
+/// The most notes of one reply.
+const MAX_NOTES: usize = 6;
 /// How many of the owner's earlier messages keep a danger in mind.
 const DANGER_REMEMBERED: usize = 2;
 
@@ -44,8 +54,10 @@ pub struct RehearsalInput<'a> {
     pub mood: &'a str,
     /// What caused that mood.
     pub mood_cause: Option<&'a str>,
-    /// Recalled memories, the best first.
+    /// The lines of the prompt's block of memories without their numbers, which run from 1.
     pub memories: Vec<&'a str>,
+    /// The owner's local time as the prompt tells it; may be empty.
+    pub today: &'a str,
     /// How many turns the conversation had before this one.
     pub turns_before: usize,
     /// The owner's earlier messages that the prompt still holds, oldest first.
@@ -71,6 +83,8 @@ pub struct RehearsalReply {
     pub tags: Vec<String>,
     /// How much the moment matters, 0 to 1.
     pub salience: f32,
+    /// What is worth remembering.
+    pub remember: Vec<RehearsalNote>,
 }
 
 /// How a reply sounds. Overlays the script does not know borrow the voice of `default`.
@@ -96,10 +110,15 @@ impl Voice {
 
 /// Answers one message as the script would.
 pub fn reply(input: &RehearsalInput<'_>) -> RehearsalReply {
-    let reading = Reading::of(input);
+    let remember = notes::notes(input.owner_words, &input.memories, input.today);
+    let mut reading = Reading::of(input, !remember.is_empty());
+    // A question that a memory answers needs no excuses.
+    if reading.cue == Cue::Question && input.memories.iter().any(|line| shared(input.owner_words, line) > 0) {
+        reading.cue = Cue::Recall;
+    }
     let overlay = choose_overlay(input, &reading);
     let new_mood = reading.cue.mood(input.mood);
-    let scene = Scene::set(input, &reading, overlay, new_mood);
+    let scene = Scene::set(input, &reading, overlay, new_mood, &remember);
     let output = match reading.cue {
         Cue::Danger(harm) => scene.danger(harm),
         _ => scene.ordinary(),
@@ -117,7 +136,13 @@ pub fn reply(input: &RehearsalInput<'_>) -> RehearsalReply {
         intent: reading.cue.intent().to_owned(),
         owner_mood: reading.cue.owner_mood().to_owned(),
         tags,
-        salience,
+        // What is worth keeping matters a little at least.
+        salience: if remember.is_empty() {
+            salience
+        } else {
+            salience.max(0.5)
+        },
+        remember,
     }
 }
 
@@ -160,6 +185,7 @@ struct Scene<'a> {
     voice: Voice,
     custom: bool,
     new_mood: &'a str,
+    remember: &'a [RehearsalNote],
     quote: String,
     topic: String,
     previous: Option<String>,
@@ -167,7 +193,13 @@ struct Scene<'a> {
 }
 
 impl<'a> Scene<'a> {
-    fn set(input: &'a RehearsalInput<'a>, reading: &'a Reading, overlay: &'a str, new_mood: &'a str) -> Scene<'a> {
+    fn set(
+        input: &'a RehearsalInput<'a>,
+        reading: &'a Reading,
+        overlay: &'a str,
+        new_mood: &'a str,
+        remember: &'a [RehearsalNote],
+    ) -> Scene<'a> {
         let (voice, custom) = Voice::of(overlay);
         Scene {
             input,
@@ -176,6 +208,7 @@ impl<'a> Scene<'a> {
             voice,
             custom,
             new_mood,
+            remember,
             quote: quote(input.owner_words),
             topic: reading.topic.clone().unwrap_or_else(|| "that".to_owned()),
             previous: input.earlier_owner_words.last().and_then(|words| cues::topic(words)),
@@ -302,24 +335,55 @@ impl<'a> Scene<'a> {
         if self.input.memories.is_empty() {
             return asked.then(|| NOTHING_RECALLED.to_owned());
         }
-        let shown = if asked { MEMORIES_SHOWN } else { 1 };
-        let quoted = self
-            .input
-            .memories
-            .iter()
-            .take(shown)
-            .map(|memory| format!("> {}", clip(memory, MEMORY_CHARS)));
-        let text = format!(
-            "{}\n\n{}",
-            self.say(remembering(self.voice), 1),
-            quoted.collect::<Vec<_>>().join("\n>\n")
-        );
-        let left = self.input.memories.len().saturating_sub(shown);
-        Some(if left == 0 {
+        let outdated = self.remember.iter().find_map(|note| note.replaces);
+        let (intro, shown) = match outdated {
+            Some(number) => (self.fill(corrected(self.voice)), self.numbered(number)),
+            None => (self.say(remembering(self.voice), 1), self.fitting(asked)),
+        };
+        let quoted = shown.iter().map(|memory| format!("> {}", clip(memory, MEMORY_CHARS)));
+        let text = format!("{intro}\n\n{}", quoted.collect::<Vec<_>>().join("\n>\n"));
+        let left = self.input.memories.len().saturating_sub(shown.len());
+        Some(if left == 0 || outdated.is_some() {
             text
         } else {
             format!("{text}\n\n(And {left} more came up with it.)")
         })
+    }
+
+    fn numbered(&self, number: u32) -> Vec<String> {
+        let at = usize::try_from(number).unwrap_or_default().saturating_sub(1);
+        self.input
+            .memories
+            .iter()
+            .skip(at)
+            .take(1)
+            .map(|line| told_again(line))
+            .collect()
+    }
+
+    /// The memories that share words with the message, facts before talk, in the order they came up; else the first.
+    fn fitting(&self, asked: bool) -> Vec<String> {
+        let most = if asked { MEMORIES_SHOWN } else { 1 };
+        let mut lines: Vec<(usize, bool, &str)> = self
+            .input
+            .memories
+            .iter()
+            .map(|line| {
+                (
+                    shared(self.input.owner_words, line),
+                    notes::fact_in(line).is_none(),
+                    *line,
+                )
+            })
+            .collect();
+        lines.sort_by_key(|(shared, talk, _)| (std::cmp::Reverse(*shared), *talk));
+        let fit = lines.iter().filter(|(shared, _, _)| *shared > 0).count();
+        let shown = if fit > 0 { fit.min(ANSWERS_SHOWN) } else { most };
+        lines
+            .iter()
+            .take(shown.min(most))
+            .map(|(_, _, line)| told_again(line))
+            .collect()
     }
 
     fn mood_moves(&self) -> Option<String> {
@@ -364,6 +428,33 @@ impl<'a> Scene<'a> {
                 ("from", &from),
             ],
         )
+    }
+}
+
+/// How many words that carry something a message and the text of a memory share.
+fn shared(words: &str, line: &str) -> usize {
+    let plain = cues::normalise(words);
+    let text = line.split_once(": ").map_or(line, |(_, text)| text);
+    let base = |word: &str| word.strip_suffix('s').unwrap_or(word).to_owned();
+    let asked: Vec<String> = cues::telling(&plain).map(base).collect();
+    let told = cues::normalise(text);
+    let same = cues::telling(&told).filter(|word| asked.contains(&base(word))).count();
+    same + cues::groups_shared(&plain, &told)
+}
+
+/// A memory as she tells it to the owner: a fact in the second person, what was said with who said it.
+fn told_again(line: &str) -> String {
+    let Some((head, said)) = line.split_once(": ") else {
+        return line.to_owned();
+    };
+    let Some((date, who)) = head.rsplit_once(", ") else {
+        return line.to_owned();
+    };
+    match who {
+        "fact about owner" => format!("{} ({date})", notes::to_the_owner(said)),
+        "owner" => format!("You, {date}: {said}"),
+        "Mira" => format!("I, {date}: {said}"),
+        _ => line.to_owned(),
     }
 }
 

@@ -24,6 +24,7 @@ use crate::asked::{Api, Asked};
 use crate::brain::Chooser;
 use crate::cache::PromptCache;
 use crate::compose::{self, Composition, Stamp};
+use crate::embeddings::EmbeddingsManner;
 use crate::error::ApiError;
 use crate::gate::Gate;
 use crate::plan::{Fault, HttpFault, Plan, Split, Target};
@@ -73,6 +74,7 @@ pub(crate) struct Shared {
     pub gate: OnceLock<Gate>,
     captured: Mutex<VecDeque<Captured>>,
     cache: Mutex<PromptCache>,
+    embeddings: Mutex<EmbeddingsManner>,
     answers: AtomicU64,
     started: Instant,
     stop: CancellationToken,
@@ -88,6 +90,7 @@ impl Shared {
             gate: OnceLock::new(),
             captured: Mutex::default(),
             cache: Mutex::default(),
+            embeddings: Mutex::default(),
             answers: AtomicU64::new(0),
             started: Instant::now(),
             stop,
@@ -101,6 +104,14 @@ impl Shared {
             .iter()
             .cloned()
             .collect()
+    }
+
+    pub(crate) fn set_embeddings(&self, manner: EmbeddingsManner) {
+        *self.embeddings.lock().unwrap_or_else(PoisonError::into_inner) = manner;
+    }
+
+    fn embeddings(&self) -> EmbeddingsManner {
+        self.embeddings.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn keep(&self, captured: Captured) {
@@ -387,9 +398,16 @@ async fn models(shared: &Shared, path: &str) -> Response<Body> {
 }
 
 async fn embed(shared: &Shared, body: &Value) -> Response<Body> {
-    match plain_fault(shared, Target::Embeddings).await {
-        Some(fault) => fault,
-        None => whole(200, embeddings::answer(body)),
+    if let Some(fault) = plain_fault(shared, Target::Embeddings).await {
+        return fault;
+    }
+    let manner = shared.embeddings();
+    if let Some(down) = &manner.down {
+        return fail(down);
+    }
+    match manner.check(body) {
+        Ok(()) => whole(200, embeddings::answer(body, &manner)),
+        Err(refused) => refuse(&refused),
     }
 }
 

@@ -89,6 +89,11 @@ export function createComposer(store, chat, { editLast }) {
     setText(status, state.typing ? 'You are typing on another device…' : '');
   }
 
+  function drawMode() {
+    field.placeholder = state.session?.memory === 'off' ? 'Say it off the record' : 'Say something to Mira';
+  }
+
+  store.on(['session'], drawMode);
   store.on(['session', 'thread', 'sessions'], follow);
   store.on(['turn'], drawTurn);
   store.on(['typing'], drawTyping);

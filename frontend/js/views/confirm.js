@@ -2,12 +2,13 @@
 
 import { h } from '../dom.js';
 
-// Resolves to whether it was confirmed; Esc and "Keep it" do not.
-export function confirmed({ title, text, action }) {
+// Resolves to whether it was confirmed; Esc and "Keep it" do not. quote: the words it is about.
+export function confirmed({ title, text, action, quote = null }) {
   return new Promise((resolve) => {
     const dialog = h('dialog', { class: 'confirm', 'aria-labelledby': 'confirm-title', 'aria-describedby': 'confirm-text' },
       h('form', { method: 'dialog' },
         h('h2', { id: 'confirm-title' }, title),
+        quote ? h('blockquote', { class: 'confirm-quote' }, quote) : null,
         h('p', { id: 'confirm-text' }, text),
         h('div', { class: 'confirm-row' },
           h('button', { value: 'no', class: 'quiet', testid: 'confirm-no' }, 'Keep it'),

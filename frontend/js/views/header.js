@@ -3,13 +3,14 @@
 
 import { h, iconButton, mark, setText, setTint } from '../dom.js';
 import { activeTurn } from '../timeline.js';
+import { memoryBadge } from '../memory-state.js';
 import { sessionTitle } from './sidebar.js';
 
 const HER_NAME = 'Mira';
 
 export const personaOf = (state, name) => state.personas.find((p) => p.name === name) || (name ? { name, title: name } : null);
 
-export function createHeader(store, { openDrawer, togglePanel, openSearch }) {
+export function createHeader(store, { openDrawer, togglePanel, toggleMemory, openSearch }) {
   const { state } = store;
   const sigil = mark('medium');
   const name = h('span', { class: 'her-overlay' });
@@ -27,10 +28,14 @@ export function createHeader(store, { openDrawer, togglePanel, openSearch }) {
     type: 'button', class: 'rehearsal', testid: 'rehearsal', hidden: true, onclick: togglePanel,
     title: 'No model is connected: a scripted stand-in answers',
   }, 'Rehearsal');
+  const badge = h('button', { type: 'button', class: 'record-badge', testid: 'record-badge', hidden: true, 'aria-haspopup': 'dialog', onclick: toggleMemory });
+  const memory = iconButton('memory', 'What she remembers', {
+    class: 'memory-button', testid: 'memory-button', 'aria-haspopup': 'dialog', 'aria-keyshortcuts': 'Alt+M', title: 'What she remembers (Alt M)', onclick: toggleMemory,
+  });
   const link = h('span', { class: 'link-state', role: 'status', testid: 'link' });
   const el = h('header', { class: 'top' },
     iconButton('menu', 'Conversations', { class: 'drawer-open-button', 'data-drawer': true, testid: 'drawer', onclick: openDrawer }),
-    title, her, h('span', { class: 'spacer' }), link, rehearsal,
+    title, her, h('span', { class: 'spacer' }), link, badge, rehearsal, memory,
     iconButton('search', 'Search', { class: 'top-search', onclick: openSearch }));
 
   function drawHer() {
@@ -57,6 +62,16 @@ export function createHeader(store, { openDrawer, togglePanel, openSearch }) {
     setText(link, state.link === 'offline' ? 'reconnecting…' : '');
   }
 
+  function drawMemory() {
+    const words = memoryBadge(state);
+    badge.hidden = !words;
+    setText(badge, words);
+    badge.title = words ? 'How she remembers: change it here' : '';
+    memory.classList.toggle('paused', Boolean(words));
+    memory.classList.toggle('fresh', state.unseenFacts > 0);
+    memory.setAttribute('aria-label', state.unseenFacts > 0 ? `What she remembers, ${state.unseenFacts} new` : 'What she remembers');
+  }
+
   function drawHealth() {
     rehearsal.hidden = !state.rehearsal;
   }
@@ -65,6 +80,7 @@ export function createHeader(store, { openDrawer, togglePanel, openSearch }) {
   store.on(['turn'], drawTurn);
   store.on(['link'], drawLink);
   store.on(['health'], drawHealth);
+  store.on(['session', 'memory', 'memories', 'panel'], drawMemory);
   drawHer();
   drawHealth();
   return el;

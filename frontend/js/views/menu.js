@@ -2,16 +2,16 @@
 
 import { h, icon } from '../dom.js';
 
-// entries: [{ icon, label, run, danger?, testid? }]
+// entries: [{ icon, label, run, danger?, checked?, testid? }]; with `checked` it is one choice of several.
 export function openMenu(button, entries, closed) {
   let open = true;
   const el = h('div', { class: 'menu', role: 'menu' }, entries.map((entry) => h('button', {
-    type: 'button', role: 'menuitem', tabindex: '-1', testid: entry.testid, class: entry.danger ? 'danger-text' : '',
+    type: 'button', role: entry.checked === undefined ? 'menuitem' : 'menuitemradio', 'aria-checked': entry.checked === undefined ? null : String(entry.checked), tabindex: '-1', testid: entry.testid, class: entry.danger ? 'danger-text' : '',
     onclick() {
       close();
       entry.run();
     },
-  }, icon(entry.icon), entry.label)));
+  }, icon(entry.checked ? 'check' : entry.icon), entry.label)));
   const choices = [...el.children];
 
   function close() {

@@ -4,6 +4,7 @@
 import { clock, copyButton, dayName, h, iconButton, mark, setServerHtml, setText, setTint } from '../dom.js';
 import { personaOf } from './header.js';
 import { decorate } from './rich.js';
+import { createRecalled } from './recalled.js';
 import { createReply } from './reply.js';
 
 const STAGES = {
@@ -39,6 +40,10 @@ function branchSwitch(message, chat) {
     iconButton('next', 'Later version', { testid: 'branch-next', disabled: at === siblings.length - 1, onclick: () => to(1) }));
 }
 
+function forgetButton(message, forget) {
+  return message.status === 'forgotten' ? null : iconButton('trash', 'Forget this message', { testid: 'forget', onclick: () => forget(message) });
+}
+
 function fillBody(body, message) {
   if (message.status === 'forgotten') {
     body.classList.add('forgotten');
@@ -53,7 +58,7 @@ function fillBody(body, message) {
   }
 }
 
-function ownView({ chat, store }) {
+function ownView({ chat, store, forget }) {
   const body = h('div', { class: 'prose own-prose' });
   const actions = h('div', { class: 'actions' });
   const mark_ = h('p', { class: 'own-note' });
@@ -99,6 +104,7 @@ function ownView({ chat, store }) {
         branchSwitch(message, chat),
         message.status === 'forgotten' ? null : iconButton('edit', 'Edit and send again', { testid: 'edit', onclick: startEdit }),
         message.status === 'forgotten' ? null : copyButton(() => shown.content, 'Copy message'),
+        forgetButton(message, forget),
       ].filter(Boolean));
     },
   };
@@ -169,7 +175,7 @@ function pendingView({ chat }) {
   }
 }
 
-function miraView({ chat, store }) {
+function miraView({ chat, store, openReceipt, forget }) {
   const { state } = store;
   const sigil = mark('small');
   const who = h('span', { class: 'who' }, 'Mira');
@@ -179,8 +185,9 @@ function miraView({ chat, store }) {
   const body = h('div', { class: 'prose her-prose' });
   const stage = h('p', { class: 'stage-line', testid: 'status' });
   const foot = h('p', { class: 'entry-note' });
+  const recalled = createRecalled((focus) => openReceipt(el.dataset.messageId, focus));
   const actions = h('div', { class: 'actions' });
-  const el = h('article', { class: 'entry mira', testid: 'message-mira' }, h('div', { class: 'gutter' }, sigil), h('div', { class: 'entry-main' }, head, body, stage, foot, actions));
+  const el = h('article', { class: 'entry mira', testid: 'message-mira' }, h('div', { class: 'gutter' }, sigil), h('div', { class: 'entry-main' }, head, body, stage, foot, recalled.el, actions));
   const reply = createReply(body);
   let shown = null;
   let wasLast = null;
@@ -196,6 +203,7 @@ function miraView({ chat, store }) {
   function drawStored(item) {
     const { message } = item;
     drawHead({ persona: message.persona, mood: message.mood, moodCause: message.mood_cause, first: item.first, moodChanged: item.moodChanged });
+    recalled.update(message.status === 'forgotten' ? null : state.recalls.get(message.id));
     if (message === shown && item.last === wasLast) return;
     if (message !== shown) {
       el.dataset.messageId = message.id;
@@ -215,6 +223,8 @@ function miraView({ chat, store }) {
       gone ? null : copyButton(() => shown.content, 'Copy message'),
       item.last && !gone ? iconButton('again', 'Answer again', { testid: 'regenerate', onclick: () => chat.regenerate(message.id) }) : null,
       branchSwitch(message, chat),
+      gone ? null : h('button', { type: 'button', class: 'why', testid: 'why', title: 'What she had in mind', 'aria-label': 'Why? What she had in mind', 'aria-haspopup': 'dialog', onclick: () => openReceipt(message.id) }, 'why?'),
+      forgetButton(message, forget),
       h('time', { datetime: message.created_at }, clock(message.created_at)),
       message.model ? h('span', { class: 'model' }, message.model) : null,
     ].filter(Boolean));
@@ -226,6 +236,8 @@ function miraView({ chat, store }) {
     el.dataset.status = 'live';
     el.setAttribute('aria-busy', 'true');
     el.setAttribute('aria-label', 'Mira is answering');
+    if (turn.messageId) el.dataset.messageId = turn.messageId;
+    recalled.update(turn.messageId ? turn.recall : null);
     shown = null;
     actions.replaceChildren();
     setText(foot, '');

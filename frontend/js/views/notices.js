@@ -28,6 +28,11 @@ document.addEventListener('visibilitychange', () => {
   if (!document.hidden) document.title = 'Mira';
 });
 
+// Takes back what was read out: it may hold words that are forgotten now.
+export function hush() {
+  document.getElementById('announcer').replaceChildren();
+}
+
 export function announce(text) {
   const host = document.getElementById('announcer');
   host.replaceChildren(h('p', {}, `Mira: ${text.slice(0, ANNOUNCED_CHARS)}`));

@@ -71,7 +71,7 @@ export function createPanel(store, chat, { close }) {
   });
 
   function drawMoods() {
-    if (!state.panel) return;
+    if (state.panel !== 'her') return;
     if (!state.moods) {
       chat.loadMoods().catch((problem) => say(problem.detail || problem.title));
       return;
@@ -91,7 +91,7 @@ export function createPanel(store, chat, { close }) {
   // Overlays are files that may change while the page is open.
   async function opened() {
     rehearsal.hidden = !state.rehearsal;
-    if (!state.panel) return;
+    if (state.panel !== 'her') return;
     drawMoods();
     try {
       state.personas = (await api.personas()).personas;

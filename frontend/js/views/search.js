@@ -95,6 +95,8 @@ export function createSearch(store, chat, { go }) {
     if (event.target === dialog) dialog.close();
   });
 
+  // What is shown may be forgotten by now.
+  store.on(['forgotten'], () => dialog.open && run());
   return {
     el: dialog,
     open() {
@@ -102,6 +104,8 @@ export function createSearch(store, chat, { go }) {
       dialog.showModal();
       field.focus();
       field.select();
+      // What was found before may be forgotten by now.
+      run();
     },
   };
 }

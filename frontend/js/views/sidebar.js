@@ -1,6 +1,7 @@
 // The list of conversations: pinned ones first, archived ones folded away.
 
 import { h, icon, iconButton, mark, shortTime } from '../dom.js';
+import { MODES } from '../memory-state.js';
 import { read, write } from '../storage.js';
 import { confirmed } from './confirm.js';
 import { say } from './notices.js';
@@ -57,6 +58,13 @@ export function createSidebar(store, chat, { go, logout, openSearch, closeDrawer
       { icon: 'edit', label: 'Rename', testid: 'session-rename', run: () => startRename(session.id) },
       { icon: 'pin', label: session.pinned ? 'Unpin' : 'Pin', testid: 'session-pin', run: () => attempt(() => chat.updateSession(session.id, { pinned: !session.pinned })) },
       !isDefault && { icon: 'archive', label: session.archived ? 'Bring back' : 'Archive', testid: 'session-archive', run: () => attempt(() => chat.updateSession(session.id, { archived: !session.archived })) },
+      ...MODES.map((mode) => ({
+        icon: mode.value === 'off' ? 'off' : 'memory',
+        label: mode.value === 'off' ? mode.label : `Memory: ${mode.label.toLowerCase()}`,
+        testid: `session-memory-${mode.value}`,
+        checked: (session.memory || 'on') === mode.value,
+        run: () => attempt(() => chat.updateSession(session.id, { memory: mode.value })),
+      })),
       { icon: 'trash', label: isDefault ? 'Clear…' : 'Delete…', testid: 'session-delete', danger: true, run: () => attempt(() => remove(session, isDefault)) },
     ].filter(Boolean), () => {
       menuFor = null;
@@ -117,7 +125,7 @@ export function createSidebar(store, chat, { go, logout, openSearch, closeDrawer
           closeDrawer();
         },
       },
-      h('span', { class: 'session-title' }, session.pinned ? icon('pin') : null, h('span', {}, sessionTitle(state, session))),
+      h('span', { class: 'session-title' }, session.pinned ? icon('pin') : null, session.memory === 'off' ? h('span', { class: 'session-off', role: 'img', 'aria-label': 'Off the record', title: 'Off the record' }, icon('off')) : null, h('span', {}, sessionTitle(state, session))),
       h('span', { class: 'session-when' }, unsent ? 'not sent yet' : shortTime(session.updated_at))),
       more);
   }

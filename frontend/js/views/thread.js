@@ -10,7 +10,7 @@ import { connectNote } from './panel.js';
 const NEAR_BOTTOM_PX = 48;
 const NEAR_TOP_PX = 600;
 
-export function createThread(store, chat) {
+export function createThread(store, chat, { openReceipt, forget }) {
   const { state } = store;
   const views = new Map(); // key -> { view, kind, item }
   let stick = true;
@@ -106,7 +106,7 @@ export function createThread(store, chat) {
     const known = views.get(item.key);
     if (known && known.kind === kind) return known.view;
     known?.view.el.remove();
-    const view = createView(item, { chat, store });
+    const view = createView(item, { chat, store, openReceipt, forget });
     views.set(item.key, { view, kind });
     return view;
   }
@@ -132,7 +132,7 @@ export function createThread(store, chat) {
       mark('huge'),
       h('h2', {}, 'Mira is here.'),
       persona?.description ? h('p', { class: 'empty-voice' }, h('b', {}, persona.title), ' · ', persona.description) : null,
-      h('p', { class: 'empty-hint' }, 'Write the first thing on your mind. She keeps what you tell her.'),
+      h('p', { class: 'empty-hint' }, `Write the first thing on your mind. ${state.session?.memory === 'off' ? 'This is off the record: she will not remember it.' : 'She keeps what you tell her.'}`),
       state.rehearsal ? h('div', { class: 'empty-rehearsal' },
         h('p', {}, h('b', {}, 'This is a rehearsal.'), ' No model is connected, so a scripted stand-in answers.'), connectNote()) : null,
     ].filter(Boolean);
@@ -183,7 +183,7 @@ export function createThread(store, chat) {
   sizes.observe(inner);
   sizes.observe(scroller);
 
-  store.on(['thread', 'personas', 'health'], draw);
+  store.on(['thread', 'session', 'personas', 'health'], draw);
   store.on(['live'], drawLive);
   return { el, editLast };
 }

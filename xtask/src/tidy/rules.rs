@@ -57,6 +57,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("mira-tools", &["mira-core"]),
     ("mira-render", &["mira-core"]),
     ("openai-sim", &["mira-core"]),
+    ("qdrant-sim", &[]),
     (
         "mira-backend",
         &[
@@ -71,8 +72,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("xtask", &[]),
 ];
-/// The emulator is what tests talk to, so every crate may have it as a dev-dependency.
-const TEST_PEER: &str = "openai-sim";
+/// The emulators are what tests talk to, so every crate may have them as dev-dependencies.
+const TEST_PEERS: [&str; 2] = ["openai-sim", "qdrant-sim"];
+/// Recall is measured and tested with the real embedder, which memory itself does not know.
+const MEASURED_WITH: [(&str, &str); 1] = [("mira-memory", "mira-llm")];
 
 /// Doing anything with these is IO, and mira-core does none.
 const NOT_IN_CORE: &[&str] = &[
@@ -225,8 +228,8 @@ fn arrows(files: &[File]) -> Vec<Finding> {
             continue;
         };
         for found in dependencies(text) {
-            let known =
-                allowed.contains(&found.name.as_str()) || (found.dev && found.name == TEST_PEER) || found.name == name;
+            let peer = TEST_PEERS.contains(&found.name.as_str()) || MEASURED_WITH.contains(&(name, &found.name));
+            let known = allowed.contains(&found.name.as_str()) || (found.dev && peer) || found.name == name;
             if ours.contains(&found.name.as_str()) && !known {
                 let says = format!("`{name}` may not know `{}`, only: {}", found.name, allowed.join(", "));
                 findings.push(Finding::new(path, found.line, says));

@@ -10,6 +10,7 @@ mod cpu;
 mod first_word;
 mod idle;
 mod machine;
+mod memory;
 mod process;
 mod relay;
 mod report;
@@ -38,13 +39,14 @@ load driver: cargo bench -p mira-backend --bench load -- SCENARIO... [--short] [
   idle         10,000 idle sockets: memory, and a turn beside them
   streams      1,000 replies at 20 chunks per second each
   start        starting on 100,000 messages, first chat, history, search
+  memory       what memory adds to the first word at 10,000 and 100,000 messages
   all          each of them
 
   --short      a tenth of the work, to see that it works
   --json FILE  the figures as JSON, too
 ";
 
-const SCENARIOS: [&str; 6] = ["first-word", "cpu", "throughput", "idle", "streams", "start"];
+const SCENARIOS: [&str; 7] = ["first-word", "cpu", "throughput", "idle", "streams", "start", "memory"];
 
 /// What a scenario is given.
 struct Bench {
@@ -92,6 +94,7 @@ async fn run(bench: &mut Bench, scenario: &str) -> Outcome<()> {
         "idle" => idle::run(bench).await,
         "streams" => streams::run(bench).await,
         "start" => start::run(bench).await,
+        "memory" => memory::run(bench).await,
         other => Err(format!("no scenario '{other}'").into()),
     }
 }

@@ -66,7 +66,7 @@ fn session_of(number: usize, messages: usize) -> (String, usize) {
 }
 
 /// Writes a past of so many messages in Mira's export format; answers with the number of sessions.
-fn write_past(path: &Path, messages: usize) -> Outcome<usize> {
+pub fn write_past(path: &Path, messages: usize, text: impl Fn(usize) -> String) -> Outcome<usize> {
     let mut out = BufWriter::new(File::create(path)?);
     writeln!(
         out,
@@ -161,7 +161,7 @@ pub async fn run(bench: &mut Bench) -> Outcome<()> {
         durability: "full",
     };
     let past = full.path().join("past.jsonl");
-    let sessions = write_past(&past, messages)?;
+    let sessions = write_past(&past, messages, text)?;
     let past = past.to_str().ok_or("a temporary path that is no text")?;
     let begun = Instant::now();
     let imported = setup(full.path()).command(&["import", past])?.status()?;

@@ -111,6 +111,8 @@ impl From<Refusal> for ApiError {
                 detail: text,
                 retry_after: Duration::from_secs(5),
             },
+            // The panic itself is in the log.
+            Refusal::Broken => Self::Internal,
             Refusal::Store(error) => error.into(),
         }
     }

@@ -3,10 +3,10 @@
 use super::{
     error::Problem,
     failure,
-    wire::{MessageObject, SessionObject},
+    wire::{MemoryObject, MessageObject, RecalledObject, SessionObject},
 };
 use crate::services::{
-    deps::{Change, Encoder, Scope},
+    deps::{Change, Encoder, MemoryChange, Scope},
     hub::log::Encoded,
 };
 use bytes::Bytes;
@@ -19,6 +19,7 @@ pub const ENCODER: Encoder = Encoder {
     html,
     persona,
     session,
+    memory,
     typing,
 };
 
@@ -107,6 +108,14 @@ fn turn(scope: &Scope<'_>, event: &TurnEvent) -> Encoded {
                 None => builder.end(),
             }
         }
+        TurnEvent::Recall { memories, degraded } => {
+            let memories: Vec<RecalledObject> = memories.iter().map(RecalledObject::of).collect();
+            let builder = new("recall").value("memories", &memories);
+            match degraded {
+                Some(why) => builder.text("degraded", why.as_str()).end(),
+                None => builder.end(),
+            }
+        }
         TurnEvent::Persona { head, pinned } => head_fields(new("persona").message_id(scope), head, *pinned),
         TurnEvent::Chunk(text) => {
             let builder = new("chunk").message_id(scope).text("content", text);
@@ -176,6 +185,21 @@ fn session(change: Change<'_>) -> Bytes {
         Change::Deleted(id) => ("deleted", format!(r#"{{"id":"{id}"}}"#).into_bytes()),
     };
     let mut frame = format!(r#"{{"type":"session","action":"{action}","object":"#).into_bytes();
+    frame.extend_from_slice(&object);
+    frame.push(b'}');
+    frame.into()
+}
+
+fn memory(change: MemoryChange<'_>) -> Bytes {
+    let (action, object) = match change {
+        MemoryChange::Created(memory) => ("created", json(&MemoryObject::of(memory))),
+        MemoryChange::Updated(memory) => ("updated", json(&MemoryObject::of(memory))),
+        MemoryChange::Deleted(id, kind) => (
+            "deleted",
+            format!(r#"{{"id":"{id}","kind":"{}"}}"#, kind.as_str()).into_bytes(),
+        ),
+    };
+    let mut frame = format!(r#"{{"type":"memory","action":"{action}","object":"#).into_bytes();
     frame.extend_from_slice(&object);
     frame.push(b'}');
     frame.into()

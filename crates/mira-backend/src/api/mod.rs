@@ -47,10 +47,30 @@ pub fn router(state: AppState) -> Router {
         .route("/api/logins", get(http::login::list_logins))
         .route("/api/logins/{id}", delete(http::login::delete_login))
         .route("/api/admin/import", post(http::admin::import))
+        .route(
+            "/api/admin/restore",
+            get(http::admin::last_restore).post(http::admin::restore),
+        )
+        .route("/api/admin/reindex", post(http::memories::reindex))
         .route("/chat", post(http::chat::chat))
         .route("/api/chat", post(http::chat::api_chat))
         .route("/api/chat/history", get(http::messages::history))
         .route("/api/messages/{id}", get(http::messages::get_message))
+        .route("/api/messages/{id}/receipt", get(http::memories::receipt))
+        .route(
+            "/api/memories",
+            get(http::memories::list_memories).post(http::memories::create_memory),
+        )
+        .route(
+            "/api/memories/{id}",
+            get(http::memories::get_memory)
+                .patch(http::memories::patch_memory)
+                .delete(http::memories::delete_memory),
+        )
+        .route(
+            "/api/memory",
+            get(http::memories::get_state).patch(http::memories::patch_state),
+        )
         .route("/api/search", get(http::messages::search))
         .route("/api/personas", get(http::messages::list_personas))
         .route("/api/personas/{name}", get(http::messages::get_persona))

@@ -2,6 +2,7 @@
 
 use mira_core::{
     chat::{MemoryMode, Message, MessageMetadata, MessageStatus, MoodEntry, MoodSource, Role, Session, Usage},
+    memory::{Memory, Recalled, Scores},
     persona::{Persona, PersonaSource},
 };
 use serde::Serialize;
@@ -240,4 +241,198 @@ impl PersonaObject {
             },
         }
     }
+}
+
+/// A memory.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Memory)]
+pub struct MemoryObject {
+    /// Its id; a message's own id where it is a message.
+    pub id: String,
+    /// `message`, `fact` or `summary`.
+    pub kind: &'static str,
+    /// Its text.
+    pub text: String,
+    /// When it was said or learnt.
+    pub date: String,
+    /// Where it was said or learnt.
+    pub session_id: Option<String>,
+    /// The message it came from.
+    pub message_id: Option<String>,
+    /// The project it belongs to.
+    pub project_id: Option<String>,
+    /// Who said it: `user` or `assistant` (kind `message`).
+    #[schema(value_type = Option<String>)]
+    pub role: Option<Role>,
+    /// Whom it is about: `owner`, `mira` or a name (kind `fact`).
+    pub about: Option<String>,
+    /// What it is about, in a few words (kind `fact`).
+    pub topic: Option<String>,
+    /// How much it matters, 0 to 1.
+    pub salience: Option<f32>,
+    /// In every prompt.
+    pub pinned: bool,
+    /// `conversation`, `owner` or `tool`.
+    pub source: &'static str,
+    /// False for what came from a tool's result or a web page.
+    pub trusted: bool,
+    /// Since when it holds.
+    pub valid_from: String,
+    /// The fact that replaced it.
+    pub superseded_by: Option<String>,
+}
+
+impl MemoryObject {
+    /// The object of a memory.
+    pub fn of(memory: &Memory) -> Self {
+        Self {
+            id: memory.id.to_string(),
+            kind: memory.kind.as_str(),
+            text: memory.text.clone(),
+            date: memory.date.to_string(),
+            session_id: memory.session_id.as_ref().map(ToString::to_string),
+            message_id: memory.message_id.map(|id| id.to_string()),
+            project_id: memory.project_id.map(|id| id.to_string()),
+            role: memory.role,
+            about: memory.about.clone(),
+            topic: memory.topic.clone(),
+            salience: memory.salience.map(mira_core::chat::Salience::get),
+            pinned: memory.pinned,
+            source: memory.source.as_str(),
+            trusted: memory.source.is_trusted(),
+            valid_from: memory.valid_from.to_string(),
+            superseded_by: memory.superseded_by.map(|id| id.to_string()),
+        }
+    }
+}
+
+/// A memory that came up, as the `recall` event tells it.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Recalled)]
+pub struct RecalledObject {
+    /// The memory.
+    pub id: String,
+    /// `message`, `fact` or `summary`.
+    pub kind: &'static str,
+    /// Its text.
+    pub text: String,
+    /// When it was said or learnt.
+    pub date: String,
+    /// How well it answers; comparable between turns.
+    pub score: f32,
+    /// Why it came up.
+    pub why: String,
+    /// The message it came from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message_id: Option<String>,
+    /// The session of that message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<String>,
+}
+
+impl RecalledObject {
+    /// The object of a recalled memory.
+    pub fn of(recalled: &Recalled) -> Self {
+        let memory = &recalled.memory;
+        Self {
+            id: memory.id.to_string(),
+            kind: memory.kind.as_str(),
+            text: memory.text.clone(),
+            date: memory.date.to_string(),
+            score: recalled.scores.total,
+            why: recalled.why.clone(),
+            message_id: memory.message_id.map(|id| id.to_string()),
+            session_id: memory.session_id.as_ref().map(ToString::to_string),
+        }
+    }
+}
+
+/// How well a memory answered.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[schema(as = Scores)]
+pub struct ScoresObject {
+    /// BM25 of its contextual document over the ceiling, 0 to 1.
+    pub lexical: f32,
+    /// Cosine of the embeddings.
+    pub cosine: f32,
+    /// What speaker, month and session added.
+    pub bonus: f32,
+    /// What the ranking went by.
+    pub total: f32,
+}
+
+impl ScoresObject {
+    /// The object of scores.
+    pub fn of(scores: Scores) -> Self {
+        let Scores {
+            lexical,
+            cosine,
+            bonus,
+            total,
+        } = scores;
+        Self {
+            lexical,
+            cosine,
+            bonus,
+            total,
+        }
+    }
+}
+
+/// One memory of a receipt.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = ReceiptItem)]
+pub struct ReceiptItemObject {
+    /// The memory; it may be forgotten since.
+    pub memory_id: String,
+    /// `message`, `fact` or `summary`.
+    pub kind: &'static str,
+    /// How well it answered.
+    pub scores: ScoresObject,
+    /// Its place in the ranking, from 1.
+    pub rank: u32,
+    /// What it cost in the prompt (estimated).
+    pub tokens: u32,
+    /// Why it was used, dropped or only considered.
+    pub reason: String,
+    /// Its text as it is now.
+    pub text: Option<String>,
+    /// When it was said or learnt.
+    pub date: Option<String>,
+    /// The message it came from.
+    pub message_id: Option<String>,
+    /// The session of that message.
+    pub session_id: Option<String>,
+}
+
+/// Tokens of one part of a prompt.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = PartTokens)]
+pub struct TokensObject {
+    /// `system`, `summaries`, `history`, `message`, `memories` or `state`.
+    pub part: String,
+    /// Estimated tokens.
+    pub tokens: u32,
+}
+
+/// What a reply was made of.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Receipt)]
+pub struct ReceiptObject {
+    /// The reply.
+    pub message_id: String,
+    /// SHA-256 over the prompt (system text, each message's role and text, tail; a NUL byte after each), in hex.
+    pub prompt_hash: String,
+    /// What the parts of the prompt cost.
+    pub tokens: Vec<TokensObject>,
+    /// Why recall was not whole.
+    pub degraded: Option<String>,
+    /// What stands in the prompt.
+    pub used: Vec<ReceiptItemObject>,
+    /// What was left out of it, and why.
+    pub dropped: Vec<ReceiptItemObject>,
+    /// What others answered better.
+    pub considered: Vec<ReceiptItemObject>,
+    /// When the prompt was made.
+    pub created_at: String,
 }

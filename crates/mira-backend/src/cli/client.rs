@@ -6,7 +6,8 @@ use crate::{
     datadir,
     services::auth::read_token,
 };
-use reqwest::Url;
+use reqwest::{Client, Method, RequestBuilder, Response, Url};
+use serde::de::DeserializeOwned;
 use std::path::Path;
 
 /// A running server and the key to it.
@@ -52,6 +53,44 @@ impl Server {
             .join(path)
             .map_err(|e| CliError::Plain(format!("{}: {e}", self.base)))
     }
+
+    /// A request with the owner's token.
+    pub fn request(&self, client: &Client, method: Method, path: &str) -> Result<RequestBuilder, CliError> {
+        let request = client.request(method, self.route(path)?);
+        Ok(match &self.token {
+            Some(token) => request.bearer_auth(token.expose()),
+            None => request,
+        })
+    }
+}
+
+/// A client for the machine's own server.
+pub(super) fn http_client() -> Result<Client, CliError> {
+    // An error means that the process has chosen its TLS provider already, which is as good.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let built = Client::builder().no_proxy().tls_certs_only([]).build();
+    built.map_err(|e| CliError::Plain(e.to_string()))
+}
+
+/// The JSON the server answered; what it refused, in its own words.
+pub(super) async fn answer<T: DeserializeOwned>(
+    sent: reqwest::Result<Response>,
+    server: &Server,
+    what: &str,
+) -> Result<T, CliError> {
+    let failed = |e: reqwest::Error| CliError::Plain(format!("{}: {e}", server.base));
+    let response = sent.map_err(failed)?;
+    let status = response.status();
+    let text = response.bytes().await.map_err(failed)?;
+    if !status.is_success() {
+        let problem: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
+        let detail = problem
+            .get("detail")
+            .and_then(|detail| detail.as_str())
+            .unwrap_or_default();
+        return Err(CliError::Plain(format!("the server refused {what}: {status} {detail}")));
+    }
+    serde_json::from_slice(&text).map_err(|e| CliError::Plain(format!("the server's answer: {e}")))
 }
 
 fn token(config: &Config, token_file: Option<&Path>) -> Result<Option<Secret>, CliError> {

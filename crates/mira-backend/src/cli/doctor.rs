@@ -1,17 +1,41 @@
 //! `doctor`: one line per check, `ok|warn|fail  name  detail`. Reads only, also beside a running server.
 
-use super::{CliError, EXIT_CONFIG, say};
+use super::{CliError, EXIT_CONFIG, forgotten, say};
 use crate::{
     config::{AuthMode, Config, ConfigError, LlmApi, Scheme},
     datadir,
-    services::{health::Condition, model},
+    services::{
+        health::{Condition, PartHealth},
+        memory::{probe_embeddings, probe_index},
+        model,
+    },
 };
+use clap::Args;
 use mira_core::{
     clock::{Clock, SystemClock},
     ids::AccountId,
 };
-use mira_memory::{Store, StoreError};
-use std::{fs, io, os::unix::fs::MetadataExt, path::Path, process::ExitCode, sync::Arc};
+use mira_memory::{Store, StoreError, sqlite_version};
+use std::{
+    fs, io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
+
+/// The first SQLite without the fault that can damage a file when a log is begun anew beside a checkpoint
+/// (<https://www.sqlite.org/wal.html#walresetbug>).
+const SOUND_SQLITE: [u32; 3] = [3, 51, 3];
+/// Files of the data directory looked at one by one; the rest of a larger one is as likely right or wrong.
+const FILES_LOOKED_AT: usize = 1000;
+
+#[derive(Debug, Args)]
+pub(super) struct DoctorArgs {
+    /// Instead: look for a text everywhere Mira keeps anything; found is 1, nowhere is 0
+    #[arg(long, value_name = "TEXT")]
+    forgotten: Option<String>,
+}
 
 /// How a check came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +63,10 @@ impl Report {
     }
 }
 
-pub(super) async fn run(config: Result<Config, ConfigError>) -> Result<ExitCode, CliError> {
+pub(super) async fn run(config: Result<Config, ConfigError>, args: DoctorArgs) -> Result<ExitCode, CliError> {
+    if let Some(text) = args.forgotten {
+        return forgotten::run(&config?, &text).await;
+    }
     let mut report = Report::default();
     let config = match config {
         Ok(config) => config,
@@ -60,13 +87,9 @@ pub(super) async fn run(config: Result<Config, ConfigError>) -> Result<ExitCode,
     report.line(Verdict::Ok, "configuration", "every variable is valid")?;
     check_data_dir(&mut report, &config)?;
     check_server(&mut report, &config)?;
+    check_sqlite(&mut report).await?;
     check_database(&mut report, &config).await?;
-    report.line(
-        Verdict::Ok,
-        "index",
-        "none in this version: recall by meaning is not built in yet",
-    )?;
-    report.line(Verdict::Ok, "embeddings", "none in this version")?;
+    check_memory(&mut report, &config).await?;
     check_model(&mut report, &config).await?;
     check_security(&mut report, &config)?;
     Ok(if report.failed {
@@ -105,6 +128,22 @@ fn check_server(report: &mut Report, config: &Config) -> io::Result<()> {
     }
 }
 
+async fn check_sqlite(report: &mut Report) -> io::Result<()> {
+    let found = match sqlite_version().await {
+        Ok(found) => found,
+        Err(e) => return report.line(Verdict::Fail, "sqlite", &e.to_string()),
+    };
+    let numbers: Vec<u32> = found.split('.').filter_map(|number| number.parse().ok()).collect();
+    let wanted = SOUND_SQLITE.map(|number| number.to_string()).join(".");
+    if numbers.as_slice() >= SOUND_SQLITE.as_slice() {
+        let detail = format!("{found}, built in; {wanted} or newer is sound");
+        report.line(Verdict::Ok, "sqlite", &detail)
+    } else {
+        let detail = format!("{found} can damage a database in use; {wanted} or newer is needed");
+        report.line(Verdict::Fail, "sqlite", &detail)
+    }
+}
+
 async fn check_database(report: &mut Report, config: &Config) -> io::Result<()> {
     let path = &config.database.path;
     if !path.exists() {
@@ -140,6 +179,23 @@ async fn inspect(path: &Path) -> Result<(Option<String>, String), StoreError> {
         stats.wal_bytes / 1024
     );
     Ok((checked?.problems.into_iter().next(), detail))
+}
+
+async fn check_memory(report: &mut Report, config: &Config) -> io::Result<()> {
+    // What is wrong with the database has been said.
+    let store = Store::open_read_only(&config.database.path).await.ok();
+    let index = probe_index(config, store.as_ref()).await;
+    if let Some(store) = store {
+        store.close().await;
+    }
+    let part = |PartHealth { condition, detail }| match condition {
+        Condition::Ok => (Verdict::Ok, detail),
+        Condition::Degraded | Condition::Unavailable => (Verdict::Fail, detail),
+    };
+    let (verdict, detail) = index.map_or_else(|e| (Verdict::Fail, e.to_string()), part);
+    report.line(verdict, "index", &detail)?;
+    let (verdict, detail) = part(probe_embeddings(config).await);
+    report.line(verdict, "embeddings", &detail)
 }
 
 async fn check_model(report: &mut Report, config: &Config) -> Result<(), CliError> {
@@ -186,6 +242,7 @@ fn check_security(report: &mut Report, config: &Config) -> io::Result<()> {
         )?,
     }
     check_token(report, config)?;
+    check_files(report, config)?;
     let list = |names: Vec<String>| {
         if names.is_empty() {
             "none".to_owned()
@@ -206,6 +263,19 @@ fn check_security(report: &mut Report, config: &Config) -> io::Result<()> {
         "hosts",
         &format!("beside loopback: {hosts}; further origins: {origins}"),
     )?;
+    let proxies = match access.trusted_proxies.len() {
+        0 => "nobody".to_owned(),
+        count => format!("{count} of MIRA_TRUSTED_PROXIES"),
+    };
+    let public = access
+        .public_url
+        .as_ref()
+        .map_or_else(|| "none".to_owned(), ToString::to_string);
+    report.line(
+        Verdict::Ok,
+        "proxy",
+        &format!("public address: {public}; trusted to say who asks: {proxies}"),
+    )?;
     match fs::metadata(".env") {
         Ok(found) if found.mode() & 0o077 != 0 => report.line(
             Verdict::Warn,
@@ -214,6 +284,36 @@ fn check_security(report: &mut Report, config: &Config) -> io::Result<()> {
         ),
         Ok(_) => report.line(Verdict::Ok, ".env", "yours alone"),
         Err(_) => Ok(()),
+    }
+}
+
+/// The files of the data directory and the database: nobody else reads a conversation.
+fn check_files(report: &mut Report, config: &Config) -> io::Result<()> {
+    let mut found: Vec<PathBuf> = [&config.data_dir, &config.data_dir.join("backups")]
+        .into_iter()
+        .filter_map(|folder| fs::read_dir(folder).ok())
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .take(FILES_LOOKED_AT)
+        .collect();
+    if !config.database.path.starts_with(&config.data_dir) {
+        found.push(config.database.path.clone());
+    }
+    let open = |path: &PathBuf| {
+        // A folder that only its owner enters hides what is in it.
+        let looked = fs::symlink_metadata(path).ok()?;
+        (looked.is_file() && looked.mode() & 0o077 != 0)
+            .then(|| format!("{} ({:o})", path.display(), looked.mode() & 0o777))
+    };
+    let count = found.len();
+    let open: Vec<String> = found.iter().filter_map(open).take(5).collect();
+    if count == 0 {
+        report.line(Verdict::Ok, "files", "none yet")
+    } else if open.is_empty() {
+        report.line(Verdict::Ok, "files", &format!("{count}, yours alone"))
+    } else {
+        let detail = format!("others may read {}; chmod 600", open.join(", "));
+        report.line(Verdict::Warn, "files", &detail)
     }
 }
 

@@ -38,6 +38,7 @@ pub(super) async fn run(config: &Config, file: &Path) -> Result<ExitCode, CliErr
         sessions,
         messages,
         moods,
+        facts,
     } = match exported {
         Ok(report) => report,
         Err(e) => {
@@ -47,7 +48,7 @@ pub(super) async fn run(config: &Config, file: &Path) -> Result<ExitCode, CliErr
     };
     target.keep().map_err(failed)?;
     progress(&format!(
-        "exported {sessions} sessions, {messages} messages, {moods} moods"
+        "exported {sessions} sessions, {messages} messages, {moods} moods, {facts} facts"
     ));
     Ok(ExitCode::SUCCESS)
 }

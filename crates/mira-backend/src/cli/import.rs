@@ -1,6 +1,10 @@
 //! `import FILE`: holds the data directory and imports, or hands the file to the server that holds it.
 
-use super::{CliError, client::Server, progress};
+use super::{
+    CliError,
+    client::{Server, answer, http_client},
+    progress,
+};
 use crate::{
     api::http::admin::{EXPORT_TYPE, ImportObject},
     config::Config,
@@ -58,17 +62,18 @@ pub(super) async fn run(config: &Config, path: &Path) -> Result<ExitCode, CliErr
         sessions,
         messages,
         moods,
+        facts,
         skipped,
         ..
     } = report;
     progress(&format!(
-        "imported {sessions} sessions, {messages} messages, {moods} moods; {skipped} were there already"
+        "imported {sessions} sessions, {messages} messages, {moods} moods, {facts} facts; {skipped} were there already"
     ));
     Ok(ExitCode::SUCCESS)
 }
 
 /// The file piece by piece, saying how far it is.
-fn pieces(file: File, total: u64) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+pub(super) fn pieces(file: File, total: u64) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
     stream::unfold((file, 0_u64), move |(mut file, before)| async move {
         let mut piece = Vec::with_capacity(PIECE);
         match (&mut file).take(PIECE as u64).read_to_end(&mut piece).await {
@@ -90,33 +95,8 @@ async fn ask(
     body: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
 ) -> Result<ImportObject, CliError> {
     progress(&format!("asking the server at {}", server.base));
-    let failed = |e: reqwest::Error| CliError::Plain(format!("{}: {e}", server.base));
-    // An error means that the process has chosen its TLS provider already, which is as good.
-    drop(rustls::crypto::ring::default_provider().install_default());
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .tls_certs_only([])
-        .build()
-        .map_err(failed)?;
-    let mut request = client
-        .post(server.route("api/admin/import")?)
-        .header("content-type", EXPORT_TYPE)
-        .body(reqwest::Body::wrap_stream(body));
-    if let Some(token) = &server.token {
-        request = request.bearer_auth(token.expose());
-    }
-    let response = request.send().await.map_err(failed)?;
-    let status = response.status();
-    let text = response.bytes().await.map_err(failed)?;
-    if !status.is_success() {
-        let problem: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
-        let detail = problem
-            .get("detail")
-            .and_then(|detail| detail.as_str())
-            .unwrap_or_default();
-        return Err(CliError::Plain(format!(
-            "the server refused the import: {status} {detail}"
-        )));
-    }
-    serde_json::from_slice(&text).map_err(|e| CliError::Plain(format!("the server's answer: {e}")))
+    let request = server.request(&http_client()?, reqwest::Method::POST, "api/admin/import")?;
+    let body = reqwest::Body::wrap_stream(body);
+    let sent = request.header("content-type", EXPORT_TYPE).body(body).send().await;
+    answer(sent, server, "the import").await
 }

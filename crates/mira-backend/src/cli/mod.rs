@@ -8,10 +8,12 @@ mod chat;
 mod client;
 mod doctor;
 mod export;
+mod forgotten;
 mod import;
 mod login_link;
 mod migrate;
 mod openapi;
+mod reindex;
 mod restore;
 mod serve;
 mod token;
@@ -53,7 +55,7 @@ enum Command {
         /// The file to write; must not exist
         file: PathBuf,
     },
-    /// Put a backup in place of the database; what was there is kept in the backups folder
+    /// Put a backup in place of the database, also beside a running server; what was there is kept in the backups folder
     Restore {
         /// The backup
         file: PathBuf,
@@ -68,8 +70,10 @@ enum Command {
         /// The export
         file: PathBuf,
     },
-    /// Check configuration, database, model endpoint and security posture
-    Doctor,
+    /// Check configuration, database, index, embeddings, model endpoint and security posture
+    Doctor(doctor::DoctorArgs),
+    /// Make the index anew from the database
+    Reindex,
     /// Print the OpenAPI document
     Openapi,
     /// Print the owner's token, or replace it
@@ -165,8 +169,8 @@ fn run(command: Command) -> Result<ExitCode, CliError> {
     if matches!(command, Command::Openapi) {
         return openapi::run();
     }
-    if matches!(command, Command::Doctor) {
-        return runtime()?.block_on(doctor::run(Config::load()));
+    if let Command::Doctor(args) = command {
+        return runtime()?.block_on(doctor::run(Config::load(), args));
     }
     let config = Config::load()?;
     let quiet = !matches!(command, Command::Serve);
@@ -178,11 +182,12 @@ fn run(command: Command) -> Result<ExitCode, CliError> {
         Command::Backup { file } => runtime.block_on(backup::run(&config, &file)),
         Command::Restore { file } => runtime.block_on(restore::run(&config, &file)),
         Command::Export { file } => runtime.block_on(export::run(&config, &file)),
+        Command::Reindex => runtime.block_on(reindex::run(&config)),
         Command::Import { file } => runtime.block_on(import::run(&config, &file)),
         Command::Token { command } => token::run(&config, command.as_ref()),
         Command::LoginLink => login_link::run(&config),
         Command::Chat(args) => runtime.block_on(chat::run(&config, args)),
-        Command::Openapi | Command::Doctor => Ok(ExitCode::SUCCESS),
+        Command::Openapi | Command::Doctor(_) => Ok(ExitCode::SUCCESS),
     }
 }
 

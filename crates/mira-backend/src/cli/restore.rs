@@ -1,152 +1,134 @@
 //! `restore FILE`: puts a backup in the database's place. The backup is copied, brought up to date and checked before
 //! anything is touched; what was there is moved to the backups folder, never deleted.
 //!
-//! A server that runs must be stopped first: it holds the database open, and what clients see would change under them.
+//! A server that runs does it itself: the file is sent to it, it checks, ends its work and starts anew. The file is sent,
+//! not its name, because the server may be a user who cannot read it.
 
-use super::{CliError, progress, say};
+use super::{
+    CliError,
+    client::{Server, answer, http_client},
+    import::pieces,
+    progress, say,
+};
 use crate::{
+    api::http::admin::{BACKUP_TYPE, RestoreObject, RestoreStatus},
     config::Config,
-    datadir::{DataDir, DataDirError},
-    store_options,
+    datadir::{self, DataDir, DataDirError},
+    services::restore::{Copy, RestoreError},
 };
-use mira_core::clock::{Clock, SystemClock};
-use mira_memory::{Store, StoreError, StoreOptions};
-use std::{
-    ffi::OsString,
-    fs, io,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use futures_util::StreamExt;
+use std::{io, path::Path, pin::pin, process::ExitCode, time::Duration};
+use tokio::{fs::File, time::Instant};
 
-/// The database and the files SQLite keeps beside it.
-const SUFFIXES: [&str; 3] = ["", "-wal", "-shm"];
+/// How long a server that starts anew may be silent before it is given up.
+const RESTART_LIMIT: Duration = Duration::from_mins(10);
+/// Between two questions to a server that cannot be reached.
+const ASK_EVERY: Duration = Duration::from_millis(200);
+
+impl From<RestoreError> for CliError {
+    fn from(error: RestoreError) -> Self {
+        match error {
+            RestoreError::Store(e) => e.into(),
+            RestoreError::File { path, source } => Self::File { path, source },
+            RestoreError::Unfit(_) | RestoreError::Task(_) => Self::Plain(error.to_string()),
+        }
+    }
+}
 
 pub(super) async fn run(config: &Config, backup: &Path) -> Result<ExitCode, CliError> {
-    let _held = match DataDir::take(config) {
-        Err(DataDirError::Held { holder, .. }) => {
-            let reason = format!("{holder} uses the database: stop it, then restore again");
-            return Err(CliError::Plain(reason));
-        }
-        taken => taken?,
-    };
-    let database = &config.database.path;
-    let copy = with_suffix(database, ".restoring");
-    remove_all(&copy)?;
-    let prepared = prepare(config, backup, &copy).await;
-    if prepared.is_err() {
-        remove_all(&copy)?;
-    }
-    prepared?;
-    let kept = move_aside(config, database)?;
-    fs::rename(&copy, database).map_err(|source| CliError::File {
-        path: database.clone(),
+    refuse_half(backup)?;
+    let failed = |source| CliError::File {
+        path: backup.to_owned(),
         source,
-    })?;
-    sync_folder(database)?;
+    };
+    let file = File::open(backup).await.map_err(failed)?;
+    let total = file.metadata().await.map_err(failed)?.len();
+    let kept = match DataDir::take(config) {
+        Ok(held) => {
+            let kept = alone(config, file, total).await;
+            drop(held);
+            kept.map_err(|e| match e {
+                CliError::Io(source) => failed(source),
+                other => other,
+            })?
+        }
+        Err(DataDirError::Held { path, holder }) => match Server::running(config)? {
+            Some(server) => ask(config, &server, file, total).await?,
+            None => return Err(DataDirError::Held { path, holder }.into()),
+        },
+        Err(e) => return Err(e.into()),
+    };
     if let Some(kept) = kept {
-        progress(&format!("what was there is now {}", kept.display()));
+        progress(&format!("what was there is now {kept}"));
     }
     say(&format!("restored {}", backup.display()))?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Copies the backup, migrates the copy and checks it whole.
-async fn prepare(config: &Config, backup: &Path, copy: &Path) -> Result<(), CliError> {
-    progress("copying");
-    let (from, to) = (backup.to_owned(), copy.to_owned());
-    let copied = tokio::task::spawn_blocking(move || {
-        // Opened first: SQLite makes an empty database of a file that is not there.
-        fs::File::open(&from)?;
-        fs::copy(&from, &to)?;
-        fs::File::open(&to)?.sync_all()
-    });
-    let copied = copied.await.map_err(|e| CliError::Plain(e.to_string()))?;
-    copied.map_err(|source| CliError::File {
-        path: backup.to_owned(),
-        source,
-    })?;
+/// A database that was copied while somebody wrote to it is not whole without its log.
+fn refuse_half(backup: &Path) -> Result<(), CliError> {
+    let mut log = backup.as_os_str().to_owned();
+    log.push("-wal");
+    match std::fs::metadata(&log) {
+        Ok(found) if found.len() > 0 => Err(CliError::Plain(format!(
+            "{} lies beside it and holds what is not in the file yet: restore a file that `backup` made",
+            Path::new(&log).display()
+        ))),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+/// Without a server: the data directory is held.
+async fn alone(config: &Config, file: File, total: u64) -> Result<Option<String>, CliError> {
+    let mut copy = Copy::begin(config)?;
+    let mut pieces = pin!(pieces(file, total));
+    while let Some(piece) = pieces.next().await {
+        copy.write(&piece?).await?;
+    }
     progress("checking");
-    let options = StoreOptions {
-        path: copy.to_owned(),
-        ..store_options(config)
-    };
-    if fs::metadata(copy)
-        .map_err(|source| CliError::File {
-            path: copy.to_owned(),
-            source,
-        })?
-        .len()
-        == 0
-    {
-        return Err(StoreError::Damaged("the backup is empty".to_owned()).into());
-    }
-    let store = Store::open(options, SystemClock.now()).await?;
-    let report = store.integrity_check().await;
-    store.close().await;
-    match report?.problems.first() {
-        None => Ok(()),
-        Some(problem) => Err(StoreError::Damaged(format!("the backup is not sound: {problem}")).into()),
-    }
+    copy.check(config).await?;
+    let kept = copy.put_in_place(config).await?;
+    Ok(kept.map(|kept| kept.display().to_string()))
 }
 
-/// Moves the database and what lies beside it into the backups folder; answers its new place.
-fn move_aside(config: &Config, database: &Path) -> Result<Option<PathBuf>, CliError> {
-    if !database.exists() {
-        return Ok(None);
-    }
-    let folder = config.data_dir.join("backups");
-    fs::create_dir_all(&folder).map_err(|source| CliError::File {
-        path: folder.clone(),
-        source,
-    })?;
-    let kept = folder.join(format!(
-        "pre-restore-{}.db",
-        SystemClock.now().strftime("%Y%m%dT%H%M%S%3fZ")
-    ));
-    // The log first: a database without its log would lose what is only there, should we end in between.
-    for suffix in SUFFIXES.iter().rev() {
-        let (from, to) = (with_suffix(database, suffix), with_suffix(&kept, suffix));
-        if from.exists() {
-            move_file(&from, &to).map_err(|source| CliError::File { path: from, source })?;
+async fn ask(config: &Config, server: &Server, file: File, total: u64) -> Result<Option<String>, CliError> {
+    progress(&format!("asking the server at {}", server.base));
+    let client = http_client()?;
+    let body = reqwest::Body::wrap_stream(pieces(file, total));
+    let request = server.request(&client, reqwest::Method::POST, "api/admin/restore")?;
+    let sent = request.header("content-type", BACKUP_TYPE).body(body).send().await;
+    let started: RestoreObject = answer(sent, server, "the restore").await?;
+    progress("the backup is sound; the server starts anew with it");
+    let mut heard = Instant::now();
+    loop {
+        // While it starts anew, a question waits at its socket.
+        let asked = server.request(&client, reqwest::Method::GET, "api/admin/restore")?;
+        let found = match asked.send().await {
+            Ok(response) => Some(answer::<RestoreObject>(Ok(response), server, "the question how it went").await?),
+            Err(_) => None,
+        };
+        match found {
+            Some(found) if found.id != started.id => {
+                return Err(CliError::Plain("another restore came after this one".to_owned()));
+            }
+            Some(found) => match found.status {
+                RestoreStatus::Restored => return Ok(found.kept),
+                RestoreStatus::Failed => {
+                    let detail = found.detail.unwrap_or_default();
+                    return Err(CliError::Plain(format!("nothing was restored: {detail}")));
+                }
+                RestoreStatus::Checking | RestoreStatus::Restarting => heard = Instant::now(),
+            },
+            None if datadir::holder(config).is_none() => {
+                let reason = "the server ended; its log says why, and the next start finishes what it had begun";
+                return Err(CliError::Plain(reason.to_owned()));
+            }
+            None if heard.elapsed() > RESTART_LIMIT => {
+                let reason = io::Error::from(io::ErrorKind::TimedOut);
+                return Err(CliError::Plain(format!("{}: {reason}", server.base)));
+            }
+            None => {}
         }
+        tokio::time::sleep(ASK_EVERY).await;
     }
-    Ok(Some(kept))
-}
-
-/// A rename, or a copy where the backups lie on another disk.
-fn move_file(from: &Path, to: &Path) -> io::Result<()> {
-    match fs::rename(from, to) {
-        Err(e) if e.kind() == io::ErrorKind::CrossesDevices => {
-            fs::copy(from, to)?;
-            fs::File::open(to)?.sync_all()?;
-            fs::remove_file(from)
-        }
-        moved => moved,
-    }
-}
-
-fn remove_all(path: &Path) -> Result<(), CliError> {
-    for suffix in SUFFIXES {
-        let path = with_suffix(path, suffix);
-        match fs::remove_file(&path) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(CliError::File { path, source }),
-            Ok(()) | Err(_) => {}
-        }
-    }
-    Ok(())
-}
-
-fn sync_folder(path: &Path) -> Result<(), CliError> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let synced = fs::File::open(folder).and_then(|folder| folder.sync_all());
-    synced.map_err(|source| CliError::File {
-        path: folder.to_owned(),
-        source,
-    })
-}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = OsString::from(path.as_os_str());
-    name.push(suffix);
-    name.into()
 }

@@ -1,10 +1,12 @@
-//! `serve`: takes the data directory, listens, and runs the server until a signal.
+//! `serve`: takes the data directory, listens, and runs the server until a signal. A restore ends the server's work,
+//! puts the backup in place, and starts it anew in the same process.
 
 use super::CliError;
 use crate::{
     config::Config,
     datadir::DataDir,
     lifecycle::{Lifecycle, Signals, obey_signals},
+    services::restore::{Copy, State},
 };
 use std::{io, net::SocketAddr, process::ExitCode};
 use tokio::net::{TcpListener, TcpSocket};
@@ -21,17 +23,56 @@ pub(super) async fn run(config: Config) -> Result<ExitCode, CliError> {
         let (path, source) = (personas.clone(), io::ErrorKind::NotADirectory.into());
         return Err(CliError::File { path, source });
     }
-    let signals = Signals::listen()?;
+    let mut signals = Signals::listen()?;
     let mut data_dir = DataDir::take(&config)?;
-    let listener = listen(config.listen)?;
+    let mut listener = listen(config.listen)?.into_std()?;
     data_dir.announce(listener.local_addr()?)?;
-    let life = Lifecycle::new();
-    // Signals are obeyed outside the tracker, which waits for its tasks: the second one must work while it waits.
-    tokio::select! {
-        served = crate::serve(config, listener, life.clone()) => served?,
-        () = obey_signals(signals, life) => {}
+    let mut life = Lifecycle::new();
+    loop {
+        let listening = TcpListener::from_std(listener.try_clone()?)?;
+        let work = async {
+            let served = crate::serve(config.clone(), listening, life.clone()).await;
+            life.soft().cancel();
+            served
+        };
+        // Connections made between two lives wait at the socket; where this life is the last, it closes at once.
+        let next = async {
+            life.soft().cancelled().await;
+            life.restores().is_due().then_some(listener)
+        };
+        // Signals are obeyed outside the tracker, which waits for its tasks: the second one must work while it waits.
+        let (served, next) = tokio::select! {
+            ended = async { tokio::join!(work, next) } => ended,
+            never = obey_signals(&mut signals, life.clone()) => match never {},
+        };
+        served?;
+        let Some((copy, socket)) = life.restores().take_due().zip(next) else {
+            return Ok(ExitCode::SUCCESS);
+        };
+        life.restores().end(put_in_place(copy, &config).await);
+        if life.is_stopped() {
+            return Ok(ExitCode::SUCCESS);
+        }
+        listener = socket;
+        life = life.next();
     }
-    Ok(ExitCode::SUCCESS)
+}
+
+/// The server has ended its work and nobody has the database open: the checked copy takes its place.
+async fn put_in_place(copy: Copy, config: &Config) -> State {
+    match copy.put_in_place(config).await {
+        Ok(kept) => {
+            let place = kept.as_deref().map(|kept| kept.display().to_string());
+            tracing::info!(kept = place, "a backup was restored");
+            State::Restored { kept }
+        }
+        Err(error) => {
+            tracing::error!(%error, "the restore failed; everything is as it was");
+            State::Failed {
+                reason: error.to_string(),
+            }
+        }
+    }
 }
 
 fn listen(address: SocketAddr) -> Result<TcpListener, CliError> {

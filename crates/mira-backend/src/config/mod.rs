@@ -5,10 +5,12 @@
 //! feature this version does not have) is a warning.
 
 mod env;
+mod memory;
 mod types;
 mod variables;
 
 pub use env::{ConfigError, Env, Problem};
+pub use memory::{EmbeddingsConfig, MemoryConfig, QdrantSettings};
 pub use types::{
     AddressRange, AuthMode, DurabilityMode, HostName, HostPort, Invalid, LlmApi, LogFormat, ModelChoice, Origin,
     PublicUrl, ReplyFormat, Scheme, Secret,
@@ -41,6 +43,8 @@ pub struct Config {
     pub llm: LlmConfig,
     /// The conversation.
     pub chat: ChatConfig,
+    /// Memory.
+    pub memory: MemoryConfig,
     /// `RUST_LOG`.
     pub log_filter: String,
     /// How log lines look.
@@ -136,6 +140,7 @@ impl Config {
         let database = read_database(&mut reader, &data_dir);
         let llm = read_llm(&mut reader);
         let chat = read_chat(&mut reader, &data_dir);
+        let memory = memory::read_memory(&mut reader, &llm);
         let log_filter = read_log_filter(&mut reader);
         let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
         let log_format = reader.choice("MIRA_LOG_FORMAT", LogFormat::Text, &formats);
@@ -152,6 +157,7 @@ impl Config {
             database,
             llm,
             chat,
+            memory,
             log_filter,
             log_format,
             shutdown_grace: Duration::from_secs(grace_seconds),
@@ -162,6 +168,11 @@ impl Config {
     /// The file that marks the data directory as taken.
     pub fn lock_file(&self) -> PathBuf {
         self.data_dir.join("mira.lock")
+    }
+
+    /// The file that holds the key of the tombstones: what keeps forgotten things forgotten.
+    pub fn tombstone_key_file(&self) -> PathBuf {
+        self.data_dir.join("memory.key")
     }
 
     /// The file that holds the owner's token.
@@ -344,21 +355,11 @@ fn read_path(reader: &mut Reader<'_>, name: &str, default: &Path) -> PathBuf {
 /// Checks the variables of features that are not in this version, so that a mistake shows now and not after an update.
 fn check_unused(reader: &mut Reader<'_>) {
     let _hosts: Vec<HostPort> = reader.list("MIRA_ALLOW_PRIVATE_HOSTS", HostPort::parse);
-    reader.choice("MIRA_EMBEDDINGS", (), &[("auto", ()), ("openai", ()), ("local", ())]);
-    for name in ["MIRA_EMBEDDINGS_URL", "QDRANT_URL", "MIRA_SEARXNG_URL"] {
-        reader.optional(name, parse_http_url);
-    }
-    for name in [
-        "MIRA_EMBEDDINGS_KEY",
-        "QDRANT_API_KEY",
-        "BRAVE_API_KEY",
-        "TAVILY_API_KEY",
-    ] {
+    reader.optional("MIRA_SEARXNG_URL", parse_http_url);
+    for name in ["BRAVE_API_KEY", "TAVILY_API_KEY"] {
         reader.secret(name);
     }
-    for name in ["MIRA_EMBEDDING_MODEL", "MIRA_IMAGE_MODEL"] {
-        reader.optional(name, parse_model);
-    }
+    reader.optional("MIRA_IMAGE_MODEL", parse_model);
     for name in [
         "ENABLE_WEB_SEARCH",
         "ENABLE_CODE_INTERPRETER",
@@ -367,14 +368,6 @@ fn check_unused(reader: &mut Reader<'_>) {
     ] {
         reader.choice(name, (), &[("true", ()), ("false", ())]);
     }
-    reader.number("QDRANT_EMBEDDING_DIM", 3072, 1..=65_536);
-    reader.number("MIRA_RECALL_RESULTS", 12, 0..=200);
-    reader.optional("QDRANT_COLLECTION", |text| {
-        let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
-        let fits = (1..=255).contains(&text.len()) && text.bytes().all(legal);
-        fits.then_some(())
-            .ok_or_else(|| Invalid::new("must be 1 to 255 letters, digits, - or _"))
-    });
     reader.optional("MIRA_GIT_AUTHOR", |text| {
         let name_and_mail = text.strip_suffix('>').and_then(|t| t.split_once('<'));
         let fits = name_and_mail.is_some_and(|(name, mail)| !name.trim().is_empty() && mail.contains('@'));
@@ -532,18 +525,38 @@ mod tests {
     }
 
     #[test]
+    fn who_embeds() {
+        let remote = |pairs: &[(&str, &str)]| match read(pairs).unwrap().memory.embeddings {
+            EmbeddingsConfig::Local => None,
+            EmbeddingsConfig::Remote {
+                url, key, dimension, ..
+            } => Some((url.to_string(), key.is_some(), dimension)),
+        };
+        assert_eq!(remote(&[]), None);
+        assert_eq!(remote(&[("OPENAI_BASE_URL", "http://127.0.0.1:11434")]), None);
+        assert_eq!(
+            remote(&[("OPENAI_API_KEY", "k")]),
+            Some((OPENAI_URL.to_owned(), true, 3072))
+        );
+        assert_eq!(remote(&[("OPENAI_API_KEY", "k"), ("MIRA_EMBEDDINGS", "local")]), None);
+        // The model's key does not go to another server.
+        let own = ("MIRA_EMBEDDINGS_URL", "http://127.0.0.1:9");
+        assert_eq!(
+            remote(&[("OPENAI_API_KEY", "k"), own, ("QDRANT_EMBEDDING_DIM", "8")]),
+            Some(("http://127.0.0.1:9/".to_owned(), false, 8))
+        );
+        assert_eq!(wrong(&[("MIRA_EMBEDDINGS", "openai")]), ["MIRA_EMBEDDINGS_KEY"]);
+        assert_eq!(wrong(&[("QDRANT_COLLECTION", "a b")]), ["QDRANT_COLLECTION"]);
+    }
+
+    #[test]
     fn what_is_odd_is_a_warning() {
-        let config = read(&[
-            ("MIRA_PROT", "1"),
-            ("QDRANT_URL", "http://localhost:6333"),
-            ("MIRA_MODEL", ""),
-        ])
-        .unwrap();
+        let config = read(&[("MIRA_PROT", "1"), ("BRAVE_API_KEY", "k"), ("MIRA_MODEL", "")]).unwrap();
         assert_eq!(
             config.warnings,
             [
                 "MIRA_PROT is not a variable Mira knows; did you mean MIRA_PORT?",
-                "set, but not in use in this version: QDRANT_URL"
+                "set, but not in use in this version: BRAVE_API_KEY"
             ]
         );
     }

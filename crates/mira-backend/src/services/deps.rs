@@ -2,14 +2,15 @@
 
 use crate::{
     lifecycle::Lifecycle,
-    services::{hub::log::Encoded, metrics::Metrics, personas::Personas},
+    services::{hub::log::Encoded, memory::Memories, metrics::Metrics, personas::Personas, summarization::Summarizer},
 };
 use bytes::Bytes;
 use jiff::tz::TimeZone;
 use mira_core::{
     chat::Session,
     clock::Clock,
-    ids::{MessageId, SessionId, TurnId},
+    ids::{MemoryId, MessageId, SessionId, TurnId},
+    memory::{Memory, MemoryKind},
     model::Head,
     persona::PersonaName,
     turn::TurnEvent,
@@ -17,6 +18,7 @@ use mira_core::{
 use mira_llm::ChatModel;
 use mira_memory::Store;
 use std::sync::Arc;
+use tokio::sync::broadcast;
 
 /// What an event says beside its own content.
 #[derive(Debug, Clone, Copy)]
@@ -44,8 +46,21 @@ pub struct Encoder {
     pub persona: fn(&SessionId, &Head, bool) -> Encoded,
     /// A session was created, changed or deleted; told to every socket of the account.
     pub session: fn(Change<'_>) -> Bytes,
+    /// A memory was learnt, changed or forgotten; told to every socket of the account.
+    pub memory: fn(MemoryChange<'_>) -> Bytes,
     /// Somebody is typing.
     pub typing: fn(&SessionId, bool) -> Bytes,
+}
+
+/// A change of a memory.
+#[derive(Debug, Clone, Copy)]
+pub enum MemoryChange<'a> {
+    /// It is new.
+    Created(&'a Memory),
+    /// It changed.
+    Updated(&'a Memory),
+    /// It is forgotten.
+    Deleted(MemoryId, MemoryKind),
 }
 
 /// A change of a session.
@@ -91,10 +106,24 @@ pub struct Deps {
     pub encoder: Encoder,
     /// Settings.
     pub settings: Arc<ChatSettings>,
+    /// Memory.
+    pub memories: Memories,
+    /// Who writes summaries.
+    pub summarizer: Summarizer,
+    /// What every socket of the account is told.
+    pub account_events: broadcast::Sender<Bytes>,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// Tasks and their end.
     pub lifecycle: Lifecycle,
+}
+
+impl Deps {
+    /// Tells every socket of the account.
+    pub fn tell_account(&self, frame: Bytes) {
+        // Nobody listening is fine.
+        drop(self.account_events.send(frame));
+    }
 }
 
 impl std::fmt::Debug for Deps {

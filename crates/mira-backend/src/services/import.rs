@@ -1,10 +1,15 @@
 //! Reading an export into the store: bytes from anywhere (a file, a request's body), cut into lines, stored in batches.
+//! Beside live sessions every socket is told which sessions came and which changed.
 
+use crate::services::{deps::Change, hub::Hub};
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
-use mira_core::ids::AccountId;
-use mira_memory::{ImportReport, Store, StoreError};
-use std::pin::pin;
+use mira_core::{
+    chat::Session,
+    ids::{AccountId, SessionId},
+};
+use mira_memory::{ImportReport, Page, SessionFilter, Store, StoreError};
+use std::{collections::HashMap, pin::pin};
 use tokio::sync::mpsc;
 
 /// The longest line: a message of the largest size with all it can carry, escaped.
@@ -44,6 +49,48 @@ pub async fn import<E: std::fmt::Display>(
         // Where the source broke off, the store only saw a file without its last line.
         (Err(e), _) => Err(e),
         (Ok(()), stored) => Ok(stored?),
+    }
+}
+
+/// The same beside live sessions, which are told of what changed, also where the import ended early.
+pub async fn import_live<E: std::fmt::Display>(
+    hub: &Hub,
+    account: AccountId,
+    bytes: impl Stream<Item = Result<Bytes, E>>,
+) -> Result<ImportReport, ImportError> {
+    let store = &hub.deps().store;
+    let before = sessions(store, account).await?;
+    let imported = import(store, account, bytes, |_| {}).await;
+    hub.deps().memories.wake();
+    let after = sessions(store, account).await?;
+    for (id, session) in &after {
+        match before.get(id) {
+            None => hub.announce(Change::Created(session)),
+            Some(old) if old == session => {}
+            Some(old) if (old.head_id, old.message_count) == (session.head_id, session.message_count) => {
+                hub.announce(Change::Updated(session));
+            }
+            // Its history is another one now: who resumes from before refetches.
+            Some(_) => match hub.live(account, id).await? {
+                Some(live) => hub.cleared(&live, session),
+                None => hub.announce(Change::Updated(session)),
+            },
+        }
+    }
+    imported
+}
+
+/// All sessions of an account.
+async fn sessions(store: &Store, account: AccountId) -> Result<HashMap<SessionId, Session>, StoreError> {
+    let mut found = HashMap::new();
+    let mut page = Page::first(Page::<()>::MAX);
+    loop {
+        let listed = store.list_sessions(account, SessionFilter::default(), page).await?;
+        found.extend(listed.items.into_iter().map(|session| (session.id.clone(), session)));
+        match listed.next {
+            Some(cursor) => page.cursor = Some(cursor),
+            None => return Ok(found),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What `/metrics` tells. Counters are bumped where the thing happens; gauges that can be looked up (memory, the
 //! write-ahead log) are looked up when asked.
 
-use mira_core::{chat::Usage, turn::Outcome};
+use mira_core::{chat::Usage, memory::Degraded, turn::Outcome};
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
     metrics::{
@@ -50,6 +50,12 @@ pub struct Metrics {
     pub output_tokens: Counter,
     /// Calls to the model that failed.
     pub model_errors: Counter,
+    /// Calls to the model beside the conversation: summaries.
+    pub side_calls: Counter,
+    /// How long a turn waited for memory, in seconds.
+    pub recall_seconds: Histogram,
+    /// Turns whose recall was not whole.
+    pub recall_degraded: Counter,
     /// Requests answered, by class of status.
     pub http_requests: Family<StatusLabel, Counter>,
     /// Connections open now, upgraded ones included.
@@ -88,6 +94,10 @@ impl Default for Metrics {
             input_tokens: Counter::default(),
             output_tokens: Counter::default(),
             model_errors: Counter::default(),
+            side_calls: Counter::default(),
+            // 0.25 ms to about 4 seconds.
+            recall_seconds: Histogram::new(exponential_buckets(0.000_25, 2.0, 15)),
+            recall_degraded: Counter::default(),
             http_requests: Family::default(),
             connections: Gauge::default(),
             sockets: Gauge::default(),
@@ -112,6 +122,10 @@ pub struct Looked {
     pub writes: u64,
     /// Jobs waiting for the writer.
     pub writes_waiting: u64,
+    /// Memories waiting to be indexed.
+    pub outbox_depth: u64,
+    /// For how long the oldest of them has waited.
+    pub outbox_lag: Duration,
 }
 
 impl Metrics {
@@ -153,6 +167,14 @@ impl Metrics {
     /// A turn began.
     pub fn turn_started(&self) {
         self.turns_running.inc();
+    }
+
+    /// A turn asked memory.
+    pub fn recalled(&self, took: Duration, degraded: Option<Degraded>) {
+        self.recall_seconds.observe(took.as_secs_f64());
+        if degraded.is_some() {
+            self.recall_degraded.inc();
+        }
     }
 
     /// A turn said its first word.
@@ -201,6 +223,21 @@ impl Metrics {
             "model_errors",
             "Calls to the model that failed",
             self.model_errors.clone(),
+        );
+        registry.register(
+            "side_calls",
+            "Calls to the model beside the conversation",
+            self.side_calls.clone(),
+        );
+        registry.register(
+            "recall_seconds",
+            "How long a turn waited for memory",
+            self.recall_seconds.clone(),
+        );
+        registry.register(
+            "recall_degraded",
+            "Turns whose recall was not whole",
+            self.recall_degraded.clone(),
         );
         registry.register("http_requests", "Requests answered", self.http_requests.clone());
         registry.register("connections", "Connections open now", self.connections.clone());
@@ -260,6 +297,18 @@ fn register_looked(registry: &mut Registry, looked: Looked) {
         "Jobs waiting for the writer",
         None,
         looked.writes_waiting as f64,
+    );
+    gauge(
+        "outbox_depth",
+        "Memories waiting to be indexed",
+        None,
+        looked.outbox_depth as f64,
+    );
+    gauge(
+        "outbox_lag",
+        "How long the oldest memory has waited to be indexed",
+        Some(Unit::Seconds),
+        looked.outbox_lag.as_secs_f64(),
     );
     let mut counter = |name: &str, help: &str, value: u64| {
         let counter: Counter = Counter::default();

@@ -9,12 +9,12 @@ use crate::{
         metrics::Metrics,
     },
 };
-use futures_util::{StreamExt, TryStreamExt, stream, stream::BoxStream};
+use futures_util::{FutureExt, StreamExt, TryStreamExt, future::BoxFuture, stream, stream::BoxStream};
 use mira_core::{
     clock::Clock,
     model::{ModelEvent, ModelRequest},
 };
-use mira_llm::{ChatModel, Endpoint, LlmError, Secret};
+use mira_llm::{ChatModel, Endpoint, LlmError, Secret, SideReply};
 use openai_sim::{Sim, SimConfig};
 use std::{
     io,
@@ -41,6 +41,8 @@ pub enum ModelError {
 pub struct OpenedModel {
     /// The model.
     pub model: Arc<dyn ChatModel>,
+    /// The model for what is asked beside the conversation.
+    pub side: Arc<dyn ChatModel>,
     /// How it did when last used.
     pub health: Arc<ModelHealth>,
     /// Where it is.
@@ -89,8 +91,21 @@ pub async fn open(config: &LlmConfig, clock: &dyn Clock, metrics: Arc<Metrics>) 
             metrics,
         })
     };
+    // Notes need no long thought, whichever model writes them.
+    let side_model = config.intent_model.as_ref().unwrap_or(&endpoint.model);
+    let side = if rehearsal.is_some() || side_model.is_empty() {
+        Arc::clone(&model)
+    } else {
+        mira_llm::connect(Endpoint {
+            model: side_model.clone(),
+            reasoning_effort: Some("low".to_owned()),
+            verbosity: Some("low".to_owned()),
+            ..endpoint.clone()
+        })?
+    };
     Ok(OpenedModel {
         model,
+        side,
         health,
         endpoint,
         rehearsal,
@@ -189,6 +204,19 @@ impl ChatModel for Watched {
         self.inner.stream(request).inspect(note).boxed()
     }
 
+    fn complete(&self, request: ModelRequest, most: u32) -> BoxFuture<'static, Result<SideReply, LlmError>> {
+        let metrics = Arc::clone(&self.metrics);
+        let answer = self.inner.complete(request, most);
+        async move {
+            let answer = answer.await;
+            if answer.is_err() {
+                metrics.model_errors.inc();
+            }
+            answer
+        }
+        .boxed()
+    }
+
     fn name(&self) -> String {
         self.inner.name()
     }
@@ -209,6 +237,14 @@ impl ChatModel for FirstOffered {
         stream::once(async move { Ok(finding.await?.stream(request)) })
             .try_flatten()
             .boxed()
+    }
+
+    fn complete(&self, request: ModelRequest, most: u32) -> BoxFuture<'static, Result<SideReply, LlmError>> {
+        if let Some(model) = self.found.get() {
+            return model.complete(request, most);
+        }
+        let finding = find_first(self.endpoint.clone(), Arc::clone(&self.found));
+        async move { finding.await?.complete(request, most).await }.boxed()
     }
 
     fn name(&self) -> String {

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 async fn same_everywhere(house: &House, told: &Told, expect: &str) {
     assert_eq!(told.text, expect);
     assert!(told.chunks > 1, "word by word");
-    assert_eq!(told.stages, ["thinking"]);
+    // Where memory takes a moment she says so first.
+    assert_eq!(told.stages.last().map(String::as_str), Some("thinking"));
     let reply = told.reply();
     let history = house.api.history().await;
     let [.., message, stored] = history.as_slice() else {
@@ -236,7 +237,7 @@ async fn what_is_typed_ahead_waits_its_turn() {
     let queued = line.until_that(|frame| frame["stage"] == "queued").await;
     assert_eq!(queued.iter().filter(|frame| frame["type"] == "message").count(), 1);
     let second = queued.last().unwrap()["turn_id"].as_str().unwrap().to_owned();
-    assert_eq!(house.prompts().len(), 1, "she has not been asked yet");
+    assert!(house.prompts().len() <= 1, "she has not been asked yet");
     gate.open();
     let mut frames = vec![first.clone()];
     frames.extend(queued);
@@ -247,7 +248,7 @@ async fn what_is_typed_ahead_waits_its_turn() {
         law_of(&frames, &second),
     );
     assert_eq!((one.text.as_str(), two.text.as_str()), ("r1", "to: u2"));
-    assert_eq!(two.stages, ["queued", "thinking"]);
+    assert_eq!(two.stages, ["queued", "recalling", "thinking"]);
     let history = house.api.history().await;
     let said: Vec<&str> = history.iter().map(|m| m["content"].as_str().unwrap()).collect();
     assert_eq!(said, ["u1", "r1", "u2", "to: u2"]);

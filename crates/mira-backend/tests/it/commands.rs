@@ -1,8 +1,17 @@
 //! The commands that work on the database, beside a server and without one.
 
-use crate::support::server::{Server, Setup, json};
+use crate::support::{
+    client::Line,
+    server::{Server, Setup, json},
+};
 use serde_json::json as value;
-use std::{fs, io::Write, os::unix::fs::MetadataExt, process::Stdio};
+use sqlx::{Connection, SqliteConnection};
+use std::{
+    fs,
+    io::Write,
+    os::unix::fs::{MetadataExt, PermissionsExt},
+    process::Stdio,
+};
 
 const WORD: &str = "quizzaciously";
 
@@ -81,6 +90,10 @@ async fn an_export_can_be_imported_with_and_without_a_server() {
     let setup = Setup::new();
     let server = setup.start();
     let kept_messages = talk(&server).await;
+    let made = server
+        .post("/api/sessions", value!({"id": "garden", "title": "The garden"}))
+        .await;
+    assert_eq!(made.status(), 201);
     let file = setup.dir().join("mira.jsonl");
     let path = file.to_str().unwrap();
     setup.say(&["export", path]);
@@ -98,7 +111,25 @@ async fn an_export_can_be_imported_with_and_without_a_server() {
     let beside = Setup::new();
     let other = beside.start();
     assert_eq!(count(&other).await, 0);
-    beside.say(&["import", path]);
+    let mut line = Line::open(&other, "").await;
+    let (asking, file) = (beside.command(&["import", path]), path.to_owned());
+    let imported = tokio::task::spawn_blocking(move || {
+        let mut asking = asking;
+        asking.output().unwrap()
+    });
+    let imported = imported.await.unwrap();
+    assert!(imported.status.success(), "{file}: {imported:?}");
+    let told = line.settle().await;
+    let told: Vec<_> = told.iter().filter(|frame| frame["type"] == "session").collect();
+    let of = |id: &str| {
+        told.iter()
+            .find(|frame| frame["object"]["id"] == id)
+            .unwrap_or_else(|| panic!("{told:?}"))
+    };
+    assert_eq!(of("eternal")["action"], "updated", "it was there, and empty");
+    assert!(of("eternal")["object"]["message_count"].as_u64().unwrap() > 0);
+    assert_eq!(of("garden")["action"], "created");
+    assert_eq!(told.len(), 2, "{told:?}");
     assert_eq!(count(&other).await, kept_messages);
     beside.say(&["import", path]);
     assert_eq!(count(&other).await, kept_messages, "twice is once");
@@ -136,6 +167,13 @@ async fn doctor_tells_and_fails() {
     let beside = setup.say(&["doctor"]);
     for part in [
         "configuration",
+        "sqlite          3.",
+        "or newer is sound",
+        "files           ",
+        "yours alone",
+        "0 days old",
+        "beside loopback: none",
+        "trusted to say who asks: nobody",
         "database",
         "index",
         "embeddings",
@@ -146,6 +184,14 @@ async fn doctor_tells_and_fails() {
     ] {
         assert!(beside.contains(part), "{part} in {beside}");
     }
+    // What others may read is said.
+    let open = setup.data_dir().join("mira.db");
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o644)).unwrap();
+    let warned = setup.say(&["doctor"]);
+    assert!(
+        warned.contains("warn  files") && warned.contains("mira.db (644)"),
+        "{warned}"
+    );
     drop(server);
     let closed = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
@@ -188,4 +234,72 @@ fn chat_in_a_pipe_prints_replies_only() {
     let wrong = speak(&["chat", "--plain", "--token-file", "other"], "hello\n");
     assert_eq!(wrong.status.code(), Some(1));
     assert!(String::from_utf8(wrong.stderr).unwrap().contains("mira-backend token"));
+}
+
+/// One number out of the database.
+async fn number(setup: &Setup, sql: &'static str) -> i64 {
+    let url = format!("sqlite://{}", setup.data_dir().join("mira.db").display());
+    let mut conn = SqliteConnection::connect(&url).await.unwrap();
+    let found = sqlx::query_scalar(sql).fetch_one(&mut conn).await.unwrap();
+    conn.close().await.unwrap();
+    found
+}
+
+#[tokio::test]
+async fn an_index_is_made_anew_with_and_without_a_server() {
+    const VECTORS: &str = "SELECT count(*) FROM vectors";
+    let setup = Setup::new();
+    let mut server = setup.start();
+    talk(&server).await;
+    let told = |output: std::process::Output| {
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{text}");
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), "the index is whole\n");
+        assert!(text.contains("2 memories are taken up anew"), "{text}");
+        text
+    };
+    assert!(told(setup.run(&["reindex"])).contains("asking the server"));
+    let state = json(server.get("/api/memory").await).await;
+    assert_eq!(state["index"]["pending"], 0, "{state}");
+    server.signal("TERM");
+    server.wait();
+    assert_eq!(number(&setup, VECTORS).await, 2);
+    assert_eq!(number(&setup, "DELETE FROM vectors RETURNING 0").await, 0);
+    let text = told(setup.run(&["reindex"]));
+    assert!(!text.contains("asking") && text.contains("2 of 2"), "{text}");
+    assert_eq!(number(&setup, VECTORS).await, 2);
+    assert_eq!(number(&setup, "SELECT count(*) FROM outbox").await, 0);
+}
+
+#[tokio::test]
+async fn doctor_looks_for_what_is_to_be_forgotten() {
+    let elsewhere = tempfile::tempdir().unwrap();
+    for setup in [
+        Setup::new(),
+        Setup::new().env(
+            "DATABASE_URL",
+            format!("sqlite:{}", elsewhere.path().join("other.db").display()),
+        ),
+    ] {
+        let nothing = setup.run(&["doctor", "--forgotten", WORD]);
+        assert_eq!(nothing.status.code(), Some(0), "before there is anything: {nothing:?}");
+        let server = setup.start();
+        talk(&server).await;
+        let look = |text: &str| {
+            let output = setup.run(&["doctor", "--forgotten", text]);
+            let said = String::from_utf8(output.stdout).unwrap();
+            let told = String::from_utf8(output.stderr).unwrap();
+            assert!(!said.contains(text) && !told.contains(text), "{said}{told}");
+            (output.status.code(), said)
+        };
+        let (code, said) = look(&WORD.to_uppercase());
+        assert_eq!(code, Some(1), "{said}");
+        for part in ["table messages, content: ", "full text: ", ".db"] {
+            assert!(said.contains(part), "{part} in {said}");
+        }
+        let (code, said) = look(&server.token());
+        assert_eq!((code, said.contains("data/token: 1 times")), (Some(1), true), "{said}");
+        assert_eq!(look("nobody ever said this"), (Some(0), "nowhere\n".to_owned()));
+        assert_eq!(setup.run(&["doctor", "--forgotten", " "]).status.code(), Some(1));
+    }
 }

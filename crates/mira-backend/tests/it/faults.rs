@@ -76,7 +76,7 @@ async fn failures_without_a_word(api: &str) {
             502,
             false,
         ),
-        ("nothing", Plan::text(""), "model-nonsense", 502, false),
+        ("nothing", Plan::text(""), "model-nonsense", 502, true),
         ("blank", Plan::reply("  \n "), "model-nonsense", 502, true),
     ];
     for (name, plan, slug, status, retryable) in cases {
@@ -126,7 +126,7 @@ async fn failures_in_the_middle(api: &str) {
             "garbage",
             Plan::reply(&words).fault(Fault::Garbage(90)),
             "model-nonsense",
-            false,
+            true,
         ),
     ];
     for (name, plan, slug, retryable) in cases {

@@ -130,6 +130,7 @@ async fn the_schemas_keys_keep_their_order() {
             "owner_mood",
             "tags",
             "salience",
+            "remember",
         ];
         let places: Vec<usize> = keys
             .iter()

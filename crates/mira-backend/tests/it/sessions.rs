@@ -146,6 +146,7 @@ async fn the_default_session_is_cleared_and_stays() {
     let house = House::new().await;
     let mut line = house.line().await;
     line.turn("forget this").await;
+    assert_eq!(house.api.get("/api/sessions/eternal").await["title"], "forget this");
     let seq = house.api.get("/api/chat/history").await["seq"].as_u64().unwrap();
     // Also while she speaks: the turn ends first.
     let gate = house.gated(Plan::reply("never"));
@@ -156,12 +157,19 @@ async fn the_default_session_is_cleared_and_stays() {
     assert_eq!(line.wait("done").await["outcome"], "stopped");
     let session = house.api.get("/api/sessions/eternal").await;
     assert_eq!(
-        (&session["message_count"], &session["head_id"]),
-        (&json!(0), &Value::Null)
+        (&session["message_count"], &session["head_id"], &session["title"]),
+        (&json!(0), &Value::Null, &Value::Null),
+        "its title was words of the first message"
     );
+    let cleared = line
+        .until_that(|frame| frame["type"] == "session" && frame["object"]["head_id"].is_null())
+        .await;
+    let told = cleared.last().unwrap();
+    assert_eq!((&told["action"], &told["object"]), (&json!("updated"), &session));
     assert_eq!(house.api.history().await, Vec::<Value>::new());
     let told = line.turn("hello again").await;
     assert_eq!(told.message.unwrap()["parent_id"], Value::Null);
+    assert_eq!(house.api.get("/api/sessions/eternal").await["title"], "hello again");
     let prompt = house.prompts().pop().unwrap().body;
     assert_eq!(
         prompt["input"].as_array().unwrap().len(),

@@ -90,7 +90,7 @@ fn a_data_directory_has_one_holder() {
     let setup = Setup::new();
     let mut server = setup.start();
     let pid = format!("process {}", server.pid());
-    for args in [&[][..], &["migrate", "run"], &["migrate", "revert"], &["restore", "x"]] {
+    for args in [&[][..], &["migrate", "run"], &["migrate", "revert"]] {
         let output = setup.run(args);
         assert_eq!(output.status.code(), Some(1), "{args:?}");
         let text = String::from_utf8(output.stderr).unwrap();

@@ -6,6 +6,7 @@
 
 use crate::{
     chat::{Mood, ReplyMeta, Salience, one_line},
+    memory::FactNote,
     model::Head,
     persona::PersonaName,
 };
@@ -53,8 +54,14 @@ fn schema_text(personas: &[PersonaName], with_output: bool) -> String {
             r#""intent":{{"type":"string","description":"What the owner is after, in a few words."}},"#,
             r#""owner_mood":{{"type":"string","description":"How you read the owner's mood, in a few words."}},"#,
             r#""tags":{{"type":"array","items":{{"type":"string"}},"description":"Up to five lower-case topics of this exchange."}},"#,
-            r#""salience":{{"type":"number","description":"How much this exchange will matter to the two of you in a year, from 0 to 1."}}"#,
-            r#"}},"required":["persona","mood","mood_cause",{output_key}"intent","owner_mood","tags","salience"],"additionalProperties":false}}"#,
+            r#""salience":{{"type":"number","description":"How much this exchange will matter to the two of you in a year, from 0 to 1."}},"#,
+            r#""remember":{{"type":"array","items":{{"type":"object","properties":{{"#,
+            r#""about":{{"type":"string","description":"Whom it is about: owner, mira, or a name."}},"#,
+            r#""topic":{{"type":"string","description":"The attribute it tells of, in one to four words, such as job, home town or sister."}},"#,
+            r#""text":{{"type":"string","description":"One sentence that is true by itself, in the third person, with names and dates instead of pronouns and 'today'."}},"#,
+            r#""replaces":{{"type":["integer","null"],"description":"The number of the line in the block of memories that this makes outdated, else null."}}"#,
+            r#"}},"required":["about","topic","text","replaces"],"additionalProperties":false}},"description":"Lasting facts the owner has just told you about themselves, you or people in their life. Usually empty."}}"#,
+            r#"}},"required":["persona","mood","mood_cause",{output_key}"intent","owner_mood","tags","salience","remember"],"additionalProperties":false}}"#,
         ),
         names = names,
         output = output,
@@ -147,6 +154,7 @@ struct Fields {
     owner_mood: Option<String>,
     tags: Vec<String>,
     salience: Option<f64>,
+    remember: Vec<FactNote>,
 }
 
 impl Fields {
@@ -165,6 +173,11 @@ impl Fields {
             "tags" => {
                 if let Value::Array(items) = value {
                     self.tags = items.into_iter().filter_map(text).collect();
+                }
+            }
+            "remember" => {
+                if let Value::Array(items) = value {
+                    self.remember = items.iter().filter_map(note).take(FactNote::MAX).collect();
                 }
             }
             _ => {}
@@ -206,8 +219,21 @@ impl Fields {
             owner_mood: line(self.owner_mood.as_deref()),
             tags,
             salience,
+            remember: self.remember.clone(),
         }
     }
+}
+
+/// One entry of `remember`; anything that is not one is left out.
+fn note(value: &Value) -> Option<FactNote> {
+    let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default();
+    let replaces = value.get("replaces").and_then(Value::as_u64);
+    FactNote::tidy(
+        text("about"),
+        text("topic"),
+        text("text"),
+        replaces.and_then(|line| u32::try_from(line).ok()),
+    )
 }
 
 fn line(text: Option<&str>) -> Option<String> {

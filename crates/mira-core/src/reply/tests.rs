@@ -18,6 +18,7 @@ fn fallback() -> ReplyMeta {
         owner_mood: None,
         tags: vec![],
         salience: None,
+        remember: Vec::new(),
     }
 }
 
@@ -45,7 +46,7 @@ fn read(parts: &[&str]) -> (Option<Head>, String, ReadReply) {
     (head, text, end)
 }
 
-const WHOLE: &str = r#"{"persona":"haven","mood":"soft","mood_cause":"you are tired","output":"Hé \"you\"\n\ud83d\ude00 {x} \\ end","intent":"rest","owner_mood":"tired","tags":["Sleep","sleep","home"],"salience":0.7}"#;
+const WHOLE: &str = r#"{"persona":"haven","mood":"soft","mood_cause":"you are tired","output":"Hé \"you\"\n\ud83d\ude00 {x} \\ end","intent":"rest","owner_mood":"tired","tags":["Sleep","sleep","home"],"salience":0.7,"remember":[{"about":"user","topic":"Sleep","text":" Sleeps\nbadly. ","replaces":2},{"text":""},"junk",7]}"#;
 
 #[test]
 fn a_whole_reply() {
@@ -56,6 +57,8 @@ fn a_whole_reply() {
     assert_eq!(end.shape, Shape::Whole);
     assert_eq!(end.meta.tags, ["sleep", "home"]);
     assert_eq!(end.meta.salience, Some(Salience::clamped(0.7)));
+    let note = FactNote::tidy("owner", "sleep", "Sleeps badly.", Some(2));
+    assert_eq!(end.meta.remember, note.into_iter().collect::<Vec<_>>());
     assert_eq!(end.meta.owner_mood.as_deref(), Some("tired"));
 }
 
@@ -130,6 +133,7 @@ fn schema_is_strict_and_ordered() {
         "owner_mood",
         "tags",
         "salience",
+        "remember",
     ];
     assert_eq!(keys, expect);
     assert_eq!(value["required"], serde_json::json!(expect));

@@ -17,6 +17,7 @@ enum Place {
     #[default]
     Start,
     Before,
+    Recalled,
     Speaking,
     Ended,
     Done,
@@ -27,6 +28,7 @@ impl Place {
         match self {
             Self::Start => "the beginning",
             Self::Before => "the events before the first word",
+            Self::Recalled => "recall",
             Self::Speaking => "the reply",
             Self::Ended => "complete or error",
             Self::Done => "done",
@@ -47,9 +49,13 @@ impl Law {
             (TurnEvent::Message { .. }, Place::Start) => ("message", Some(Place::Before)),
             (TurnEvent::Message { .. }, _) => ("message", None),
             (TurnEvent::Status { .. }, Place::Start | Place::Before) => ("status", Some(Place::Before)),
-            (TurnEvent::Status { .. }, Place::Speaking) => ("status", Some(Place::Speaking)),
+            (TurnEvent::Status { .. }, place @ (Place::Recalled | Place::Speaking)) => ("status", Some(place)),
             (TurnEvent::Status { .. }, _) => ("status", None),
-            (TurnEvent::Persona { .. }, Place::Start | Place::Before) => ("persona", Some(Place::Speaking)),
+            (TurnEvent::Recall { .. }, Place::Start | Place::Before) => ("recall", Some(Place::Recalled)),
+            (TurnEvent::Recall { .. }, _) => ("recall", None),
+            (TurnEvent::Persona { .. }, Place::Start | Place::Before | Place::Recalled) => {
+                ("persona", Some(Place::Speaking))
+            }
             (TurnEvent::Persona { .. }, _) => ("persona", None),
             (TurnEvent::Chunk(text), Place::Speaking) if !text.is_empty() => ("chunk", Some(Place::Speaking)),
             (TurnEvent::Chunk(_), _) => ("chunk", None),
@@ -58,7 +64,9 @@ impl Law {
             (TurnEvent::Error { .. }, place) if place < Place::Ended => ("error", Some(Place::Ended)),
             (TurnEvent::Error { .. }, _) => ("error", None),
             // Only a turn stopped before its first word ends without `complete` or `error`.
-            (TurnEvent::Done(_), Place::Start | Place::Before | Place::Ended) => ("done", Some(Place::Done)),
+            (TurnEvent::Done(_), Place::Start | Place::Before | Place::Recalled | Place::Ended) => {
+                ("done", Some(Place::Done))
+            }
             (TurnEvent::Done(_), _) => ("done", None),
         };
         let after = self.place.name();
@@ -130,6 +138,13 @@ mod tests {
         check(&[persona(), persona()], false);
         check(&[persona(), chunk, done.clone()], false);
         check(&[error(), status()], false);
+        let recall = || TurnEvent::Recall {
+            memories: vec![],
+            degraded: Some(crate::memory::Degraded::Index),
+        };
+        check(&[status(), recall(), status(), persona(), status(), error()], true);
+        check(&[recall(), recall()], false);
+        check(&[persona(), recall()], false);
         check(&[done.clone(), done], false);
     }
 }

@@ -9,6 +9,7 @@ pub mod laws;
 use crate::{
     chat::{Message, MessageStatus, Mood, ReplyMeta, Usage},
     ids::{ClientId, MessageId, TurnId},
+    memory::{Degraded, Recalled},
     model::{Ending, Finished, Head, ModelEvent},
     persona::PersonaName,
 };
@@ -128,6 +129,13 @@ pub enum TurnEvent {
         stage: Stage,
         /// More about it.
         detail: Option<String>,
+    },
+    /// What came up from memory for this turn and stands in its prompt.
+    Recall {
+        /// Best first.
+        memories: Vec<Recalled>,
+        /// Why recall was not whole.
+        degraded: Option<Degraded>,
     },
     /// Overlay and mood of the reply that follows.
     Persona {
@@ -418,6 +426,7 @@ mod tests {
             owner_mood: None,
             tags: vec![],
             salience: None,
+            remember: Vec::new(),
         }
     }
 

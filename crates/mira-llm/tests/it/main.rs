@@ -9,7 +9,10 @@
 
 mod adapt;
 mod bodies;
+mod embeddings;
+mod embeddings_local;
 mod faults;
 mod forms;
 mod odd_servers;
+mod side;
 mod support;

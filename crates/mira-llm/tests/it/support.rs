@@ -31,6 +31,7 @@ pub fn fallback() -> ReplyMeta {
         owner_mood: None,
         tags: vec![],
         salience: None,
+        remember: Vec::new(),
     }
 }
 

@@ -1,7 +1,8 @@
 //! Backups, checks and sizes. None of this changes a row.
 
-use super::{Store, connect_options, create_private, error::StoreError, writer::Class};
+use super::{Store, connect_options, create_private, error::StoreError, reader_options, writer::Class};
 use futures_util::FutureExt;
+use jiff::Timestamp;
 use mira_core::ids::AccountId;
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use std::path::{Path, PathBuf};
@@ -17,6 +18,19 @@ pub struct BackupReport {
     /// Its size.
     pub bytes: u64,
 }
+
+/// What became of Mira's own copies.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RenewedBackups {
+    /// The files that are gone.
+    pub removed: Vec<PathBuf>,
+    /// The copy made in their place; none where there was nothing to replace.
+    pub made: Option<PathBuf>,
+}
+
+/// How the names of Mira's own copies begin. A file of another name is the owner's, and stays.
+const OWN_COPIES: [&str; 3] = ["pre-migration-", "pre-restore-", RENEWED];
+const RENEWED: &str = "after-forgetting-";
 
 /// What a check of the whole file found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -51,10 +65,37 @@ impl Store {
         })
     }
 
+    /// Replaces Mira's own copies in `dir`, which may hold what was forgotten since, by one of this moment, all in all as
+    /// much work as one backup. The old ones go in any case, also where the disk has no room for a new one beside them.
+    /// For after [`Store::scrub`].
+    pub async fn renew_backups(&self, dir: &Path, now: Timestamp) -> Result<RenewedBackups, StoreError> {
+        let removed = list_own_copies(dir).await?;
+        if removed.is_empty() {
+            return Ok(RenewedBackups::default());
+        }
+        let made = new_name(dir, now).await?;
+        let copied = self.backup_to(&made).await;
+        for path in &removed {
+            remove(path).await?;
+        }
+        if let Err(error) = copied {
+            tracing::warn!(%error, "the fresh backup is tried again without the old ones");
+            self.backup_to(&made).await?;
+        }
+        Ok(RenewedBackups {
+            removed,
+            made: Some(made),
+        })
+    }
+
     /// Checks every page, index, foreign key and (where the file is open for writing) the search index against the
     /// messages. Reads the whole file.
     pub async fn integrity_check(&self) -> Result<IntegrityReport, StoreError> {
-        let mut problems = check_file(&mut *self.read().await?).await?;
+        // A connection of its own: one that has searched before keeps FTS5's list of segments, and the check would miss
+        // those that were merged away since.
+        let mut conn = reader_options(&connect_options(&self.path)).connect().await?;
+        let mut problems = check_file(&mut conn).await?;
+        conn.close().await?;
         if self.writer.is_some() {
             let found = self
                 .write(Class::Partial, |conn| {
@@ -83,6 +124,69 @@ impl Store {
             database_bytes: size(&self.path).await,
             wal_bytes: size(Path::new(&wal)).await,
         })
+    }
+}
+
+/// The version of the SQLite this program was built with.
+pub async fn sqlite_version() -> Result<String, StoreError> {
+    let mut conn = sqlx::sqlite::SqliteConnectOptions::new()
+        .in_memory(true)
+        .connect()
+        .await?;
+    let version = sqlx::query_scalar("SELECT sqlite_version()")
+        .fetch_one(&mut conn)
+        .await?;
+    conn.close().await?;
+    Ok(version)
+}
+
+/// Mira's own copies in a folder, with their logs and half-made ones.
+async fn list_own_copies(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let io = |source| StoreError::Io {
+        what: dir.display().to_string(),
+        source,
+    };
+    let mut entries = match tokio::fs::read_dir(dir).await {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(io(error)),
+    };
+    let mut found = Vec::new();
+    while let Some(entry) = entries.next_entry().await.map_err(io)? {
+        let name = entry.file_name();
+        let is_ours = name
+            .to_str()
+            .is_some_and(|name| name.contains(".db") && OWN_COPIES.iter().any(|prefix| name.starts_with(prefix)));
+        if is_ours && entry.file_type().await.map_err(io)?.is_file() {
+            found.push(entry.path());
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// A name for a fresh copy that no file has.
+async fn new_name(dir: &Path, now: Timestamp) -> Result<PathBuf, StoreError> {
+    let stamp = now.strftime("%Y%m%dT%H%M%S%3fZ");
+    let mut path = dir.join(format!("{RENEWED}{stamp}.db"));
+    let mut n = 2;
+    while tokio::fs::try_exists(&path).await.map_err(|source| StoreError::Io {
+        what: path.display().to_string(),
+        source,
+    })? {
+        path = dir.join(format!("{RENEWED}{stamp}-{n}.db"));
+        n += 1;
+    }
+    Ok(path)
+}
+
+async fn remove(path: &Path) -> Result<(), StoreError> {
+    match tokio::fs::remove_file(path).await {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(StoreError::Io {
+            what: path.display().to_string(),
+            source,
+        }),
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 

@@ -142,6 +142,7 @@ fn read_meta(c: &mut Columns<'_>) -> Result<Option<ReplyMeta>, StoreError> {
         owner_mood,
         tags,
         salience,
+        remember: Vec::new(),
     }))
 }
 

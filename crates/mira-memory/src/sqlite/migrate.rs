@@ -13,12 +13,20 @@ use sqlx::{
 use std::{borrow::Cow, collections::HashMap, path::Path};
 
 /// Version, description (as in the file's name) and both texts of every migration, in order.
-const MIGRATIONS: &[(i64, &str, &str, &str)] = &[(
-    1,
-    "conversation",
-    include_str!("../../../../migrations/0001_conversation.up.sql"),
-    include_str!("../../../../migrations/0001_conversation.down.sql"),
-)];
+const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
+    (
+        1,
+        "conversation",
+        include_str!("../../../../migrations/0001_conversation.up.sql"),
+        include_str!("../../../../migrations/0001_conversation.down.sql"),
+    ),
+    (
+        2,
+        "memory",
+        include_str!("../../../../migrations/0002_memory.up.sql"),
+        include_str!("../../../../migrations/0002_memory.down.sql"),
+    ),
+];
 
 /// The table sqlx keeps its books in.
 const BOOKS: &str = "_sqlx_migrations";

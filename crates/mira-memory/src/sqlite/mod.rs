@@ -6,24 +6,40 @@
 //! Write `LIMIT (?3 + 0)`, never `LIMIT ?3`: SQLite plans by the value of a bare parameter there, and prepares the
 //! statement anew each time one is bound, which costs ten times what most of our queries do.
 
+pub mod documents;
 pub mod error;
+pub mod facts;
+pub mod forget;
+pub mod handover;
+pub mod lexical;
 pub mod logins;
 pub mod maintenance;
+pub mod memories;
 pub mod messages;
 pub mod migrate;
 pub mod moods;
+pub mod outbox;
 mod readers;
+pub(crate) mod recall_rows;
+pub mod receipts;
 mod rows;
 pub mod search;
 pub mod sessions;
+pub mod spaces;
 pub mod state;
+pub mod summaries;
+pub mod tombstones;
+pub mod traces;
 pub mod transfer;
 pub mod turns;
+pub mod vectors;
 pub mod writer;
 
 use error::StoreError;
+use forget::Traces;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
+use lexical::Terms;
 use mira_core::persona::PersonaName;
 use readers::{Reader, Readers};
 use sqlx::{
@@ -33,16 +49,20 @@ use sqlx::{
 use std::{
     path::{Path, PathBuf},
     str::FromStr,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
-use tokio::task::JoinSet;
+use summaries::HandedOut;
+use tokio::{sync::Semaphore, task::JoinSet};
 use writer::{Class, Writer, WriterStats};
 
 pub(crate) use maintenance::backup_file;
 
 /// Statements kept prepared per connection; more than the crate has.
 const STATEMENT_CACHE: usize = 200;
+
+/// The first schema whose files were always written with deleted rows wiped out.
+const FIRST_SECURE: i64 = 2;
 
 /// What an acknowledged write survives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,6 +186,14 @@ pub struct Store {
     readers: Readers,
     /// `None` where the file is open for reading only.
     writer: Option<Writer>,
+    /// What is kept for queries of recall.
+    terms: Terms,
+    /// What is being summarised.
+    handed_out: Arc<HandedOut>,
+    /// What is still to be wiped out of the file.
+    traces: Arc<Mutex<Traces>>,
+    /// One permit: wiping out is done by one at a time.
+    scrubbing: Semaphore,
     task: Mutex<JoinSet<()>>,
 }
 
@@ -188,6 +216,10 @@ impl Store {
             path: options.path,
             readers,
             writer: Some(writer),
+            terms: Terms::new(),
+            handed_out: Arc::default(),
+            traces: Arc::default(),
+            scrubbing: Semaphore::new(1),
             task: Mutex::new(tasks),
         })
     }
@@ -216,6 +248,10 @@ impl Store {
             path: path.to_owned(),
             readers,
             writer: None,
+            terms: Terms::new(),
+            handed_out: Arc::default(),
+            traces: Arc::default(),
+            scrubbing: Semaphore::new(1),
             task: Mutex::default(),
         })
     }
@@ -223,6 +259,7 @@ impl Store {
     /// Finishes what is queued, folds the log into the file and closes it. Everything asked afterwards is refused.
     pub async fn close(&self) {
         self.readers.close().await;
+        self.terms.close().await;
         if let Some(writer) = &self.writer {
             writer.close().await;
         }
@@ -264,7 +301,11 @@ impl Store {
 
 /// Everything that stands between an open connection and a usable store.
 async fn prepare(conn: &mut SqliteConnection, options: &StoreOptions, now: Timestamp) -> Result<(), StoreError> {
+    let found = migrate::check(conn, &options.path).await?;
     migrate::run(conn, options, now).await?;
+    if (1..FIRST_SECURE).contains(&found) {
+        forget::wipe_leftovers(conn).await?;
+    }
     state::insert_missing(conn, &options.default_persona).await
 }
 
@@ -288,6 +329,8 @@ fn writer_options(connect: &SqliteConnectOptions) -> SqliteConnectOptions {
         .clone()
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
+        // What is deleted is overwritten with zeros, cell by cell and page by page.
+        .pragma("secure_delete", "ON")
         .pragma("journal_size_limit", "67108864")
         .pragma("wal_autocheckpoint", "1000")
 }

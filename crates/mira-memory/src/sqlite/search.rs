@@ -69,13 +69,13 @@ const SPACED: &[(u32, u32)] = &[
 ];
 
 /// Whether a letter or digit makes its message searched by pairs of letters.
-fn needs_grams(c: char) -> bool {
+pub(super) fn needs_grams(c: char) -> bool {
     let code = u32::from(c);
     !SPACED.iter().any(|&(first, last)| (first..=last).contains(&code)) && c.is_alphanumeric()
 }
 
 /// Runs of letters and digits, in lower case.
-fn runs(text: &str) -> Vec<Vec<char>> {
+pub(super) fn runs(text: &str) -> Vec<Vec<char>> {
     let mut runs = Vec::new();
     let mut run = Vec::new();
     for c in text.chars().flat_map(char::to_lowercase) {
@@ -92,7 +92,7 @@ fn runs(text: &str) -> Vec<Vec<char>> {
 }
 
 /// A letter as a part of a token: plain ASCII of fixed width, so that no tokenizer and no letter is special.
-fn write_letter(out: &mut String, c: char) {
+pub(super) fn write_letter(out: &mut String, c: char) {
     out.push('x');
     for shift in [20, 16, 12, 8, 4, 0] {
         out.push(char::from_digit((u32::from(c) >> shift) & 0xf, 16).unwrap_or('0'));
@@ -123,18 +123,18 @@ pub(super) fn grams(content: &str) -> Option<String> {
 
 /// What is asked of the two tables.
 #[derive(Debug, PartialEq, Eq)]
-struct Query {
+pub(super) struct Query {
     /// For `messages_fts`.
-    words: String,
+    pub words: String,
     /// For `messages_grams`.
-    grams: String,
+    pub grams: String,
     /// The runs to mark in a snippet made here.
-    runs: Vec<Vec<char>>,
+    pub runs: Vec<Vec<char>>,
 }
 
 /// The query a text stands for; `None` if it holds nothing that can be searched. All words must match; the last one
 /// also matches as the beginning of a longer word, unless white space follows it.
-fn parse(text: &str) -> Option<Query> {
+pub(super) fn parse(text: &str) -> Option<Query> {
     let cut = text
         .char_indices()
         .nth(MAX_CHARS)

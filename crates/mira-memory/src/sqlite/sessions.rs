@@ -339,7 +339,8 @@ async fn select_branch(
     find(conn, account, session).await
 }
 
-/// Removes what was said, keeps the session (title, pins, moods) and never reuses a sequence number.
+/// Removes what was said and everything made of it, the title too; keeps the session (pins, moods) and the facts learnt,
+/// and never reuses a sequence number.
 async fn clear(
     conn: &mut SqliteConnection,
     account: AccountId,
@@ -349,8 +350,11 @@ async fn clear(
     let clear = sqlx::query(concat!(
         "DELETE FROM turns WHERE account_id = ?1 AND session_id = ?2;
          UPDATE moods SET message_id = NULL WHERE account_id = ?1 AND session_id = ?2 AND message_id IS NOT NULL;
+         DELETE FROM summaries WHERE account_id = ?1 AND session_id = ?2;
+         DELETE FROM outbox WHERE account_id = ?1 AND kind = 'message' AND step <> 'remove'
+            AND memory_id IN (SELECT id FROM messages WHERE account_id = ?1 AND session_id = ?2);
          DELETE FROM messages WHERE account_id = ?1 AND session_id = ?2;
-         UPDATE sessions SET head_id = NULL, message_count = 0, updated_at = ?3,",
+         UPDATE sessions SET title = NULL, head_id = NULL, message_count = 0, updated_at = ?3,",
         touch!(),
         "WHERE account_id = ?1 AND id = ?2"
     ))
@@ -476,7 +480,8 @@ impl Store {
         .await
     }
 
-    /// Removes messages and turns of a session and keeps the session itself and its mood timeline.
+    /// Removes messages, turns, summaries and the title of a session and keeps the session itself, its mood timeline
+    /// and the facts learnt in it. [`Store::scrub`] wipes out the bytes.
     pub async fn clear_session(
         &self,
         account: AccountId,
@@ -491,7 +496,8 @@ impl Store {
         .await
     }
 
-    /// Removes a session with all that belongs to it; answers whether it was there.
+    /// Removes a session with all that belongs to it; answers whether it was there. Facts learnt in it stay.
+    /// [`Store::scrub`] wipes out the bytes.
     pub async fn delete_session(&self, account: AccountId, session: &SessionId) -> Result<bool, StoreError> {
         let session = session.clone();
         self.write(Class::Acknowledged, move |conn| {
@@ -500,6 +506,9 @@ impl Store {
                 // Messages first: their parents' constraint would search once per row in a cascade.
                 let delete = sqlx::query(
                     "DELETE FROM turns WHERE account_id = ?1 AND session_id = ?2;
+                     DELETE FROM summaries WHERE account_id = ?1 AND session_id = ?2;
+                     DELETE FROM outbox WHERE account_id = ?1 AND kind = 'message' AND step <> 'remove'
+                        AND memory_id IN (SELECT id FROM messages WHERE account_id = ?1 AND session_id = ?2);
                      DELETE FROM messages WHERE account_id = ?1 AND session_id = ?2;
                      DELETE FROM moods WHERE account_id = ?1 AND session_id = ?2",
                 )

@@ -28,6 +28,12 @@ const MAX_GROUP: usize = 64;
 const IDLE: Duration = Duration::from_secs(2);
 /// A log larger than this is folded into the file and truncated when there is nothing else to do.
 const WAL_TRUNCATE_BYTES: u64 = 32 << 20;
+/// How long a chore waits for readers while jobs wait for it, and what the connection is opened with.
+const SHORT_PATIENCE: &str = "PRAGMA busy_timeout = 400";
+const USUAL_PATIENCE: &str = "PRAGMA busy_timeout = 5000";
+/// A file larger than this is rebuilt by way of a temporary file instead of memory. SQLite unlinks it as it makes it,
+/// and it holds nothing that was deleted.
+const REBUILD_IN_MEMORY_BYTES: u64 = 64 << 20;
 /// `BEGIN IMMEDIATE` waits for `busy_timeout` each time; another process (the sqlx command line, say) may hold the file.
 const BEGIN_ATTEMPTS: u32 = 4;
 
@@ -121,8 +127,18 @@ where
     }
 }
 
+/// Work on the whole file, done between two transactions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Chore {
+    /// Folds the log into the file and empties it. Answers whether no reader was in the way.
+    Truncate,
+    /// Writes the file anew, without what is left of deleted rows. Nothing else is written meanwhile.
+    Rebuild,
+}
+
 enum Order {
     Job(Box<dyn Job>),
+    Chore(Chore, oneshot::Sender<Result<bool, StoreError>>),
     Close,
 }
 
@@ -176,6 +192,16 @@ impl Writer {
         answer.await.map_err(|_| StoreError::Closed)?
     }
 
+    /// Queues a chore behind the jobs that wait and waits until it is done.
+    pub(super) async fn chore(&self, chore: Chore) -> Result<bool, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.orders
+            .send(Order::Chore(chore, reply))
+            .await
+            .map_err(|_| StoreError::Closed)?;
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+
     /// Asks the task to finish what is queued and end.
     pub(super) async fn close(&self) {
         // An error means that it has ended already.
@@ -212,6 +238,7 @@ impl Task {
     async fn run(mut self) {
         let mut orders = Vec::with_capacity(MAX_GROUP);
         let mut group: Vec<Box<dyn Job>> = Vec::with_capacity(MAX_GROUP);
+        let mut chores = Vec::new();
         let mut checked = true;
         loop {
             let received = if checked {
@@ -230,12 +257,18 @@ impl Task {
             for order in orders.drain(..) {
                 match order {
                     Order::Job(job) => group.push(job),
+                    Order::Chore(chore, reply) => chores.push((chore, reply)),
                     Order::Close => self.queue.close(),
                 }
             }
             if !group.is_empty() {
                 self.commit(&mut group).await;
                 checked = false;
+            }
+            for (chore, reply) in chores.drain(..) {
+                let done = self.run_chore(chore).await;
+                // Nobody may be waiting any more; the chore is done all the same.
+                drop(reply.send(done));
             }
         }
         self.truncate().await;
@@ -306,8 +339,7 @@ impl Task {
             (Durability::Full, Class::Partial) | (Durability::Normal, _) => "PRAGMA synchronous = NORMAL",
         };
         if self.synchronous != Some(wanted) {
-            // Not as a cached statement: SQLite applies this pragma when it is prepared, not when it is run.
-            self.conn.execute(sqlx::query(wanted).persistent(false)).await?;
+            self.set_pragma(wanted).await?;
             self.synchronous = Some(wanted);
         }
         let mut attempt = 1;
@@ -361,6 +393,40 @@ impl Task {
         {
             self.truncate().await;
         }
+    }
+
+    async fn run_chore(&mut self, chore: Chore) -> Result<bool, StoreError> {
+        match chore {
+            Chore::Truncate => {
+                self.set_pragma(SHORT_PATIENCE).await?;
+                let folded = sqlx::query_scalar("PRAGMA wal_checkpoint(TRUNCATE)")
+                    .fetch_one(&mut self.conn)
+                    .await;
+                self.set_pragma(USUAL_PATIENCE).await?;
+                let busy: i64 = folded?;
+                Ok(busy == 0)
+            }
+            Chore::Rebuild => {
+                let large = tokio::fs::metadata(self.options.get_filename())
+                    .await
+                    .is_ok_and(|file| file.len() > REBUILD_IN_MEMORY_BYTES);
+                if large {
+                    self.set_pragma("PRAGMA temp_store = FILE").await?;
+                }
+                let rebuilt = sqlx::query("VACUUM").persistent(false).execute(&mut self.conn).await;
+                if large {
+                    self.set_pragma("PRAGMA temp_store = MEMORY").await?;
+                }
+                rebuilt?;
+                Ok(true)
+            }
+        }
+    }
+
+    /// Not as a cached statement: SQLite applies some pragmas when they are prepared, not when they are run.
+    async fn set_pragma(&mut self, sql: &'static str) -> Result<(), StoreError> {
+        self.conn.execute(sqlx::query(sql).persistent(false)).await?;
+        Ok(())
     }
 
     /// Folds the log into the file. A reader in the way only means that the log stays as it is for now.

@@ -34,7 +34,7 @@ async fn sqlite_has_the_wal_reset_fix() {
         scalar::<i64>(fixture.store.path(), "PRAGMA application_id").await,
         0x4D69_7261
     );
-    assert_eq!(scalar::<i64>(fixture.store.path(), "PRAGMA user_version").await, 1);
+    assert_eq!(scalar::<i64>(fixture.store.path(), "PRAGMA user_version").await, 2);
 }
 
 #[cfg(unix)]
@@ -67,25 +67,29 @@ async fn migrations_go_up_down_and_up() {
             .iter()
             .all(|m| m.applied && m.known)
     );
-    assert_eq!(revert_last(&options, now()).await.unwrap(), Some(1));
-    assert_eq!(revert_last(&options, now() + 1.hour()).await.unwrap(), None);
+    assert_eq!(revert_last(&options, now()).await.unwrap(), Some(2));
+    assert_eq!(revert_last(&options, now() + 1.hour()).await.unwrap(), Some(1));
+    assert_eq!(revert_last(&options, now() + 2.hours()).await.unwrap(), None);
     assert!(migration_info(&options.path).await.unwrap().iter().all(|m| !m.applied));
     // What the migration took away is in the copy made before.
-    let copies: Vec<_> = std::fs::read_dir(&options.backup_dir)
+    let mut copies: Vec<_> = std::fs::read_dir(&options.backup_dir)
         .unwrap()
         .map(|e| e.unwrap().path())
         .collect();
-    assert_eq!(copies.len(), 1);
+    copies.sort();
+    let names: Vec<_> = copies
+        .iter()
+        .map(|c| c.file_name().unwrap().to_str().unwrap())
+        .collect();
     assert!(
-        copies[0]
-            .file_name()
-            .unwrap()
-            .to_str()
-            .unwrap()
-            .starts_with("pre-migration-1-2027"),
-        "{copies:?}"
+        names.len() == 2
+            && names[0].starts_with("pre-migration-1-2027")
+            && names[1].starts_with("pre-migration-2-2027"),
+        "{names:?}"
     );
-    assert_eq!(scalar::<i64>(&copies[0], "SELECT count(*) FROM messages").await, 2);
+    for copy in &copies {
+        assert_eq!(scalar::<i64>(copy, "SELECT count(*) FROM messages").await, 2);
+    }
     let store = Store::open(options.clone(), now()).await.unwrap();
     assert_eq!(store.count_sessions(ME).await.unwrap(), 0);
     store.close().await;
@@ -136,7 +140,7 @@ async fn a_newer_schema_is_refused_untouched() {
     let before = std::fs::read(&options.path).unwrap();
     let refused = Store::open(options.clone(), now()).await.err();
     assert!(
-        matches!(refused, Some(StoreError::Newer { found: 99, known: 1 })),
+        matches!(refused, Some(StoreError::Newer { found: 99, known: 2 })),
         "{refused:?}"
     );
     let refused = Store::open_read_only(&options.path).await.err();

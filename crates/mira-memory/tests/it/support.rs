@@ -10,6 +10,7 @@ use mira_memory::{
     BeginKind, BeginOutcome, BeginTurn, BranchFrom, Durability, FinishOutcome, FinishTurn, MiraChange, NewReply,
     NewSession, SendParent, Store, StoreOptions, TurnState,
 };
+use sqlx::{Connection, SqliteConnection};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -73,6 +74,7 @@ pub fn meta(mood_text: &str) -> ReplyMeta {
         owner_mood: Some("patient".to_owned()),
         tags: vec!["tests".to_owned(), "ünïcode".to_owned()],
         salience: Some(Salience::clamped(0.3)),
+        remember: Vec::new(),
     }
 }
 
@@ -180,6 +182,7 @@ impl Fixture {
                 entry: self.mood_id(),
             }),
             told_nudge: None,
+            receipt: None,
             now: now(),
         }
     }
@@ -215,5 +218,54 @@ impl Fixture {
 
     pub async fn head(&self, session: &SessionId) -> Option<MessageId> {
         self.store.find_session(ME, session).await.unwrap().unwrap().head_id
+    }
+}
+
+// ---- what is in the file ------------------------------------------------------------------------------------------
+
+impl Fixture {
+    /// A connection beside the store's own.
+    pub async fn connect(&self) -> SqliteConnection {
+        SqliteConnection::connect(self.store.path().to_str().unwrap())
+            .await
+            .unwrap()
+    }
+
+    pub async fn execute(&self, sql: &'static str) {
+        let mut conn = self.connect().await;
+        sqlx::query(sql).execute(&mut conn).await.unwrap();
+        conn.close().await.unwrap();
+    }
+
+    pub async fn count(&self, sql: &'static str) -> i64 {
+        let mut conn = self.connect().await;
+        let count = sqlx::query_scalar(sql).fetch_one(&mut conn).await.unwrap();
+        conn.close().await.unwrap();
+        count
+    }
+
+    /// Writes all documents that are due, `limit` at a time.
+    pub async fn write_documents(&self, limit: u32) -> u32 {
+        let mut written = 0;
+        loop {
+            let report = self.store.write_documents(ME, limit, now()).await.unwrap();
+            written += report.written;
+            if !report.left {
+                return written;
+            }
+        }
+    }
+
+    /// The documents of recall as FTS5 keeps them: stems in their order, by the memory's key.
+    pub async fn documents(&self) -> Vec<(i64, String)> {
+        let mut conn = self.connect().await;
+        let documents = sqlx::query_as(
+            "SELECT doc, group_concat(term, ' ' ORDER BY offset) FROM recall_terms GROUP BY doc ORDER BY doc",
+        )
+        .fetch_all(&mut conn)
+        .await
+        .unwrap();
+        conn.close().await.unwrap();
+        documents
     }
 }

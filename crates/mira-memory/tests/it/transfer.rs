@@ -107,7 +107,7 @@ async fn bad_files_name_their_line() {
     };
     check(&["not json".to_owned()], 1).await;
     check(&lines[1..], 1).await;
-    check(&[lines[0].replace("\"version\":1", "\"version\":2")], 1).await;
+    check(&[lines[0].replace("\"version\":2", "\"version\":3")], 1).await;
     check(&[], 0).await;
     // Without its session and parents a message is refused, and its batch with it.
     let orphan = lines.iter().find(|line| line.contains("with a name")).unwrap();
@@ -122,4 +122,87 @@ async fn bad_files_name_their_line() {
     assert_eq!(copy.store.stats(ME).await.unwrap().messages, 47);
     import(&copy.store, &lines).await.unwrap();
     assert_eq!(copy.store.stats(ME).await.unwrap().messages, 607);
+}
+
+/// Facts travel with their evidence and with what took their place; everything imported waits to be indexed, but for
+/// what was said off the record.
+#[tokio::test]
+async fn facts_travel_along() {
+    let (fixture, session) = Fixture::with_session().await;
+    let (q, _) = fixture.say(&session, "I am a nurse", "noted").await;
+    let off = mira_memory::NewSession {
+        memory: mira_core::chat::MemoryMode::Off,
+        ..new_session("off")
+    };
+    fixture.store.insert_session(ME, off).await.unwrap();
+    fixture.say(&session_id("off"), "unheard", "unheard").await;
+    fixture.write_documents(10).await;
+    fixture
+        .execute(
+            "INSERT INTO memories (account_id, id, kind, session_id, message_id, about, topic, text, salience, pinned,
+                                   source, valid_from, superseded_by, created_at, updated_at)
+             SELECT 1, x'000000000000000000000000000000f1', 'fact', session_id, id, 'owner', 'job', 'Is a nurse.', 0.5, 1,
+                    'conversation', 1000, x'000000000000000000000000000000f2', 2000, 3000
+               FROM messages WHERE content = 'I am a nurse';
+             INSERT INTO memories (account_id, id, kind, about, topic, text, pinned, source, valid_from, created_at,
+                                   updated_at)
+             VALUES (1, x'000000000000000000000000000000f2', 'fact', 'owner', 'job', 'Is a doctor.', 0, 'tool', 1000,
+                     2000, 3000)",
+        )
+        .await;
+    let (lines, report) = export(&fixture.store).await;
+    assert_eq!((report.facts, report.messages), (2, 4));
+    let copy = Fixture::new().await;
+    let imported = import(&copy.store, &lines).await.unwrap();
+    assert_eq!((imported.facts, imported.messages, imported.skipped), (2, 4, 0));
+    same(&lines, &export(&copy.store).await.0);
+    let filter = mira_memory::MemoryFilter {
+        kind: Some(mira_core::memory::MemoryKind::Fact),
+        ..mira_memory::MemoryFilter::default()
+    };
+    let list = async |store: &Store| {
+        store
+            .list_memories(ME, filter.clone(), Page::first(5))
+            .await
+            .unwrap()
+            .items
+    };
+    let facts = list(&copy.store).await;
+    assert_eq!(facts, list(&fixture.store).await);
+    assert_eq!(facts[1].message_id, Some(q.id));
+    assert_eq!(facts[1].superseded_by, Some(facts[0].id));
+    // Two messages and two facts are to be indexed; a second import queues nothing.
+    assert_eq!(copy.store.outbox_stats(ME).await.unwrap().documents, 4);
+    import(&copy.store, &lines).await.unwrap();
+    assert_eq!(copy.store.outbox_stats(ME).await.unwrap().documents, 4);
+    assert_eq!(copy.write_documents(10).await, 4);
+    assert!(copy.documents().await.iter().all(|(_, text)| !text.contains("unheard")));
+    let of = |what: &str, with: &str| -> Vec<String> { lines.iter().map(|line| line.replace(what, with)).collect() };
+    for (what, with) in [
+        ("Is a nurse.", " "),
+        ("\"source\":\"tool\"", "\"source\":\"rumour\""),
+        ("\"about\":\"owner\"", "\"about\":\"\""),
+    ] {
+        let copy = Fixture::new().await;
+        let refused = import(&copy.store, &of(what, with)).await;
+        assert!(matches!(refused, Err(StoreError::Import { .. })), "{refused:?}");
+    }
+}
+
+/// What the version before memory wrote.
+#[tokio::test]
+async fn files_of_the_first_version_are_read() {
+    let fixture = Fixture::new().await;
+    let id = "01900000-0000-7000-8000-000000000001";
+    let lines = [
+        r#"{"type":"header","format":"mira-export","version":1,"exported_at":"2026-11-20T00:00:00Z"}"#.to_owned(),
+        r#"{"type":"session","id":"s","title":"t","pinned_persona":null,"project_id":null,"head_id":null,"memory":"on","pinned":false,"archived":false,"created_at":"2026-11-20T00:00:00Z","updated_at":"2026-11-20T00:00:00Z"}"#.to_owned(),
+        format!(
+            r#"{{"type":"message","id":"{id}","session_id":"s","parent_id":null,"role":"user","content":"hello","status":"complete","client_id":null,"project_id":null,"metadata":null,"meta":null,"model":null,"usage":null,"created_at":"2026-11-20T00:00:00Z"}}"#
+        ),
+        r#"{"type":"end","sessions":1,"messages":1,"moods":0}"#.to_owned(),
+    ];
+    let imported = import(&fixture.store, &lines).await.unwrap();
+    assert_eq!((imported.sessions, imported.messages, imported.facts), (1, 1, 0));
+    assert_eq!(fixture.write_documents(10).await, 1);
 }

@@ -150,13 +150,17 @@ const EMPTY_WORDS: &str = "\
     without, been, does, into, only, show, know, make, more";
 
 impl Reading {
-    pub(super) fn of(input: &RehearsalInput<'_>) -> Reading {
+    /// `tells`: the message holds something to remember, so that "remember that ..." asks for no memory.
+    pub(super) fn of(input: &RehearsalInput<'_>, tells: bool) -> Reading {
         let whole = normalise(input.owner_words);
         let plain = normalise(&ends(input.owner_words));
         let words = Words::new(&plain);
         let mut recent = input.earlier_owner_words.iter().rev().take(super::DANGER_REMEMBERED);
         Reading {
-            cue: cue(input, &Words::new(&whole), &words),
+            cue: match cue(input, &Words::new(&whole), &words) {
+                Cue::Recall if tells && !input.owner_words.contains('?') => Cue::Plain,
+                cue => cue,
+            },
             topic: topic(input.owner_words),
             asked_overlay: asked_overlay(input, &words),
             foreign: is_foreign(&plain),
@@ -230,6 +234,54 @@ fn asked_overlay(input: &RehearsalInput<'_>, words: &Words<'_>) -> Option<String
         !plain.trim().is_empty() && words.text.contains(&plain)
     });
     named.map(|name| (*name).to_owned())
+}
+
+/// Words that ask for what other words of their group tell.
+const GROUPS: [&str; 9] = [
+    "live, lives, living, moved, home, town, city, address",
+    "work, works, working, job, employer, profession, nurse, living",
+    "pet, pets, animal, animals, cat, cats, dog, dogs, rabbit, parrot, horse, hamster",
+    "family, sister, brother, siblings, mother, father, mum, mom, dad, son, daughter, cousin, aunt, uncle",
+    "eat, food, diet, allergic, allergy, vegan, vegetarian, meat, cook",
+    "old, age, turned, birthday, born",
+    "partner, married, dating, husband, wife, girlfriend, boyfriend, engaged",
+    "hobby, hobbies, play, plays, instrument, collects, sings",
+    "speak, speaks, language, languages",
+];
+
+/// How many groups have a word in both normalised texts.
+pub(super) fn groups_shared(one: &str, other: &str) -> usize {
+    let (one, other) = (Words::new(one), Words::new(other));
+    GROUPS.iter().filter(|group| one.any(group) && other.any(group)).count()
+}
+
+/// The words of normalised text that mean something.
+pub(super) fn telling(plain: &str) -> impl Iterator<Item = &str> {
+    plain
+        .split(' ')
+        .filter(|word| word.len() > 2 && !EMPTY_WORDS.split(", ").any(|empty| empty == *word))
+        .filter(|word| {
+            !matches!(
+                *word,
+                "the"
+                    | "owner"
+                    | "owners"
+                    | "and"
+                    | "are"
+                    | "you"
+                    | "was"
+                    | "for"
+                    | "who"
+                    | "how"
+                    | "did"
+                    | "has"
+                    | "had"
+                    | "not"
+                    | "remember"
+                    | "name"
+                    | "called"
+            )
+        })
 }
 
 /// The longest word that means something, from the beginning of the message.

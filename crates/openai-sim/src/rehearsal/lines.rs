@@ -406,6 +406,16 @@ pub(super) fn remembering(voice: Voice) -> &'static [&'static str] {
     }
 }
 
+/// Introduces a memory that what was just said makes untrue.
+pub(super) fn corrected(voice: Voice) -> &'static str {
+    match voice {
+        Voice::Default => "So this is out of date, and I'm crossing it out with a flourish:",
+        Voice::Forbidden => "Then you've made a liar of something I had on you:",
+        Voice::Hallow => "I was keeping this, and it isn't so any more:",
+        Voice::Haven => "I'd still had this written down. I'll let it go:",
+    }
+}
+
 /// Said when memory is asked for and nothing was recalled.
 pub(super) const NOTHING_RECALLED: &str = "Nothing has come up that fits, and I won't invent a past for us to be polite. Tell me, and it'll be there next time.";
 

@@ -76,6 +76,10 @@ fn every_field_of_the_input_changes_the_reply() {
             ..base.clone()
         },
         RehearsalInput {
+            memories: vec!["8 May 2026, fact about owner: The owner's harbour is Trieste."],
+            ..base.clone()
+        },
+        RehearsalInput {
             turns_before: 4,
             ..base.clone()
         },
@@ -309,12 +313,18 @@ fn memories_are_quoted_and_never_invented() {
     })
     .output;
     assert!(one.contains("> You planted a quince in March.") && !one.contains("Ines"));
-    let all = reply(&RehearsalInput {
-        memories,
-        ..talk("do you remember my sister?")
-    })
-    .output;
-    assert!(all.contains("quince") && all.contains("> Your sister is called Ines."));
+    let asked = |words| {
+        let memories = memories.clone();
+        reply(&RehearsalInput {
+            memories,
+            ..talk(words)
+        })
+        .output
+    };
+    let one = asked("do you remember my sister?");
+    assert!(!one.contains("quince") && one.contains("> Your sister is called Ines."));
+    let all = asked("what do you remember?");
+    assert!(all.contains("quince") && all.contains("Ines"));
     let none = reply(&talk("do you remember my sister?")).output;
     assert!(none.contains("won't invent"), "{none}");
 }
@@ -473,4 +483,193 @@ fn what_is_filled_in_is_never_a_template() {
     assert_eq!(fill("{q}. So", &[("q", "“Done!”")]), "“Done!” So");
     assert_eq!(clip("  one   two three ", 9), "one two…");
     assert_eq!(clip("abcdef", 3), "abc…");
+}
+
+const TODAY: &str = "Saturday 21 November 2026, 02:10 (Europe/Berlin)";
+
+fn noted(owner_words: &str, memories: &[&'static str]) -> Vec<(String, String, Option<u32>)> {
+    let answer = reply(&RehearsalInput {
+        memories: memories.to_vec(),
+        today: TODAY,
+        ..talk(owner_words)
+    });
+    let notes = answer.remember.into_iter();
+    notes.map(|note| (note.topic, note.text, note.replaces)).collect()
+}
+
+#[test]
+fn what_the_owner_tells_is_noted_in_the_third_person() {
+    for (said, topic, text) in [
+        (
+            "my sister is called Anna",
+            "sister",
+            "The owner's sister is called Anna.",
+        ),
+        (
+            "My dog’s name is Rex, he barks",
+            "dog",
+            "The owner's dog is called Rex.",
+        ),
+        ("I work as a nurse", "job", "The owner works as a nurse."),
+        ("I'm a carpenter, by the way", "job", "The owner is a carpenter."),
+        (
+            "Good news! I just moved to Graz.",
+            "home town",
+            "The owner moved to Graz in November 2026.",
+        ),
+        (
+            "I've moved to Graz",
+            "home town",
+            "The owner moved to Graz in November 2026.",
+        ),
+        (
+            "remember that I keep the spare key under the pot",
+            "to remember",
+            "The owner keeps the spare key under the pot.",
+        ),
+        (
+            "Please remember: the boiler is serviced in May",
+            "to remember",
+            "The boiler is serviced in May.",
+        ),
+        (
+            "I'm allergic to hazelnuts",
+            "allergy",
+            "The owner is allergic to hazelnuts.",
+        ),
+        (
+            "my birthday is on the 3rd of May",
+            "birthday",
+            "The owner's birthday is on the 3rd of May.",
+        ),
+        ("I have a cat named Milo", "pet", "The owner has a cat named Milo."),
+        (
+            "I no longer work at Siemens",
+            "employer",
+            "The owner no longer works at Siemens.",
+        ),
+        (
+            "I don't play tennis any more",
+            "hobby",
+            "The owner no longer plays tennis.",
+        ),
+        ("I don't eat meat", "diet", "The owner does not eat meat."),
+        (
+            "my brother Tom lives in Oslo with my aunt",
+            "brother",
+            "The owner's brother Tom lives in Oslo with their aunt.",
+        ),
+        (
+            "my favourite colour is petrol",
+            "favourite colour",
+            "The owner's favourite colour is petrol.",
+        ),
+        ("Call me Max.", "name", "The owner wants to be called Max."),
+        ("i turned 35!", "age", "The owner turned 35 in November 2026."),
+        ("I'm married to Eva", "partner", "The owner is married to Eva."),
+        (
+            "I love rainy Sundays because they are slow",
+            "likes",
+            "The owner loves rainy Sundays.",
+        ),
+    ] {
+        assert_eq!(noted(said, &[]), [(topic.to_owned(), text.to_owned(), None)], "{said}");
+    }
+    let both = noted("I live in Linz and my sister is called Anna. I play the cello!", &[]);
+    assert_eq!(both.len(), 3, "{both:?}");
+}
+
+#[test]
+fn what_is_no_fact_is_not_noted() {
+    for said in [
+        "is my sister called Anna?",
+        "what do I work as?",
+        "do you remember my sister?",
+        "I'm tired",
+        "I'm a bit sad",
+        "I love you",
+        "I love it",
+        "my head hurts",
+        "my day was long",
+        "write me code",
+        "> I live in Oslo",
+        "```\nI live in Oslo\n```",
+        "",
+        "remember?",
+        "remember me",
+        "I like how you think",
+    ] {
+        assert_eq!(noted(said, &[]), [], "{said}");
+    }
+}
+
+#[test]
+fn a_note_replaces_the_memory_it_makes_untrue() {
+    let memories = [
+        "8 May 2026, owner: I live in Graz",
+        "8 May 2026, fact about owner: The owner lives in Graz.",
+        "9 May 2026, fact about owner: The owner's sister is called Anna.",
+        "9 May 2026, fact about owner: The owner works at Siemens.",
+        "9 May 2026, fact about Anna: Anna lives in Rome.",
+    ];
+    for (said, replaces) in [
+        ("I moved to Linz", Some(2)),
+        ("I live in Graz", None),
+        ("my sister is called Berta", None),
+        ("I no longer work at Siemens", Some(4)),
+        ("I work for Bosch now", Some(4)),
+        ("I work as a nurse", None),
+    ] {
+        let notes = noted(said, &memories);
+        assert_eq!(
+            notes.first().map(|(_, _, replaces)| *replaces),
+            Some(replaces),
+            "{said}: {notes:?}"
+        );
+    }
+    let output = reply(&RehearsalInput {
+        memories: memories.to_vec(),
+        ..talk("I moved to Linz")
+    })
+    .output;
+    assert!(output.contains("> You live in Graz. (8 May 2026)"), "{output}");
+}
+
+#[test]
+fn questions_are_answered_from_memory() {
+    let output = reply(&RehearsalInput {
+        memories: vec![
+            "3 May 2026, owner: I bought a violin last week",
+            "8 May 2026, fact about owner: The owner's sister is called Anna.",
+            "1 May 2026, Mira: Sisters are the best conspirators.",
+        ],
+        ..talk("What is my sister's name again?")
+    })
+    .output;
+    assert!(
+        output.contains("> Your sister is called Anna. (8 May 2026)"),
+        "{output}"
+    );
+    assert!(!output.contains("violin"), "{output}");
+    let answer = reply(&RehearsalInput {
+        memories: vec!["8 May 2026, fact about owner: The owner moved to Graz."],
+        ..talk("Where do I live?")
+    });
+    assert_eq!(answer.tags.first().map(String::as_str), Some("memory"));
+    assert!(
+        answer.output.contains("> You moved to Graz. (8 May 2026)"),
+        "{answer:?}"
+    );
+    let output = reply(&RehearsalInput {
+        memories: vec![
+            "8 May 2026, fact about owner: The owner has two cats.",
+            "1 May 2026, Mira: Cats!",
+        ],
+        ..talk("do you remember anything?")
+    })
+    .output;
+    assert!(
+        output.contains("> You have two cats. (8 May 2026)") && output.contains("> I, 1 May 2026: Cats!"),
+        "{output}"
+    );
 }

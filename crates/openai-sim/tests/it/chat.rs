@@ -75,7 +75,7 @@ async fn response_format_gives_the_schema() {
     let events = planned(Plan::structured(Reply::new("Hey.").persona("hallow")), PATH, &body).await;
     let text = joined(&chunks(&events), "/content");
     assert!(
-        text.starts_with("{\"persona\":\"hallow\",\"mood\":") && text.ends_with("\"remember\":null}"),
+        text.starts_with("{\"persona\":\"hallow\",\"mood\":") && text.ends_with("\"remember\":[]}"),
         "{text}"
     );
 }

@@ -118,8 +118,8 @@ async fn embeddings_as_numbers_and_as_bytes() {
 
 fn rehearsal(words: &str, overlay: &str, memory: &str) -> Value {
     let state = format!(
-        "[state]\noverlay: {overlay}\npinned: yes\noverlays: default, forbidden, hallow, haven\nmood: playful\n\
-         mood_cause: coffee\ntime: Saturday 21 November 2026, 02:10 (Europe/Berlin)\n[memories]\n- {memory}\n[/state]"
+        "[memories]\n1. {memory}\n[/memories]\n\n[state]\noverlay: {overlay}\npinned: yes\noverlays: default, forbidden, hallow, haven\nmood: playful\n\
+         mood_cause: coffee\ntime: Saturday 21 November 2026, 02:10 (Europe/Berlin)\n[/state]"
     );
     let mut body = ask(words);
     body["input"]
@@ -138,17 +138,17 @@ async fn the_rehearsal_follows_from_the_prompt() {
         (
             "I got the job!",
             "default",
-            "8 May 2023, you: I adopted a golden retriever",
+            "8 May 2023, owner: I adopted a golden retriever",
         ),
         (
             "I got the job!",
             "haven",
-            "8 May 2023, you: I adopted a golden retriever",
+            "8 May 2023, owner: I adopted a golden retriever",
         ),
         (
             "My father died.",
             "default",
-            "8 May 2023, you: I adopted a golden retriever",
+            "8 May 2023, owner: I adopted a golden retriever",
         ),
     ] {
         let events = stream(&sim, "/responses", &rehearsal(words, overlay, memory)).await;
@@ -163,6 +163,32 @@ async fn the_rehearsal_follows_from_the_prompt() {
     plain["text"] = json!(null);
     let events = stream(&sim, "/responses", &plain).await;
     assert!(!joined(&events, DELTA).starts_with('{'));
+}
+
+#[tokio::test]
+async fn the_rehearsal_notes_and_recalls() {
+    let sim = Sim::start(SimConfig::with_brain(Brain::Rehearsal)).await.unwrap();
+    let memory = "8 May 2026, fact about owner: The owner lives in Graz.";
+    let events = stream(&sim, "/responses", &rehearsal("I moved to Linz", "default", memory)).await;
+    let reply: Value = serde_json::from_str(&joined(&events, DELTA)).unwrap();
+    assert_eq!(
+        reply["remember"],
+        json!([{ "about": "owner", "topic": "home town", "text": "The owner moved to Linz in November 2026.", "replaces": 1 }])
+    );
+    let events = stream(&sim, "/responses", &rehearsal("Where do I live?", "default", memory)).await;
+    let reply: Value = serde_json::from_str(&joined(&events, DELTA)).unwrap();
+    assert_eq!(reply["remember"], json!([]));
+    assert!(reply["output"].as_str().unwrap().contains("You live in Graz."));
+}
+
+#[tokio::test]
+async fn the_rehearsal_summarises_when_asked_plainly() {
+    let sim = Sim::start(SimConfig::with_brain(Brain::Rehearsal)).await.unwrap();
+    let talk = "owner: I moved to Linz\nMira: Finally!";
+    let mut body = ask(talk);
+    body["instructions"] = json!("# Summarise\n\nWrite what happened.");
+    let said = joined(&stream(&sim, "/responses", &body).await, DELTA);
+    assert_eq!(said, "The owner moved to Linz. Mira ended on: “Finally!”");
 }
 
 #[tokio::test]

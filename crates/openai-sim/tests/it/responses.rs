@@ -13,7 +13,7 @@ fn reply() -> Reply {
 
 const REPLY_JSON: &str = "{\"persona\":\"haven\",\"mood\":\"soft\",\"mood_cause\":\"rain\",\"output\":\"There you are. \
      \\\"Finally\\\"\\n\u{2615}\",\"intent\":\"chat\",\"owner_mood\":\"neutral\",\"tags\":[\"chat\"],\"salience\":0.3,\
-     \"remember\":null}";
+     \"remember\":[]}";
 
 fn structured(words: &str) -> Value {
     let mut body = ask(words);

@@ -125,7 +125,17 @@ pub fn reply_schema() -> Value {
             "owner_mood": { "type": "string" },
             "tags": { "type": "array", "items": { "type": "string" } },
             "salience": { "type": "number" },
-            "remember": { "type": ["string", "null"] },
+            "remember": { "type": "array", "items": {
+                "type": "object",
+                "properties": {
+                    "about": { "type": "string" },
+                    "topic": { "type": "string" },
+                    "text": { "type": "string" },
+                    "replaces": { "type": ["integer", "null"] },
+                },
+                "required": ["about", "topic", "text", "replaces"],
+                "additionalProperties": false,
+            } },
         },
         "required": ["persona", "mood", "mood_cause", "output", "intent", "owner_mood", "tags", "salience", "remember"],
         "additionalProperties": false,

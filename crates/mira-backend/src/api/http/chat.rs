@@ -253,36 +253,29 @@ pub async fn api_chat(
     }
     let (cursor, _) = live.log.listen();
     let replaying_to = live.log.end_pos();
-    match state.hub().ask(&live, ask).await? {
-        Accepted::Turn { turn_id, .. } => Ok(event_stream(Events::new(
-            &state,
-            live,
-            cursor,
-            replaying_to,
-            Some(turn_id),
-            false,
-        ))),
+    let (turn_id, cursor, replaying_to) = match state.hub().ask(&live, ask).await? {
+        Accepted::Turn { turn_id, .. } => (turn_id, cursor, replaying_to),
         Accepted::Duplicate {
             running: Some(turn_id), ..
         } => {
             // The whole turn from its beginning: a client that repeats itself has lost what it heard.
             let cursor = live.log.replay_turn(turn_id).unwrap_or(cursor);
-            let replaying_to = live.log.end_pos();
-            Ok(event_stream(Events::new(
-                &state,
-                live,
-                cursor,
-                replaying_to,
-                Some(turn_id),
-                false,
-            )))
+            (turn_id, cursor, live.log.end_pos())
         }
         Accepted::Duplicate {
             message,
             reply,
             running: None,
-        } => Ok(event_headers(Body::from(retold(&live, &message, reply.as_deref())))),
-    }
+        } => return Ok(event_headers(Body::from(retold(&live, &message, reply.as_deref())))),
+    };
+    Ok(event_stream(Events::new(
+        &state,
+        live,
+        cursor,
+        replaying_to,
+        Some(turn_id),
+        false,
+    )))
 }
 
 /// A frame of a turn that is told again from what is stored.

@@ -77,10 +77,14 @@ pub async fn health(State(state): State<AppState>) -> Json<HealthObject> {
     let database = database_health(&state).await;
     let llm = state.model_health().get();
     let well = [&database, &llm].iter().all(|part| part.condition == Condition::Ok);
-    let absent = || ComponentObject {
-        status: Condition::Unavailable.as_str(),
-        detail: "not in this version: Mira remembers the conversation, not yet by meaning".to_owned(),
-    };
+    let memories = &state.hub().deps().memories;
+    let mut vector_index = memories.index_health();
+    if let Ok(Ok(outbox)) = tokio::time::timeout(DATABASE_LIMIT, state.store().outbox_stats(AccountId::OWNER)).await {
+        let waiting = outbox.documents + outbox.vectors + outbox.removals;
+        if waiting > 0 {
+            vector_index.detail = format!("{}; {waiting} memories wait to be indexed", vector_index.detail);
+        }
+    }
     Json(HealthObject {
         status: if well { Condition::Ok } else { Condition::Degraded }.as_str(),
         version: env!("CARGO_PKG_VERSION"),
@@ -89,8 +93,8 @@ pub async fn health(State(state): State<AppState>) -> Json<HealthObject> {
         uptime_seconds: state.started().elapsed().as_secs(),
         components: Components {
             database: database.into(),
-            vector_index: absent(),
-            embeddings: absent(),
+            vector_index: vector_index.into(),
+            embeddings: memories.embeddings_health().into(),
             llm: llm.into(),
         },
     })

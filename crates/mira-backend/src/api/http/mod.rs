@@ -4,6 +4,7 @@ pub mod admin;
 pub mod chat;
 pub mod health;
 pub mod login;
+pub mod memories;
 pub mod messages;
 pub mod metrics;
 pub mod openapi;

@@ -8,7 +8,7 @@ use crate::{
         wire::{MoodObject, SessionObject},
         ws::message::{persona_change, present},
     },
-    services::{auth::Identity, deps::Change, hub::PersonaChange, hub::live::Live},
+    services::{auth::Identity, deps::Change, forget, hub::PersonaChange, hub::live::Live},
     state::AppState,
 };
 use axum::{
@@ -345,6 +345,7 @@ pub async fn delete_session(
         state.store().delete_session(identity.account, &live.id).await?;
         state.hub().drop_session(identity.account, &live.id);
     }
+    forget::wipe_later(state.hub());
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -2,24 +2,37 @@
 
 use super::TurnEnd;
 use crate::services::{
-    deps::{Deps, Scope},
+    deps::{Deps, MemoryChange, Scope},
+    facts::{self, Lesson},
     hub::{actor::Refusal, live::Live},
+    summarization::Overflow,
 };
+use futures_util::FutureExt;
 use mira_core::{
-    chat::{Mood, ReplyMeta},
-    ids::{AccountId, MoodId, TurnId},
+    chat::{MemoryMode, MessageStatus, Mood, ReplyMeta},
+    ids::{AccountId, MessageId, MoodId, TurnId},
+    memory::Receipt,
     turn::{Draft, End, Failure, FailureKind, Outcome, TurnEvent, laws::Law},
 };
 use mira_llm::LlmError;
 use mira_memory::{FinishOutcome, FinishTurn, MiraChange, NewReply, StoreError, TurnState};
+use std::panic::AssertUnwindSafe;
 
 /// What the end of a turn must know of its beginning.
 #[derive(Debug, Clone, Default)]
 pub struct Closing {
     /// The overlay was asked for this turn only and does not become hers.
     pub keeps_persona: bool,
+    /// The owner's message.
+    pub own: Option<MessageId>,
     /// The nudged mood the prompt told her of.
     pub told_nudge: Option<Mood>,
+    /// What the reply was made of.
+    pub receipt: Option<Receipt>,
+    /// What it may teach.
+    pub lesson: Option<Lesson>,
+    /// What has left the prompt's window.
+    pub overflow: Option<Overflow>,
 }
 
 /// Ends a turn that never reached the model.
@@ -36,13 +49,30 @@ pub(super) async fn close_with(
     law: &mut Law,
 ) -> TurnEnd {
     let End {
-        draft,
+        mut draft,
         mut failure,
         mut outcome,
     } = end;
     let had_draft = draft.is_some();
+    let (lesson, overflow) = (closing.lesson.clone(), closing.overflow.clone());
+    if let Some(draft) = &mut draft
+        && live.is_window_stale()
+        && is_forgotten(deps, live.account, closing.own).await
+    {
+        forget_notes(&mut draft.meta);
+    }
+    let notes = draft.as_ref().filter(|_| outcome == Outcome::Complete).cloned();
     let finish = finish_turn(deps, scope.turn_id, draft, outcome, closing);
-    let reply = match deps.store.finish_turn(live.account, finish).await {
+    // Side by side, so that both are in one commit where nothing stands against it.
+    let (finished, learnt) = tokio::join!(
+        deps.store.finish_turn(live.account, finish),
+        AssertUnwindSafe(learn(deps, live.account, lesson, notes)).catch_unwind(),
+    );
+    if learnt.is_err() {
+        // Its own words are in the log.
+        tracing::error!(turn.id = %scope.turn_id, session.id = %live.id, "learning from a turn panicked");
+    }
+    let reply = match finished {
         Ok(FinishOutcome::Finished(reply)) => reply.map(Box::new),
         // The session was cleared or removed meanwhile: there is nothing to tell of.
         Ok(FinishOutcome::Gone) => None,
@@ -78,11 +108,71 @@ pub(super) async fn close_with(
         (None, None) => {}
     }
     say(TurnEvent::Done(outcome));
+    deps.memories.wake();
+    if let Some(overflow) = overflow.filter(|_| reply.is_some()) {
+        let summarizer = deps.summarizer.clone();
+        deps.lifecycle.spawn(summarizer.catch_up(deps.clone(), overflow));
+    }
     TurnEnd {
         reply,
         failure,
         outcome,
     }
+}
+
+/// Stores what the reply wants remembered. A failure costs the facts, never the reply.
+async fn learn(deps: &Deps, account: AccountId, lesson: Option<Lesson>, draft: Option<Draft>) {
+    let (Some(lesson), Some(draft)) = (lesson, draft) else {
+        return;
+    };
+    if draft.meta.remember.is_empty() || !writes(deps, account, &lesson).await {
+        return;
+    }
+    let (notes, salience) = (&draft.meta.remember, draft.meta.salience);
+    match facts::learn(&deps.memories, account, &lesson, notes, &draft.content, salience).await {
+        Ok(learnt) => {
+            for memory in &learnt.created {
+                deps.tell_account((deps.encoder.memory)(MemoryChange::Created(memory)));
+            }
+            for memory in &learnt.superseded {
+                deps.tell_account((deps.encoder.memory)(MemoryChange::Updated(memory)));
+            }
+        }
+        Err(error) => tracing::error!(%error, session.id = %lesson.session, "facts could not be stored"),
+    }
+}
+
+/// Whether memory is still written where the lesson was told: the owner may have turned it off meanwhile.
+async fn writes(deps: &Deps, account: AccountId, lesson: &Lesson) -> bool {
+    if deps.memories.is_paused() {
+        return false;
+    }
+    match deps.store.find_session(account, &lesson.session).await {
+        Ok(session) => session.is_some_and(|session| session.memory == MemoryMode::On),
+        Err(error) => {
+            tracing::error!(%error, session.id = %lesson.session, "facts could not be stored");
+            false
+        }
+    }
+}
+
+/// Whether the message a turn answers was forgotten while it was answered.
+async fn is_forgotten(deps: &Deps, account: AccountId, own: Option<MessageId>) -> bool {
+    let Some(own) = own else { return false };
+    match deps.store.find_message(account, own).await {
+        Ok(message) => message.is_none_or(|message| message.status == MessageStatus::Forgotten),
+        // Where it cannot be told, nothing is noted.
+        Err(_) => true,
+    }
+}
+
+/// Takes out of a reply's metadata what it notes about the owner's message.
+fn forget_notes(meta: &mut ReplyMeta) {
+    meta.mood_cause = None;
+    meta.intent = None;
+    meta.owner_mood = None;
+    meta.tags.clear();
+    meta.remember.clear();
 }
 
 fn finish_turn(deps: &Deps, turn_id: TurnId, draft: Option<Draft>, outcome: Outcome, closing: Closing) -> FinishTurn {
@@ -111,6 +201,7 @@ fn finish_turn(deps: &Deps, turn_id: TurnId, draft: Option<Draft>, outcome: Outc
         state,
         mira,
         told_nudge: closing.told_nudge,
+        receipt: closing.receipt,
         now: deps.clock.now(),
     }
 }
@@ -130,6 +221,7 @@ pub async fn fallback_meta(deps: &Deps, account: AccountId) -> ReplyMeta {
         owner_mood: None,
         tags: Vec::new(),
         salience: None,
+        remember: Vec::new(),
     }
 }
 

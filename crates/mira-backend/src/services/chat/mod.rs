@@ -5,12 +5,14 @@
 //! lost; exactly one `done`.
 
 mod close;
+mod prepare;
 mod voice;
 
 pub use close::{close, fallback_meta, shutting_down};
 
 use self::{
     close::{Closing, close_with, failure_of_refusal},
+    prepare::{Plan, Ready, prepare},
     voice::Voice,
 };
 use crate::services::{
@@ -20,17 +22,14 @@ use crate::services::{
         actor::{Accepted, Ask, Refusal, accept_without_turn, begin_turn, message_event, store_begin},
         live::Live,
     },
-    personas,
 };
-use futures_util::{StreamExt, stream::BoxStream};
-use jiff::tz::TimeZone;
+use futures_util::{FutureExt, StreamExt, future::BoxFuture};
 use mira_core::{
-    chat::{Message, MessageStatus, ReplyMeta, Role},
+    chat::{Message, MessageStatus, Role},
     ids::{MessageId, TurnId},
-    model::{ModelEvent, ModelRequest},
+    model::ModelEvent,
     persona::PersonaName,
-    prompt::{self, PromptInput},
-    turn::{End, Failure, Outcome, Stage, Turn, TurnEvent, laws::Law},
+    turn::{End, Failure, Outcome, Stage, TurnEvent, laws::Law},
 };
 use mira_llm::LlmError;
 use mira_memory::{BeginKind, BeginOutcome, BeginTurn};
@@ -84,20 +83,15 @@ pub struct TurnTask {
     pub(super) window: Window,
 }
 
-/// A turn ready to be spoken.
-struct Ready {
-    turn: Turn,
-    stream: BoxStream<'static, Result<ModelEvent, LlmError>>,
-    closing: Closing,
-    window: Window,
-}
+/// An event of the model that came while the beginning was still being stored; the inner `None` is its stream's end.
+type Early = Option<Option<Result<ModelEvent, LlmError>>>;
 
-/// What the turn is built for.
-struct Plan<'a> {
-    view: &'a View,
-    window: Window,
-    persona: Option<PersonaName>,
-    tz: Option<&'a str>,
+/// Where the preparation of a turn stands when its message is stored.
+enum Preparing {
+    /// Memory is still being asked.
+    Running(BoxFuture<'static, Result<Ready, Refusal>>),
+    /// The model was asked, or cannot be.
+    Done(Result<Box<Ready>, Refusal>, Early),
 }
 
 impl TurnTask {
@@ -116,7 +110,7 @@ impl TurnTask {
     async fn run_fresh(&mut self, ask: Ask, answer: oneshot::Sender<Result<Accepted, Refusal>>) -> Window {
         let begin = begin_turn(&self.deps, &self.live, self.turn_id, self.reply_id, &ask, None);
         match self.begin_fresh(&ask, begin).await {
-            Ok(Begun::Turn { message, ready, early }) => {
+            Ok(Begun::Turn { message, preparing }) => {
                 let (told, end) = oneshot::channel();
                 self.told = Some(told);
                 self.tell_begun(true);
@@ -131,10 +125,7 @@ impl TurnTask {
                 };
                 // The caller may have gone away; the turn goes on without it.
                 drop(answer.send(Ok(accepted)));
-                match ready {
-                    Ok(ready) => self.speak(*ready, early).await,
-                    Err(failure) => self.fail(failure).await,
-                }
+                self.answer(preparing).await
             }
             Ok(Begun::Without(accepted)) => {
                 self.tell_begun(false);
@@ -164,19 +155,36 @@ impl TurnTask {
             if window.head() != stored.parent_id || window.messages.is_empty() {
                 window = context::read_window(&self.deps, self.live.account, &self.live.id, stored.parent_id).await?;
             }
+            if stored.status == MessageStatus::Forgotten {
+                return Ok(None);
+            }
             self.push_message(&mut window, stored);
-            self.prepare(Plan {
-                view: &view,
-                window,
-                persona: persona_of(ask),
-                tz: tz_of(ask),
-            })
-            .await
+            let alternatives = self.alternatives(ask).await?;
+            Ok::<_, Refusal>(Some(self.plan(view, window, alternatives, ask)))
         }
         .await;
         match ready {
-            Ok(ready) => self.speak(ready, None).await,
+            // Forgotten while it waited: there is nothing to answer.
+            Ok(None) => self.end_stopped(&mut Law::default()).await,
+            Ok(Some(plan)) => {
+                let preparing = Preparing::Running(prepare(self.deps.clone(), plan).boxed());
+                self.answer(preparing).await
+            }
             Err(refusal) => self.fail(failure_of_refusal(&refusal)).await,
+        }
+    }
+
+    fn plan(&self, view: View, window: Window, alternatives: Vec<MessageId>, ask: &Ask) -> Plan {
+        Plan {
+            account: self.live.account,
+            turn_id: self.turn_id,
+            reply_id: self.reply_id,
+            view,
+            window,
+            alternatives,
+            persona: persona_of(ask),
+            tz: tz_of(ask).map(str::to_owned),
+            fresh: !matches!(ask, Ask::Regenerate { .. }),
         }
     }
 
@@ -212,36 +220,31 @@ impl TurnTask {
             return Err(Refusal::NoSuchPersona(name.to_string()));
         }
         let window = self.window_before(ask, &begin, &view).await?;
-        let plan = Plan {
-            view: &view,
-            window,
-            persona: persona_of(ask),
-            tz: tz_of(ask),
-        };
-        let mut ready = self.prepare(plan).await;
-        let mut early = None;
+        let plan = self.plan(view, window, self.alternatives(ask).await?, ask);
+        let mut preparing = Preparing::Running(prepare(self.deps.clone(), plan).boxed());
         let (deps, live) = (self.deps.clone(), self.live.clone());
         let commit = async move { store_begin(&deps, &live, begin).await };
         tokio::pin!(commit);
         let outcome = loop {
-            match &mut ready {
-                Ok(ready) if early.is_none() => tokio::select! {
+            match &mut preparing {
+                Preparing::Running(work) => tokio::select! {
                     biased;
                     outcome = &mut commit => break outcome?,
-                    event = ready.stream.next() => early = Some(event),
+                    ready = work => preparing = Preparing::Done(ready.map(Box::new), None),
                 },
-                Ok(_) | Err(_) => break commit.await?,
+                Preparing::Done(Ok(ready), early @ None) => tokio::select! {
+                    biased;
+                    outcome = &mut commit => break outcome?,
+                    event = ready.stream.next() => *early = Some(event),
+                },
+                Preparing::Done(..) => break commit.await?,
             }
         };
         match outcome {
-            BeginOutcome::Begun { user_message } => {
-                let ready = ready.map(Box::new).map_err(|refusal| failure_of_refusal(&refusal));
-                Ok(Begun::Turn {
-                    message: Box::new(user_message),
-                    ready,
-                    early,
-                })
-            }
+            BeginOutcome::Begun { user_message } => Ok(Begun::Turn {
+                message: Box::new(user_message),
+                preparing,
+            }),
             other => accept_without_turn(other).map(Begun::Without),
         }
     }
@@ -334,77 +337,37 @@ impl TurnTask {
             BeginKind::Edit {
                 message_id, content, ..
             } => self.push_message(&mut window, own(*message_id, content)),
-            BeginKind::Regenerate { .. } => {}
+            BeginKind::Regenerate { .. } => {
+                let last = window.messages.last();
+                if last.is_some_and(|message| message.status == MessageStatus::Forgotten) {
+                    return Err(Refusal::WrongRole);
+                }
+            }
         }
         Ok(window)
+    }
+
+    /// What this turn says again in another way: not to be recalled for it, or it would be said once more.
+    async fn alternatives(&self, ask: &Ask) -> Result<Vec<MessageId>, Refusal> {
+        let of = match ask {
+            Ask::Send(_) => return Ok(Vec::new()),
+            Ask::Regenerate { message_id, .. } | Ask::Edit { message_id, .. } => *message_id,
+        };
+        let (store, account) = (&self.deps.store, self.live.account);
+        let Some(found) = store.find_message(account, of).await? else {
+            return Ok(Vec::new());
+        };
+        let reply = match found.role {
+            Role::User => store.find_reply_to(account, of).await?,
+            Role::Assistant => None,
+        };
+        let replies = reply.into_iter().flat_map(|reply| reply.sibling_ids);
+        Ok(found.sibling_ids.into_iter().chain(replies).collect())
     }
 
     fn push_message(&self, window: &mut Window, message: Message) {
         window.advance(self.deps.settings.history_messages);
         window.messages.push(message);
-    }
-
-    /// Builds the prompt and opens the model's stream.
-    async fn prepare(&self, plan: Plan<'_>) -> Result<Ready, Refusal> {
-        let Plan {
-            view,
-            window,
-            persona,
-            tz,
-        } = plan;
-        let set = self.deps.personas.fresh().await;
-        let pin = view.session.pinned_persona.clone();
-        let closing = Closing {
-            keeps_persona: persona.is_some(),
-            told_nudge: view.state.nudged.then(|| view.state.mood.clone()),
-        };
-        let pinned = pin.is_some() && persona.is_none();
-        let forced = persona.or(pin);
-        let wanted = forced.as_ref().unwrap_or(&view.state.persona);
-        let overlay = personas::find_or(&set, wanted, &self.deps.settings.default_persona);
-        let overlay = overlay.ok_or_else(|| Refusal::NoSuchPersona(wanted.to_string()))?;
-        let zone = tz
-            .and_then(|name| TimeZone::get(name).ok())
-            .unwrap_or_else(|| self.deps.settings.tz.clone());
-        let local = self.deps.clock.now().to_zoned(zone);
-        let built = prompt::build(&PromptInput {
-            persona: overlay,
-            personas: &set,
-            pinned: forced.is_some(),
-            state: &view.state,
-            history: &window.messages,
-            skipped: window.skipped,
-            local_time: &local.strftime("%A %-d %B %Y, %H:%M (%Q)").to_string(),
-            budget_tokens: self.deps.settings.context_tokens,
-        });
-        if built.dropped > 0 {
-            tracing::debug!(session.id = %self.live.id, dropped = built.dropped, tokens = built.tokens, "the prompt budget is full");
-        }
-        let fallback = ReplyMeta {
-            persona: overlay.name.clone(),
-            mood: view.state.mood.clone(),
-            mood_cause: view.state.mood_cause.clone(),
-            intent: None,
-            owner_mood: None,
-            tags: Vec::new(),
-            salience: None,
-        };
-        let request = ModelRequest {
-            system: built.system,
-            messages: built.messages,
-            tail: built.tail,
-            personas: set.iter().map(|p| p.name.clone()).collect(),
-            fallback: fallback.clone(),
-            cache_key: self.live.id.to_string(),
-        };
-        let stream = self.deps.model.stream(request);
-        let turn = Turn::new(self.turn_id, self.reply_id, forced, pinned, fallback);
-        Ok(Ready {
-            turn,
-            stream,
-            closing,
-            window,
-        })
     }
 
     async fn fail(&mut self, failure: Failure) -> Window {
@@ -417,15 +380,62 @@ impl TurnTask {
             .await
     }
 
+    /// Ends a turn of which nothing was said.
+    async fn end_stopped(&mut self, law: &mut Law) -> Window {
+        let end = End {
+            draft: None,
+            failure: None,
+            outcome: Outcome::Stopped,
+        };
+        self.end(end, Closing::default(), Window::default(), law).await
+    }
+
+    /// Answers a message that is stored: waits for memory where it must, then for the model.
+    async fn answer(&mut self, preparing: Preparing) -> Window {
+        let mut law = Law::default();
+        let (ready, early) = match preparing {
+            Preparing::Done(ready, early) => (ready, early),
+            Preparing::Running(work) => {
+                let recalling = TurnEvent::Status {
+                    stage: Stage::Recalling,
+                    detail: None,
+                };
+                self.emit_lawful(&mut law, &recalling);
+                let hard = self.deps.lifecycle.hard().clone();
+                tokio::select! {
+                    biased;
+                    () = self.stop.cancelled() => return self.end_stopped(&mut law).await,
+                    () = hard.cancelled() => return self.fail(shutting_down()).await,
+                    ready = work => (ready.map(Box::new), None),
+                }
+            }
+        };
+        match ready {
+            Ok(mut ready) => {
+                if let Some(event) = ready.recall.take() {
+                    self.emit_lawful(&mut law, &event);
+                }
+                self.speak(*ready, early, law).await
+            }
+            Err(refusal) => self.fail(failure_of_refusal(&refusal)).await,
+        }
+    }
+
+    fn emit_lawful(&self, law: &mut Law, event: &TurnEvent) {
+        debug_assert_eq!(law.check(event), Ok(()), "the law of a turn");
+        self.emit_plain(event);
+    }
+
     /// Streams the reply and stores it.
-    async fn speak(&mut self, ready: Ready, early: Option<Option<Result<ModelEvent, LlmError>>>) -> Window {
+    async fn speak(&mut self, ready: Ready, early: Early, law: Law) -> Window {
         let Ready {
             mut turn,
             mut stream,
             closing,
             window,
+            recall: _,
         } = ready;
-        let mut voice = Voice::new(self, &mut turn);
+        let mut voice = Voice::new(self, &mut turn, law);
         voice.say(&TurnEvent::Status {
             stage: Stage::Thinking,
             detail: None,
@@ -479,8 +489,7 @@ impl TurnTask {
 enum Begun {
     Turn {
         message: Box<Message>,
-        ready: Result<Box<Ready>, Failure>,
-        early: Option<Option<Result<ModelEvent, LlmError>>>,
+        preparing: Preparing,
     },
     Without(Accepted),
 }

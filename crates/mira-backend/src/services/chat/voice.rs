@@ -36,11 +36,11 @@ pub(super) struct Voice<'a> {
 type Checkpoint = BoxFuture<'static, Result<usize, StoreError>>;
 
 impl<'a> Voice<'a> {
-    pub(super) fn new(task: &'a TurnTask, turn: &'a mut Turn) -> Self {
+    pub(super) fn new(task: &'a TurnTask, turn: &'a mut Turn, law: Law) -> Self {
         Self {
             task,
             turn,
-            law: Law::default(),
+            law,
             html: None,
             html_fed: 0,
             parts: 0,
@@ -149,7 +149,7 @@ impl<'a> Voice<'a> {
             let failure = Failure {
                 kind: FailureKind::ModelNonsense,
                 detail,
-                retryable: false,
+                retryable: true,
             };
             return Some(self.turn.interrupt(Interruption::Failure(failure), Some(self.model())));
         }

@@ -137,6 +137,9 @@ pub enum Refusal {
     /// Mira is shutting down.
     #[error("Mira is shutting down")]
     ShuttingDown,
+    /// A panic cut it off; the log has it.
+    #[error("something broke inside Mira; her log says what")]
+    Broken,
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -352,6 +355,9 @@ impl Actor {
         start: Start,
         told: Option<oneshot::Sender<TurnEnd>>,
     ) {
+        if self.live.take_window_stale() {
+            self.window = Window::default();
+        }
         let stop = CancellationToken::new();
         let (begun_tx, begun) = oneshot::channel();
         let (ended_tx, ended) = oneshot::channel();

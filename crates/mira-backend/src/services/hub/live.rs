@@ -37,6 +37,7 @@ pub struct Live {
     html_listeners: AtomicUsize,
     html_refresh: AtomicBool,
     removed: AtomicBool,
+    window_stale: AtomicBool,
     last_used_s: Mutex<i64>,
 }
 
@@ -60,6 +61,7 @@ impl Live {
             html_listeners: AtomicUsize::new(0),
             html_refresh: AtomicBool::new(false),
             removed: AtomicBool::new(false),
+            window_stale: AtomicBool::new(false),
             last_used_s: Mutex::new(now_s),
         }
     }
@@ -71,6 +73,20 @@ impl Live {
 
     pub(super) fn is_removed(&self) -> bool {
         self.removed.load(Ordering::Acquire)
+    }
+
+    /// Marks that what the actor remembers of the conversation holds something forgotten.
+    pub(super) fn forget_window(&self) {
+        self.window_stale.store(true, Ordering::Release);
+    }
+
+    /// Whether something said here was forgotten since the running turn began.
+    pub fn is_window_stale(&self) -> bool {
+        self.window_stale.load(Ordering::Acquire)
+    }
+
+    pub(super) fn take_window_stale(&self) -> bool {
+        self.window_stale.swap(false, Ordering::AcqRel)
     }
 
     pub(super) fn touch(&self, now_s: i64) {
@@ -117,7 +133,7 @@ impl Live {
                 stage: Stage::Queued, ..
             }
             | TurnEvent::Message { .. } => {}
-            TurnEvent::Status { .. } | TurnEvent::Persona { .. } => {
+            TurnEvent::Status { .. } | TurnEvent::Recall { .. } | TurnEvent::Persona { .. } => {
                 active.get_or_insert_with(|| ActiveTurn {
                     turn_id: scope.turn_id,
                     message_id: scope.reply_id,

@@ -197,10 +197,19 @@ impl SessionLog {
 
     /// Forgets what is kept: whoever resumes from before is told to refetch.
     pub fn expire(&self) {
+        expire(&mut self.ring());
+    }
+
+    /// The same where a kept `recall` event tells one of these memories.
+    pub fn expire_if_recalled(&self, ids: &[String]) {
         let mut ring = self.ring();
-        ring.entries.clear();
-        ring.bytes = 0;
-        ring.floor_seq = ring.last_seq;
+        let tells = |entry: &Entry| {
+            let frame = std::str::from_utf8(&entry.frame).unwrap_or_default();
+            entry.kind == "recall" && ids.iter().any(|id| frame.contains(id))
+        };
+        if ring.entries.iter().any(tells) {
+            expire(&mut ring);
+        }
     }
 
     /// Sends an event that is not part of the log.
@@ -324,6 +333,12 @@ impl SessionLog {
     pub fn is_at_end(&self, cursor: &Cursor) -> bool {
         cursor.next_pos == self.ring().next_pos
     }
+}
+
+fn expire(ring: &mut Ring) {
+    ring.entries.clear();
+    ring.bytes = 0;
+    ring.floor_seq = ring.last_seq;
 }
 
 fn push(

@@ -9,11 +9,11 @@ use self::{
     actor::{Accepted, Actor, Ask, Command, MAILBOX, Refusal},
     live::Live,
 };
-use crate::services::deps::{Change, Deps};
+use crate::services::deps::{Change, Deps, MemoryChange};
 use bytes::Bytes;
 use mira_core::{
     chat::{Mood, Session},
-    ids::{AccountId, MessageId, MoodId, SessionId, TurnId},
+    ids::{AccountId, MemoryId, MessageId, MoodId, SessionId, TurnId},
     model::Head,
     persona::PersonaName,
 };
@@ -45,17 +45,19 @@ pub struct Hub(Arc<Inner>);
 struct Inner {
     deps: Deps,
     sessions: Mutex<HashMap<(AccountId, SessionId), Arc<Live>>>,
-    account_events: broadcast::Sender<Bytes>,
+}
+
+/// The channel of events that concern the account, not one session.
+pub fn account_channel() -> broadcast::Sender<Bytes> {
+    broadcast::channel(ACCOUNT_EVENTS).0
 }
 
 impl Hub {
     /// A hub without live sessions.
     pub fn new(deps: Deps) -> Self {
-        let (account_events, _) = broadcast::channel(ACCOUNT_EVENTS);
         Self(Arc::new(Inner {
             deps,
             sessions: Mutex::default(),
-            account_events,
         }))
     }
 
@@ -115,7 +117,13 @@ impl Hub {
         let (answer, answered) = oneshot::channel();
         let sent = self.mailbox(live).send(make(answer)).await;
         sent.map_err(|_| Refusal::ShuttingDown)?;
-        answered.await.map_err(|_| Refusal::ShuttingDown)
+        answered.await.map_err(|_| {
+            if self.0.deps.lifecycle.soft().is_cancelled() {
+                Refusal::ShuttingDown
+            } else {
+                Refusal::Broken
+            }
+        })
     }
 
     /// Asks for a turn.
@@ -216,9 +224,30 @@ impl Hub {
 
     /// Tells every socket of the account of a change.
     pub fn announce(&self, change: Change<'_>) {
-        let frame = (self.0.deps.encoder.session)(change);
-        // Nobody listening is fine.
-        drop(self.0.account_events.send(frame));
+        self.0.deps.tell_account((self.0.deps.encoder.session)(change));
+    }
+
+    /// Tells every socket of the account of a change of a memory.
+    pub fn announce_memory(&self, change: MemoryChange<'_>) {
+        self.0.deps.tell_account((self.0.deps.encoder.memory)(change));
+    }
+
+    /// Memories were forgotten, with what was said in `sessions`: no turn sees what an actor still remembers of it, and
+    /// no log repeats it, that of another session neither, whose turn told what it recalled.
+    pub async fn forgot(&self, account: AccountId, memories: &[MemoryId], sessions: &[SessionId]) {
+        let ids: Vec<String> = memories.iter().map(ToString::to_string).collect();
+        let live: Vec<Arc<Live>> = self.sessions().values().cloned().collect();
+        for live in live.iter().filter(|live| live.account == account) {
+            if sessions.contains(&live.id) {
+                live.forget_window();
+                live.log.expire();
+            } else {
+                live.log.expire_if_recalled(&ids);
+            }
+        }
+        for id in sessions {
+            self.announce_updated(account, id).await;
+        }
     }
 
     async fn announce_updated(&self, account: AccountId, id: &SessionId) {
@@ -231,7 +260,7 @@ impl Hub {
 
     /// The account's events from now on.
     pub fn account_events(&self) -> broadcast::Receiver<Bytes> {
-        self.0.account_events.subscribe()
+        self.0.deps.account_events.subscribe()
     }
 
     /// Lets go of sessions that nobody uses and stores where their numbering stands.
@@ -288,3 +317,6 @@ impl Hub {
         self.sessions().len()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -101,6 +101,11 @@ impl Api {
         self.call(Method::GET, path, None).await.expect(200)
     }
 
+    /// A GET that may be refused.
+    pub async fn try_get(&self, path: &str) -> Answer {
+        self.call(Method::GET, path, None).await
+    }
+
     pub async fn post(&self, path: &str, body: Value) -> Answer {
         self.call(Method::POST, path, Some(body)).await
     }
@@ -346,6 +351,7 @@ impl Line {
 pub struct Told {
     pub message: Option<Value>,
     pub stages: Vec<String>,
+    pub recall: Option<Value>,
     pub persona: Option<Value>,
     pub text: String,
     pub chunks: usize,
@@ -395,6 +401,14 @@ pub fn law_of(frames: &[Value], turn_id: &str) -> Told {
                 told.message = Some(frame["message"].clone());
             }
             "status" => told.stages.push(frame["stage"].as_str().unwrap().to_owned()),
+            "recall" => {
+                assert!(
+                    told.recall.is_none() && told.persona.is_none() && told.chunks == 0,
+                    "one recall before the first word: {frame}"
+                );
+                assert!(frame["memories"].is_array(), "{frame}");
+                told.recall = Some((*frame).clone());
+            }
             "persona" => {
                 assert!(
                     told.persona.is_none() && told.chunks == 0,
@@ -508,11 +522,31 @@ impl House {
         Line::open(&self.server, "").await
     }
 
+    /// A socket on another session.
+    pub async fn line_on(&self, session: &str) -> Line {
+        Line::open(&self.server, &format!("session_id={session}")).await
+    }
+
+    /// Starts the server again on the same data.
+    pub async fn restart(&mut self) {
+        self.server = self.setup.start();
+        self.api = Api::new(&self.server).await;
+    }
+
     /// The prompts the model took, oldest first. A server that is not OpenAI may refuse a form before it takes another.
     pub fn prompts(&self) -> Vec<Captured> {
         let of_model = |path: &str| path.ends_with("/responses") || path.ends_with("/completions");
         let asked = |request: &Captured| of_model(&request.path) && request.verdict.is_ok();
         self.sim.requests().into_iter().filter(asked).collect()
+    }
+
+    /// Waits until nothing is left to index.
+    pub async fn indexed(&self) {
+        let deadline = std::time::Instant::now() + LIMIT;
+        while self.api.get("/api/memory").await["index"]["pending"] != 0 {
+            assert!(std::time::Instant::now() < deadline, "memories wait to be indexed");
+            tokio::task::yield_now().await;
+        }
     }
 
     /// The state block of the latest prompt.
@@ -532,7 +566,10 @@ fn owner_words(body: &Value) -> String {
     let last = items.rfind(|item| item["role"] == "user");
     let words = last.and_then(|item| item["content"].as_str()).unwrap_or_default();
     match words.rsplit_once("\n\n[state]\n") {
-        Some((words, _)) => words.rsplit("\n\n").next().unwrap_or_default().to_owned(),
+        Some((words, _)) => {
+            let words = words.split("\n\n[memories]\n").next().unwrap_or_default();
+            words.rsplit("\n\n").next().unwrap_or_default().to_owned()
+        }
         None => words.to_owned(),
     }
 }

@@ -126,7 +126,13 @@ impl Contract {
                 }
             }
             "session" if frame["action"] != "deleted" => self.object("Session", &frame["object"]),
-            "session" => assert!(frame["object"]["id"].is_string(), "{frame}"),
+            "memory" if frame["action"] != "deleted" => self.object("Memory", &frame["object"]),
+            "session" | "memory" => assert!(frame["object"]["id"].is_string(), "{frame}"),
+            "recall" => {
+                for memory in frame["memories"].as_array().unwrap() {
+                    self.object("Recalled", memory);
+                }
+            }
             "status" | "persona" | "chunk" | "done" | "html" | "reset" => {
                 assert!(frame["session_id"].is_string(), "{frame}");
             }
@@ -134,7 +140,10 @@ impl Contract {
             "pong" | "heartbeat" => {}
             other => panic!("nobody knows frames of type {other:?}"),
         }
-        let in_log = matches!(kind, "message" | "status" | "persona" | "chunk" | "complete" | "done");
+        let in_log = matches!(
+            kind,
+            "message" | "status" | "recall" | "persona" | "chunk" | "complete" | "done"
+        );
         assert!(
             !in_log || frame["seq"].is_u64() || frame.get("turn_id").is_none(),
             "an event of a turn without its number: {frame}"

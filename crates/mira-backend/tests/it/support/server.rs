@@ -111,8 +111,21 @@ impl Setup {
 
     /// Starts the server and waits until it is ready.
     pub fn start(&self) -> Server {
-        let mut child = self
-            .command(&[])
+        self.start_command(self.command(&[]))
+    }
+
+    /// The same through a shell that first does something to the process the server becomes.
+    pub fn start_after(&self, shell: &str) -> Server {
+        let direct = self.command(&[]);
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", &format!("{shell}; exec \"$0\""), BINARY]);
+        command.current_dir(self.dir()).env_clear();
+        command.envs(direct.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        self.start_command(command)
+    }
+
+    fn start_command(&self, mut command: Command) -> Server {
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -4,6 +4,7 @@ use super::{BeginKind, BeginOutcome, BeginTurn, SendParent, stored};
 use crate::sqlite::{
     error::StoreError,
     messages::{self, json, parse_role},
+    outbox::queue_new_message,
     rows::{Columns, Query, SPARE, bind_spare, blob, int, ms},
     search::grams,
     sessions::touch,
@@ -198,7 +199,8 @@ macro_rules! begin_new {
              VALUES (?1, ?2, ?3, ?4, ?5, 'user', 'complete', ?12, ?13, ?14, ?15, ?16, ?17);",
             begin_rest!(),
             touch!(),
-            "WHERE account_id = ?1 AND id = ?2"
+            "WHERE account_id = ?1 AND id = ?2;",
+            queue_new_message!("?2", "?3", "?5", "?14")
         )
     };
 }

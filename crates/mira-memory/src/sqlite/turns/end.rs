@@ -5,6 +5,8 @@ use super::{FinishOutcome, FinishTurn, NewReply, Recovered, TurnState, stored};
 use crate::sqlite::{
     error::StoreError,
     messages::{self, json, parse_mood, usage_columns},
+    outbox::queue_new_message,
+    receipts,
     rows::{Columns, SPARE, bind_spare, blob, int, ms},
     search::grams,
     sessions::touch,
@@ -103,7 +105,8 @@ macro_rules! finish_reply {
               WHERE account_id = ?1 AND ?8 IS NOT NULL;
              INSERT INTO moods (account_id, created_at, session_id, message_id, mood, cause, id, persona, source)
              SELECT ?1, ?4, ?5, ?6, ?8, ?9, ?12, coalesce(?13, persona), 'reply'
-               FROM mira_state WHERE account_id = ?1 AND ?8 IS NOT NULL"
+               FROM mira_state WHERE account_id = ?1 AND ?8 IS NOT NULL;",
+            queue_new_message!("?5", "?6", "?4", "?15")
         )
     };
 }
@@ -131,7 +134,10 @@ pub(super) async fn finish(
         return Ok(FinishOutcome::Gone);
     };
     if let Some(reply) = &end.reply {
-        let message = insert_reply(conn, account, end, reply, turn, depth + 1).await?;
+        let message = insert_reply(&mut *conn, account, end, reply, turn, depth + 1).await?;
+        if let Some(receipt) = end.receipt.as_ref().filter(|receipt| receipt.message_id == message.id) {
+            receipts::insert(conn, account, receipt).await?;
+        }
         Ok(FinishOutcome::Finished(Some(message)))
     } else {
         let query = sqlx::query(FINISH_EMPTY)
@@ -238,6 +244,7 @@ pub(super) async fn recover(
             owner_mood: None,
             tags: Vec::new(),
             salience: None,
+            remember: Vec::new(),
         });
         let reply = text.filter(|text| !text.is_empty()).map(|content| NewReply {
             content,
@@ -257,6 +264,7 @@ pub(super) async fn recover(
             state,
             mira: None,
             told_nudge: None,
+            receipt: None,
             now,
         };
         finish(&mut *conn, account, &end).await?;

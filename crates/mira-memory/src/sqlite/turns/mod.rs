@@ -20,6 +20,7 @@ use jiff::Timestamp;
 use mira_core::{
     chat::{Message, MessageMetadata, MessageStatus, Mood, ReplyMeta, Usage},
     ids::{AccountId, ClientId, MessageId, MoodId, ProjectId, SessionId, TurnId},
+    memory::Receipt,
     persona::PersonaName,
 };
 use sqlx::SqliteConnection;
@@ -253,6 +254,8 @@ pub struct FinishTurn {
     pub mira: Option<MiraChange>,
     /// The nudged mood this turn's prompt told her of; she is not told again.
     pub told_nudge: Option<Mood>,
+    /// What the reply was made of; only with a reply.
+    pub receipt: Option<Receipt>,
     /// When.
     pub now: Timestamp,
 }

@@ -1,276 +1,12 @@
-//! Export and import: the whole conversation as JSON lines, readable by people and by every later version.
-//!
-//! The first line names the format and its version, the last one counts what stood between. Import is idempotent: what
-//! is there already (by id) is skipped; each batch is stored whole or not at all.
+//! Lines of an export as rows, and the two doors.
 
 use super::{
-    Store,
-    error::StoreError,
-    messages::{json, message_columns, read, usage_columns},
-    moods::{self, mood_columns},
-    rows::{blob, ms},
-    search::grams,
-    sessions::parse_memory,
-    state,
-    writer::Class,
+    AccountId, Arc, BATCH, BTreeSet, Class, ClientId, Connection, ExportReport, FORMAT, FactLine, FutureExt,
+    ImportReport, Line, MessageId, MessageLine, Mood, MoodLine, PersonaName, Salience, SessionId, SessionLine,
+    SqliteConnection, StateLine, Store, StoreError, Timestamp, VERSION, blob,
+    export::{Sink, export_rows},
+    grams, json, memories, mpsc, ms, outbox, state, usage_columns,
 };
-use futures_util::FutureExt;
-use jiff::Timestamp;
-use mira_core::{
-    chat::{MemoryMode, Message, MessageMetadata, MessageStatus, Mood, MoodEntry, MoodSource, Role, Salience, Usage},
-    ids::{AccountId, ClientId, MessageId, MoodId, ProjectId, SessionId},
-    persona::PersonaName,
-};
-use serde::{Deserialize, Serialize};
-use sqlx::{Connection, Row, SqliteConnection, sqlite::SqliteRow};
-use std::{collections::BTreeSet, sync::Arc};
-use tokio::sync::mpsc;
-
-/// The name of the format.
-const FORMAT: &str = "mira-export";
-/// The version written; older ones are read.
-const VERSION: u32 = 1;
-/// Rows read or written at once.
-const BATCH: usize = 500;
-
-/// What an export wrote.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ExportReport {
-    /// Sessions.
-    pub sessions: u64,
-    /// Messages, all branches.
-    pub messages: u64,
-    /// Entries of mood timelines.
-    pub moods: u64,
-}
-
-/// What an import has stored so far.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ImportReport {
-    /// Lines read.
-    pub lines: u64,
-    /// Sessions made (or filled, where they were empty).
-    pub sessions: u64,
-    /// Messages stored.
-    pub messages: u64,
-    /// Entries of mood timelines stored.
-    pub moods: u64,
-    /// Objects that were there already.
-    pub skipped: u64,
-}
-
-/// One line of the file.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Line {
-    Header {
-        format: String,
-        version: u32,
-        exported_at: Timestamp,
-    },
-    Session(SessionLine),
-    Message(Box<MessageLine>),
-    Mood(MoodLine),
-    State(StateLine),
-    End(ExportReport),
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct SessionLine {
-    id: SessionId,
-    title: Option<String>,
-    pinned_persona: Option<PersonaName>,
-    project_id: Option<ProjectId>,
-    head_id: Option<MessageId>,
-    memory: MemoryMode,
-    pinned: bool,
-    archived: bool,
-    created_at: Timestamp,
-    updated_at: Timestamp,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct MessageLine {
-    id: MessageId,
-    session_id: SessionId,
-    parent_id: Option<MessageId>,
-    role: Role,
-    content: String,
-    status: MessageStatus,
-    client_id: Option<String>,
-    project_id: Option<ProjectId>,
-    metadata: Option<MessageMetadata>,
-    meta: Option<MetaLine>,
-    model: Option<String>,
-    usage: Option<Usage>,
-    created_at: Timestamp,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct MetaLine {
-    persona: PersonaName,
-    mood: String,
-    mood_cause: Option<String>,
-    intent: Option<String>,
-    owner_mood: Option<String>,
-    tags: Vec<String>,
-    salience: Option<f32>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct MoodLine {
-    id: MoodId,
-    session_id: SessionId,
-    message_id: Option<MessageId>,
-    persona: PersonaName,
-    mood: String,
-    cause: Option<String>,
-    source: MoodSource,
-    created_at: Timestamp,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct StateLine {
-    persona: PersonaName,
-    mood: String,
-    mood_cause: Option<String>,
-}
-
-// ---- export -------------------------------------------------------------------------------------------------------
-
-impl From<MoodEntry> for MoodLine {
-    fn from(entry: MoodEntry) -> Self {
-        Self {
-            id: entry.id,
-            session_id: entry.session_id,
-            message_id: entry.message_id,
-            persona: entry.persona,
-            mood: entry.mood.as_str().to_owned(),
-            cause: entry.cause,
-            source: entry.source,
-            created_at: entry.created_at,
-        }
-    }
-}
-
-fn message_line(message: Message, client_id: Option<String>) -> MessageLine {
-    MessageLine {
-        id: message.id,
-        session_id: message.session_id,
-        parent_id: message.parent_id,
-        role: message.role,
-        content: message.content,
-        status: message.status,
-        client_id,
-        project_id: message.project_id,
-        metadata: message.metadata,
-        meta: message.meta.map(|meta| MetaLine {
-            persona: meta.persona,
-            mood: meta.mood.as_str().to_owned(),
-            mood_cause: meta.mood_cause,
-            intent: meta.intent,
-            owner_mood: meta.owner_mood,
-            tags: meta.tags,
-            salience: meta.salience.map(Salience::get),
-        }),
-        model: message.model,
-        usage: message.usage,
-        created_at: message.created_at,
-    }
-}
-
-fn read_session(row: &SqliteRow) -> Result<(i64, SessionLine), StoreError> {
-    let mut c = super::rows::Columns::new("sessions", row);
-    let id = c.parsed("id", str::parse::<SessionId>)?;
-    c.named(&id);
-    let recency = c.take("recency")?;
-    let line = SessionLine {
-        id,
-        title: c.take("title")?,
-        pinned_persona: c.parsed_or_null("pinned_persona", PersonaName::parse)?,
-        project_id: c.uuid_or_null("project_id")?.map(ProjectId),
-        head_id: c.uuid_or_null("head_id")?.map(MessageId),
-        memory: c.parsed("memory", parse_memory)?,
-        pinned: c.take("pinned")?,
-        archived: c.take("archived")?,
-        created_at: c.time("created_at")?,
-        updated_at: c.time("updated_at")?,
-    };
-    Ok((recency, line))
-}
-
-const EXPORT_SESSIONS: &str = "
-    SELECT id, recency, title, pinned_persona, project_id, head_id, memory, pinned, archived, created_at, updated_at
-      FROM sessions WHERE account_id = ?1 AND recency > ?2 ORDER BY recency LIMIT (?3 + 0)";
-
-const EXPORT_MESSAGES: &str = concat!(
-    "SELECT ",
-    message_columns!(),
-    ", m.client_id FROM messages m WHERE m.account_id = ?1 AND m.ord > ?2 ORDER BY m.ord LIMIT (?3 + 0)"
-);
-
-const EXPORT_MOODS: &str = concat!(
-    "SELECT ",
-    mood_columns!(),
-    " FROM moods WHERE account_id = ?1 AND ord > ?2 ORDER BY ord LIMIT (?3 + 0)"
-);
-
-/// Where export writes its lines.
-struct Sink {
-    lines: mpsc::Sender<String>,
-    report: ExportReport,
-}
-
-impl Sink {
-    async fn write(&self, line: &Line) -> Result<(), StoreError> {
-        self.lines.send(json(line)?).await.map_err(|_| StoreError::Closed)
-    }
-}
-
-async fn export_rows(conn: &mut SqliteConnection, account: AccountId, sink: &mut Sink) -> Result<(), StoreError> {
-    for part in [EXPORT_SESSIONS, EXPORT_MESSAGES, EXPORT_MOODS] {
-        let mut after = i64::MIN;
-        loop {
-            let rows = sqlx::query(part)
-                .bind(account.0)
-                .bind(after)
-                .bind(i64::try_from(BATCH).unwrap_or(i64::MAX))
-                .fetch_all(&mut *conn)
-                .await?;
-            for row in &rows {
-                let (place, line) = export_row(part, row, &mut sink.report)?;
-                sink.write(&line).await?;
-                after = place;
-            }
-            if rows.len() < BATCH {
-                break;
-            }
-        }
-    }
-    Ok(())
-}
-
-fn export_row(part: &str, row: &SqliteRow, report: &mut ExportReport) -> Result<(i64, Line), StoreError> {
-    if part == EXPORT_SESSIONS {
-        let (place, line) = read_session(row)?;
-        report.sessions += 1;
-        Ok((place, Line::Session(line)))
-    } else if part == EXPORT_MESSAGES {
-        let placed = read(row)?;
-        let client_id = row.try_get("client_id")?;
-        report.messages += 1;
-        Ok((
-            placed.ord,
-            Line::Message(Box::new(message_line(placed.message, client_id))),
-        ))
-    } else {
-        let (entry, cursor) = moods::read(row)?;
-        report.moods += 1;
-        Ok((cursor.0, Line::Mood(entry.into())))
-    }
-}
-
-// ---- import -------------------------------------------------------------------------------------------------------
 
 /// A line that was understood, with its number.
 type Numbered = (u64, Line);
@@ -281,6 +17,7 @@ struct Stored {
     sessions: u64,
     messages: u64,
     moods: u64,
+    facts: u64,
     skipped: u64,
 }
 
@@ -310,6 +47,12 @@ fn parse_line(number: u64, text: &str) -> Result<Line, StoreError> {
         }
         Line::Mood(mood) => known_mood(&mood.mood).map_err(bad)?,
         Line::State(state) => known_mood(&state.mood).map_err(bad)?,
+        Line::Fact(fact) => {
+            memories::parse_source(&fact.source).map_err(bad)?;
+            if fact.text.trim().is_empty() || fact.about.trim().is_empty() {
+                return Err(bad("a fact says something about somebody".to_owned()));
+            }
+        }
         Line::Session(_) | Line::End(_) => {}
     }
     Ok(line)
@@ -438,6 +181,35 @@ async fn import_mood(conn: &mut SqliteConnection, account: AccountId, line: &Moo
     Ok(done.rows_affected() == 1)
 }
 
+async fn import_fact(conn: &mut SqliteConnection, account: AccountId, line: &FactLine) -> Result<bool, StoreError> {
+    let done = sqlx::query(
+        "INSERT INTO memories (account_id, id, kind, about, topic, text, session_id, message_id, project_id, salience,
+                               pinned, source, valid_from, superseded_by, created_at, updated_at)
+         VALUES (?1, ?2, 'fact', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?14)
+             ON CONFLICT (account_id, id) DO NOTHING",
+    )
+    .bind(account.0)
+    .bind(blob(&line.id.0))
+    .bind(line.about.as_str())
+    .bind(line.topic.as_deref())
+    .bind(line.text.as_str())
+    .bind(line.session_id.as_ref().map(SessionId::as_str))
+    .bind(line.message_id.as_ref().map(|id| blob(&id.0)))
+    .bind(line.project_id.as_ref().map(|id| blob(&id.0)))
+    .bind(
+        line.salience
+            .map(|salience| f64::from(Salience::clamped(salience).get())),
+    )
+    .bind(line.pinned)
+    .bind(line.source.as_str())
+    .bind(ms(line.valid_from))
+    .bind(line.superseded_by.as_ref().map(|id| blob(&id.0)))
+    .bind(ms(line.created_at))
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
 async fn import_batch(
     conn: &mut SqliteConnection,
     account: AccountId,
@@ -445,11 +217,13 @@ async fn import_batch(
 ) -> Result<Stored, StoreError> {
     let mut stored = Stored::default();
     let mut touched = BTreeSet::new();
+    let (mut messages, mut facts) = (Vec::new(), Vec::new());
     for (number, line) in batch {
         let done = match line {
             Line::Session(line) => import_session(&mut *conn, account, line).await,
             Line::Message(line) => import_message(&mut *conn, account, line).await,
             Line::Mood(line) => import_mood(&mut *conn, account, line).await,
+            Line::Fact(line) => import_fact(&mut *conn, account, line).await,
             Line::Header { .. } | Line::State(_) | Line::End(_) => continue,
         };
         let done = done.map_err(|error| match error {
@@ -461,8 +235,17 @@ async fn import_batch(
             Line::Message(line) => {
                 Stored::count(done, &mut stored.messages, &mut stored.skipped);
                 touched.insert(line.session_id.clone());
+                if done {
+                    messages.push(line.id.into());
+                }
             }
             Line::Mood(_) => Stored::count(done, &mut stored.moods, &mut stored.skipped),
+            Line::Fact(line) => {
+                Stored::count(done, &mut stored.facts, &mut stored.skipped);
+                if done {
+                    facts.push(line.id);
+                }
+            }
             Line::Header { .. } | Line::State(_) | Line::End(_) => {}
         }
     }
@@ -477,6 +260,7 @@ async fn import_batch(
         .execute(&mut *conn)
         .await?;
     }
+    outbox::queue_imported(conn, account, &messages, &facts).await?;
     Ok(stored)
 }
 
@@ -601,6 +385,7 @@ impl Store {
             report.sessions += stored.sessions;
             report.messages += stored.messages;
             report.moods += stored.moods;
+            report.facts += stored.facts;
             report.skipped += stored.skipped;
             progress(report);
         }

@@ -1,0 +1,328 @@
+//! Between the owner's message and the model: memory is asked, the prompt is built, the model's stream is opened. Needs
+//! nothing of the turn's task, so that it runs beside the commit of the message.
+
+use super::close::Closing;
+use crate::services::{
+    context::{View, Window},
+    deps::Deps,
+    facts::Lesson,
+    hub::actor::Refusal,
+    memory::{Gathered, RecallAsk},
+    personas,
+    summarization::{Overflow, notes_before},
+};
+use futures_util::stream::BoxStream;
+use jiff::tz::TimeZone;
+use mira_core::{
+    chat::{MemoryMode, Message, ReplyMeta, Role},
+    ids::{AccountId, MemoryId, MessageId, TurnId},
+    memory::{Fate, Memory, MemorySource, Receipt, ReceiptItem, Scores},
+    model::{ModelEvent, ModelRequest},
+    persona::PersonaName,
+    prompt::{self, Prompt, PromptInput},
+    turn::{Turn, TurnEvent},
+};
+use mira_llm::LlmError;
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+
+/// What the turn is built for.
+pub(super) struct Plan {
+    pub(super) account: AccountId,
+    pub(super) turn_id: TurnId,
+    pub(super) reply_id: MessageId,
+    pub(super) view: View,
+    /// The branch's recent end, the owner's message last.
+    pub(super) window: Window,
+    /// Other versions of what this turn says: the replies before it, or the message before it was edited.
+    pub(super) alternatives: Vec<MessageId>,
+    pub(super) persona: Option<PersonaName>,
+    pub(super) tz: Option<String>,
+    /// Whether the owner has just said it: another reply to the same words teaches nothing new.
+    pub(super) fresh: bool,
+}
+
+/// A turn ready to be spoken.
+pub(super) struct Ready {
+    pub(super) turn: Turn,
+    pub(super) stream: BoxStream<'static, Result<ModelEvent, LlmError>>,
+    pub(super) closing: Closing,
+    pub(super) window: Window,
+    /// What clients are told of memory, if anything.
+    pub(super) recall: Option<TurnEvent>,
+}
+
+/// Builds the prompt and opens the model's stream.
+pub(super) async fn prepare(deps: Deps, plan: Plan) -> Result<Ready, Refusal> {
+    let Plan {
+        account,
+        turn_id,
+        reply_id,
+        view,
+        window,
+        alternatives,
+        persona,
+        tz,
+        fresh,
+    } = plan;
+    let (gathered, summaries) = tokio::join!(
+        gather(&deps, account, &view, &window, &alternatives),
+        summaries(&deps, account, &view, &window),
+    );
+    let set = deps.personas.fresh().await;
+    let pin = view.session.pinned_persona.clone();
+    let pinned = pin.is_some() && persona.is_none();
+    let keeps_persona = persona.is_some();
+    let forced = persona.or(pin);
+    let wanted = forced.as_ref().unwrap_or(&view.state.persona);
+    let overlay = personas::find_or(&set, wanted, &deps.settings.default_persona);
+    let overlay = overlay.ok_or_else(|| Refusal::NoSuchPersona(wanted.to_string()))?;
+    let zone = tz
+        .and_then(|name| TimeZone::get(&name).ok())
+        .unwrap_or_else(|| deps.settings.tz.clone());
+    let now = deps.clock.now();
+    let local = now.to_zoned(zone.clone());
+    let offered: Vec<Memory> = gathered
+        .pinned
+        .iter()
+        .chain(gathered.items.iter().take(gathered.wanted).map(|item| &item.memory))
+        .cloned()
+        .collect();
+    let built = prompt::build(&PromptInput {
+        persona: overlay,
+        personas: &set,
+        pinned: forced.is_some(),
+        state: &view.state,
+        summaries: &summaries,
+        history: &window.messages,
+        skipped: window.skipped,
+        memories: &offered,
+        zone: &zone,
+        local_time: &local.strftime("%A %-d %B %Y, %H:%M (%Q)").to_string(),
+        budget_tokens: deps.settings.context_tokens,
+    });
+    if built.dropped > 0 {
+        tracing::debug!(session.id = %view.session.id, dropped = built.dropped, tokens = built.parts.total(), "the prompt budget is full");
+    }
+    let used: Vec<&Memory> = offered
+        .iter()
+        .zip(&built.memories)
+        .filter(|(_, (_, fits))| *fits)
+        .map(|(memory, _)| memory)
+        .collect();
+    let reads = view.session.memory != MemoryMode::Off;
+    let recall = recall_event(&gathered, &used);
+    let receipt = reads.then(|| receipt(&gathered, &built, reply_id, now));
+    let lesson = lesson(&deps, &view, &window, &used).filter(|_| fresh);
+    let overflow = overflow(&deps, account, &view, &window);
+    let fallback = ReplyMeta {
+        persona: overlay.name.clone(),
+        mood: view.state.mood.clone(),
+        mood_cause: view.state.mood_cause.clone(),
+        intent: None,
+        owner_mood: None,
+        tags: Vec::new(),
+        salience: None,
+        remember: Vec::new(),
+    };
+    let closing = Closing {
+        keeps_persona,
+        own: own(&window).map(|message| message.id),
+        told_nudge: view.state.nudged.then(|| view.state.mood.clone()),
+        receipt,
+        lesson,
+        overflow,
+    };
+    let request = ModelRequest {
+        system: built.system,
+        messages: built.messages,
+        tail: built.tail,
+        personas: set.iter().map(|p| p.name.clone()).collect(),
+        fallback: fallback.clone(),
+        cache_key: view.session.id.to_string(),
+    };
+    let stream = deps.model.stream(request);
+    let turn = Turn::new(turn_id, reply_id, forced, pinned, fallback);
+    Ok(Ready {
+        turn,
+        stream,
+        closing,
+        window,
+        recall,
+    })
+}
+
+/// The owner's message: the last of the window.
+fn own(window: &Window) -> Option<&Message> {
+    window.messages.last().filter(|message| message.role == Role::User)
+}
+
+async fn gather(deps: &Deps, account: AccountId, view: &View, window: &Window, alternatives: &[MessageId]) -> Gathered {
+    let Some(own) = own(window).filter(|_| view.session.memory != MemoryMode::Off) else {
+        return Gathered::default();
+    };
+    let ask = RecallAsk {
+        text: own.content.clone(),
+        message: (view.session.memory == MemoryMode::On).then_some(own.id),
+        exclude: window
+            .messages
+            .iter()
+            .map(|message| message.id)
+            .chain(alternatives.iter().copied())
+            .map(MemoryId::from)
+            .collect(),
+    };
+    deps.memories.gather(account, ask).await
+}
+
+/// Notes on what lies before the window. Without them the turn goes on.
+async fn summaries(deps: &Deps, account: AccountId, view: &View, window: &Window) -> Vec<Arc<str>> {
+    let reads = window.skipped > 0 && view.session.memory != MemoryMode::Off;
+    let Some(first) = window.messages.first().filter(|_| reads) else {
+        return Vec::new();
+    };
+    // The window's first message is stored, whatever becomes of the last.
+    match deps.store.list_summaries(account, &view.session.id, first.id).await {
+        Ok(summaries) => notes_before(&summaries, window.skipped),
+        Err(error) => {
+            tracing::warn!(%error, session.id = %view.session.id, "summaries could not be read");
+            Vec::new()
+        }
+    }
+}
+
+/// What clients are told: the memories of the prompt, best first, or why there are none.
+fn recall_event(gathered: &Gathered, used: &[&Memory]) -> Option<TurnEvent> {
+    let is_used = |memory: &Memory| used.iter().any(|used| used.id == memory.id);
+    let pinned = gathered.pinned.iter().map(|memory| mira_core::memory::Recalled {
+        memory: memory.clone(),
+        scores: Scores::default(),
+        why: "pinned".to_owned(),
+    });
+    let memories: Vec<_> = pinned
+        .chain(gathered.items.iter().take(gathered.wanted).cloned())
+        .filter(|item| is_used(&item.memory))
+        .collect();
+    (!memories.is_empty() || gathered.degraded.is_some()).then_some(TurnEvent::Recall {
+        memories,
+        degraded: gathered.degraded,
+    })
+}
+
+/// Where a memory stood when the prompt was built.
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    /// Among those to be used.
+    Offered,
+    /// Below them.
+    Low,
+    /// Says the same as one of them.
+    Same,
+}
+
+/// What the reply was made of.
+fn receipt(gathered: &Gathered, built: &Prompt, reply_id: MessageId, now: jiff::Timestamp) -> Receipt {
+    let mut items = Vec::with_capacity(gathered.pinned.len() + gathered.items.len());
+    let mut costs = built.memories.iter();
+    let mut push = |memory: &Memory, scores: Scores, why: &str, place: Place| {
+        let cost = match place {
+            Place::Offered => costs.next().copied(),
+            Place::Low | Place::Same => None,
+        };
+        let (tokens, fits) = cost.unwrap_or_default();
+        let (fate, reason) = match (place, fits) {
+            (Place::Offered, true) => (Fate::Used, why.to_owned()),
+            (Place::Offered, false) => (
+                Fate::Dropped,
+                "no room: the memories' share of the budget was full".to_owned(),
+            ),
+            (Place::Low, _) => (Fate::Considered, format!("others answered better ({why})")),
+            (Place::Same, _) => (Fate::Dropped, format!("another says the same ({why})")),
+        };
+        items.push(ReceiptItem {
+            memory_id: memory.id,
+            kind: memory.kind,
+            fate,
+            scores,
+            rank: u32::try_from(items.len() + 1).unwrap_or(u32::MAX),
+            tokens: u32::try_from(tokens).unwrap_or(u32::MAX),
+            reason,
+        });
+    };
+    for memory in &gathered.pinned {
+        push(memory, Scores::default(), "pinned", Place::Offered);
+    }
+    for (rank, item) in gathered.items.iter().enumerate() {
+        let place = if rank < gathered.wanted {
+            Place::Offered
+        } else {
+            Place::Low
+        };
+        push(&item.memory, item.scores, &item.why, place);
+    }
+    for item in &gathered.merged {
+        push(&item.memory, item.scores, &item.why, Place::Same);
+    }
+    Receipt {
+        message_id: reply_id,
+        items,
+        degraded: gathered.degraded.map(|why| why.as_str().to_owned()),
+        prompt_hash: prompt_hash(built),
+        parts: built
+            .parts
+            .named()
+            .iter()
+            .map(|(name, tokens)| ((*name).to_owned(), u32::try_from(*tokens).unwrap_or(u32::MAX)))
+            .collect(),
+        created_at: now,
+    }
+}
+
+/// SHA-256 over system text, messages (role, text) and tail, each ended by a NUL byte.
+fn prompt_hash(built: &Prompt) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    let mut part = |text: &str| {
+        hash.update(text.as_bytes());
+        hash.update([0]);
+    };
+    part(&built.system);
+    for message in &built.messages {
+        part(message.role.as_str());
+        part(&message.text);
+    }
+    part(&built.tail);
+    hash.finalize().into()
+}
+
+/// What the turn may teach; nothing where memory is not written.
+fn lesson(deps: &Deps, view: &View, window: &Window, used: &[&Memory]) -> Option<Lesson> {
+    if view.session.memory != MemoryMode::On || deps.memories.is_paused() {
+        return None;
+    }
+    let own = own(window)?;
+    Some(Lesson {
+        session: view.session.id.clone(),
+        project: view.session.project_id,
+        evidence: own.id,
+        owner_text: own.content.clone(),
+        recalled: used.iter().map(|memory| (memory.id, memory.text.clone())).collect(),
+        untrusted: used.iter().any(|memory| memory.source == MemorySource::Tool),
+    })
+}
+
+/// What is about to leave the window, or has left it.
+fn overflow(deps: &Deps, account: AccountId, view: &View, window: &Window) -> Option<Overflow> {
+    if view.session.memory != MemoryMode::On || deps.memories.is_paused() {
+        return None;
+    }
+    let length = window.skipped + window.messages.len() as u64;
+    // Half a block ahead, so that the notes are there when the window moves, and both change the prompt at once.
+    let before_depth = prompt::window_start(length + prompt::BLOCK / 2, deps.settings.history_messages);
+    let head = window.messages.last()?.id;
+    (before_depth > 0).then(|| Overflow {
+        account,
+        session: view.session.id.clone(),
+        head,
+        before_depth,
+    })
+}

@@ -1,0 +1,182 @@
+//! What memory has to say to a message, under a deadline. Nothing here fails a turn.
+
+use super::{Memories, open::describe};
+use crate::services::health::Condition;
+use futures_util::FutureExt;
+use mira_core::{
+    ids::{AccountId, MemoryId, MessageId},
+    memory::{Degraded, Memory, Recalled},
+};
+use mira_llm::embeddings::embed_within;
+use mira_memory::{
+    index::{IndexStatus, Vector, VectorIndex},
+    recall::RecallQuery,
+};
+use std::{collections::HashSet, panic::AssertUnwindSafe, time::Duration};
+use tokio::time::{Instant, timeout_at};
+
+/// How long a turn waits for memory in all.
+const DEADLINE: Duration = Duration::from_millis(1500);
+/// How long of that a remote embedder may take; what is left is for words alone.
+const EMBEDDING: Duration = Duration::from_secs(1);
+/// How long turns leave an embedder alone that has just failed one of them, so that not each of them waits for it.
+const EMBEDDER_RESTS: Duration = Duration::from_secs(5);
+/// Memories ranked beyond those used, for the receipt.
+const CONSIDERED: usize = 24;
+/// Pinned memories in every prompt.
+const PINNED: u32 = 16;
+/// The longest text embedded for a query, in characters: a whole book says nothing in particular.
+const QUERY_CHARS: usize = 2000;
+
+/// What is asked of memory.
+#[derive(Debug)]
+pub struct RecallAsk {
+    /// The owner's words.
+    pub text: String,
+    /// The message they are, where it is known already: its vector is kept for the indexer.
+    pub message: Option<MessageId>,
+    /// What is in the prompt already, the message itself included.
+    pub exclude: HashSet<MemoryId>,
+}
+
+/// What memory had to say.
+#[derive(Debug, Default)]
+pub struct Gathered {
+    /// Pinned by the owner: in every prompt.
+    pub pinned: Vec<Memory>,
+    /// What came up, best first; the first [`Gathered::wanted`] are to be used.
+    pub items: Vec<Recalled>,
+    /// How many of the items to use.
+    pub wanted: usize,
+    /// What says the same as one of the items, and is left out for that.
+    pub merged: Vec<Recalled>,
+    /// Why recall was not whole.
+    pub degraded: Option<Degraded>,
+}
+
+impl Gathered {
+    /// Nothing, and why.
+    fn without(why: Degraded) -> Self {
+        Self {
+            degraded: Some(why),
+            ..Self::default()
+        }
+    }
+}
+
+impl Memories {
+    /// What memory has to say. What is pinned is there even where the rest takes too long.
+    pub async fn gather(&self, account: AccountId, mut ask: RecallAsk) -> Gathered {
+        let started = Instant::now();
+        let deadline = started + DEADLINE;
+        let mut gathered = match timeout_at(deadline, self.pinned(account, &ask.exclude)).await {
+            Ok(gathered) => gathered,
+            Err(_) => Gathered::without(Degraded::Deadline),
+        };
+        if self.0.limit > 0 && !ask.text.trim().is_empty() {
+            ask.exclude.extend(gathered.pinned.iter().map(|memory| memory.id));
+            let look = AssertUnwindSafe(self.look(account, ask)).catch_unwind();
+            let found = match timeout_at(deadline, look).await {
+                Ok(Ok(found)) => found,
+                // Its own words are in the log.
+                Ok(Err(_panic)) => Gathered::without(Degraded::Store),
+                Err(_) => Gathered::without(Degraded::Deadline),
+            };
+            gathered = Gathered {
+                pinned: gathered.pinned,
+                degraded: found.degraded.or(gathered.degraded),
+                ..found
+            };
+        }
+        self.0.metrics.recalled(started.elapsed(), gathered.degraded);
+        gathered
+    }
+
+    /// What is pinned and not in the prompt already.
+    async fn pinned(&self, account: AccountId, exclude: &HashSet<MemoryId>) -> Gathered {
+        match self.0.store.pinned_memories(account, PINNED).await {
+            Ok(mut pinned) => {
+                pinned.retain(|memory| !exclude.contains(&memory.id));
+                Gathered {
+                    pinned,
+                    ..Gathered::default()
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "pinned memories could not be read");
+                Gathered::without(Degraded::Store)
+            }
+        }
+    }
+
+    /// What answers the message, without what is pinned.
+    async fn look(&self, account: AccountId, ask: RecallAsk) -> Gathered {
+        let limit = self.0.limit;
+        let mut degraded = None;
+        let side = self.active();
+        let text: String = ask.text.chars().take(QUERY_CHARS).collect();
+        let asked = if self.embedder_rests() {
+            None
+        } else {
+            Some(embed_within(&*side.embedder, vec![text.clone()], EMBEDDING).await)
+        };
+        let vector = match asked {
+            Some(Ok(vectors)) => {
+                self.note_embeddings(Condition::Ok, describe(&*side.embedder));
+                vectors.into_iter().next()
+            }
+            Some(Err(error)) => {
+                self.rest_embedder(Instant::now() + EMBEDDER_RESTS);
+                self.note_embeddings(Condition::Degraded, error.to_string());
+                degraded = Some(Degraded::Embeddings);
+                None
+            }
+            None => {
+                degraded = Some(Degraded::Embeddings);
+                None
+            }
+        };
+        if let (Some(message), Some(vector), true) = (ask.message, &vector, ask.text.len() == text.len()) {
+            self.keep_fresh(side.space, message, Vector::clone(vector));
+        }
+        let index: &dyn VectorIndex = &*side.index;
+        let embedded = vector.is_some();
+        let query = RecallQuery {
+            text,
+            vector,
+            exclude: ask.exclude,
+            project: None,
+            names: self.0.names.clone(),
+            considered: limit + CONSIDERED,
+        };
+        match mira_memory::recall::recall(&self.0.store, Some(index), account, query).await {
+            Ok(outcome) => {
+                if degraded.is_none() && self.building_or_loading(&*side.index) {
+                    degraded = Some(Degraded::Building);
+                }
+                match outcome.degraded {
+                    Some(Degraded::Index) => {
+                        self.note_index(Condition::Degraded, "the vector index does not answer".to_owned());
+                    }
+                    None if embedded => self.note_index_works(),
+                    None | Some(Degraded::Embeddings | Degraded::Building | Degraded::Deadline | Degraded::Store) => {}
+                }
+                Gathered {
+                    pinned: Vec::new(),
+                    wanted: outcome.items.len().min(limit),
+                    items: outcome.items,
+                    merged: outcome.merged,
+                    degraded: outcome.degraded.or(degraded),
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "memories could not be read");
+                Gathered::without(Degraded::Store)
+            }
+        }
+    }
+
+    fn building_or_loading(&self, index: &dyn VectorIndex) -> bool {
+        self.building().is_some() || matches!(index.status(), IndexStatus::Building { .. })
+    }
+}

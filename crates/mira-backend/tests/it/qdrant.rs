@@ -1,0 +1,165 @@
+//! Memory with Qdrant beside her: the same recall, and no failed turn whatever becomes of it.
+
+use crate::support::client::House;
+use qdrant_sim::{Fault, Sim, SimConfig};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const TOLD: &str = "I have a cat named Biscuit.";
+const ASKED: &str = "What pets do I own?";
+
+async fn qdrant() -> Sim {
+    Sim::start(SimConfig {
+        api_key: Some("qk".to_owned()),
+        ..SimConfig::default()
+    })
+    .await
+    .unwrap()
+}
+
+async fn house(qdrant: &Sim, key: &str) -> House {
+    House::with(|setup| setup.env("QDRANT_URL", qdrant.url()).env("QDRANT_API_KEY", key)).await
+}
+
+/// What comes up in a session of its own; why it was not whole.
+async fn recalled(house: &House, session: &str, words: &str) -> (Vec<String>, Option<String>) {
+    house
+        .api
+        .post("/api/sessions", json!({ "id": session }))
+        .await
+        .expect(201);
+    let mut line = house.line_on(session).await;
+    let told = line.turn(words).await;
+    assert_eq!(told.outcome, "complete", "no failed turn");
+    let recall = told.recall.unwrap_or_default();
+    let texts = recall["memories"].as_array().into_iter().flatten();
+    (
+        texts
+            .map(|memory| memory["text"].as_str().unwrap().to_owned())
+            .collect(),
+        recall["degraded"].as_str().map(str::to_owned),
+    )
+}
+
+/// Whether what was told came up, in her words or the owner's: they say the same here, and one of them stands for both.
+fn holds(found: &[String]) -> bool {
+    found.iter().any(|text| text.contains(TOLD))
+}
+
+async fn index(house: &House) -> Value {
+    house.api.get("/health").await["components"]["vector_index"].clone()
+}
+
+#[tokio::test]
+async fn meaning_is_found_in_qdrant() {
+    let qdrant = qdrant().await;
+    let house = house(&qdrant, "qk").await;
+    house.line().await.turn(TOLD).await;
+    house.indexed().await;
+    let (found, degraded) = recalled(&house, "later", ASKED).await;
+    assert!(holds(&found), "no word in common: {found:?}");
+    assert_eq!(degraded, None);
+    assert_eq!(index(&house).await["status"], "ok");
+    let alias = qdrant.alias("mira-memory").unwrap();
+    assert!(qdrant.points(&alias).unwrap() >= 2, "both sides of the turn");
+    // Forgotten there too.
+    house.indexed().await;
+    let id = house.api.history().await[0]["id"].as_str().unwrap().to_owned();
+    let before = qdrant.points(&alias).unwrap();
+    house.api.delete(&format!("/api/memories/{id}")).await.expect(204);
+    house.indexed().await;
+    assert_eq!(qdrant.points(&alias).unwrap(), before - 1);
+}
+
+#[tokio::test]
+async fn an_outage_costs_no_turn_and_is_caught_up() {
+    let mut qdrant = qdrant().await;
+    let house = house(&qdrant, "qk").await;
+    house.line().await.turn("Hello there.").await;
+    house.indexed().await;
+    qdrant.go_down().await;
+    house.line().await.turn(TOLD).await;
+    let (_, degraded) = recalled(&house, "during", ASKED).await;
+    assert!(degraded.unwrap().contains("index"));
+    let health = index(&house).await;
+    assert_eq!(health["status"], "degraded", "{health}");
+    qdrant.come_back().await.unwrap();
+    house.indexed().await;
+    let (found, degraded) = recalled(&house, "after", ASKED).await;
+    assert!(holds(&found), "{found:?}");
+    assert_eq!(degraded, None);
+    assert_eq!(index(&house).await["status"], "ok");
+}
+
+#[tokio::test]
+async fn a_slow_a_full_and_a_babbling_server_cost_no_turn() {
+    let qdrant = qdrant().await;
+    let house = house(&qdrant, "qk").await;
+    house.line().await.turn(TOLD).await;
+    house.indexed().await;
+    for (n, fault) in [
+        Fault::Slow(Duration::from_secs(20)),
+        Fault::Garbage,
+        Fault::Nonsense,
+        Fault::CutBody,
+        Fault::Internal,
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        qdrant.fault(fault.clone(), 10_000);
+        let (_, degraded) = recalled(&house, &format!("fault{n}"), ASKED).await;
+        assert!(degraded.is_some(), "{fault:?}");
+        qdrant.heal();
+    }
+    qdrant.set_full(true);
+    house.line().await.turn("And a parrot called Rio.").await;
+    qdrant.set_full(false);
+    house.indexed().await;
+    let (found, degraded) = recalled(&house, "after", ASKED).await;
+    assert_eq!(degraded, None);
+    assert!(found.iter().any(|text| text.contains("Rio")), "{found:?}");
+}
+
+#[tokio::test]
+async fn a_wiped_server_is_filled_anew() {
+    let qdrant = qdrant().await;
+    let house = house(&qdrant, "qk").await;
+    house.line().await.turn(TOLD).await;
+    house.indexed().await;
+    qdrant.wipe();
+    let (_, degraded) = recalled(&house, "during", ASKED).await;
+    assert!(degraded.is_some(), "its collection is gone");
+    let deadline = std::time::Instant::now() + crate::support::server::LIMIT;
+    loop {
+        house.indexed().await;
+        if qdrant.alias("mira-memory").and_then(|name| qdrant.points(&name)) >= Some(4) {
+            break;
+        }
+        assert!(std::time::Instant::now() < deadline, "{:?}", qdrant.collection_names());
+        tokio::task::yield_now().await;
+    }
+    let (found, _) = recalled(&house, "after", ASKED).await;
+    assert!(holds(&found), "{found:?}");
+}
+
+#[tokio::test]
+async fn a_wrong_key_is_said() {
+    let qdrant = qdrant().await;
+    let house = house(&qdrant, "another").await;
+    house.line().await.turn(TOLD).await;
+    // Its document is written although its vector must wait.
+    let deadline = std::time::Instant::now() + crate::support::server::LIMIT;
+    while house.api.get("/api/memories?q=biscuit").await["memories"] == json!([]) {
+        assert!(std::time::Instant::now() < deadline);
+        tokio::task::yield_now().await;
+    }
+    let (found, degraded) = recalled(&house, "later", "Biscuit, the cat").await;
+    assert!(degraded.is_some());
+    assert!(holds(&found), "by its words: {found:?}");
+    let health = index(&house).await;
+    assert!(
+        health["detail"].as_str().unwrap().contains("QDRANT_API_KEY"),
+        "{health}"
+    );
+}

@@ -1,0 +1,67 @@
+//! Why a memory came up, in a few words for the owner: what it shares with the message, never how it was computed.
+
+use super::{
+    question::Question,
+    rank::{Candidate, Corpus, Voice},
+    words::is_stop,
+};
+use crate::memory::MemoryKind;
+use jiff::tz::TimeZone;
+
+/// From this cosine on two texts mean something similar.
+const SIMILAR: f32 = 0.40;
+/// The most words that are named.
+const MAX_WORDS: usize = 2;
+
+/// The reason.
+pub fn why(question: &Question, corpus: &Corpus, candidate: &Candidate) -> String {
+    let mut parts = Vec::new();
+    // The scores of one that stands in for another are the other's.
+    let similar = !candidate.stands_in && candidate.cosine.is_some_and(|cosine| cosine >= SIMILAR);
+    let words = telling_words(corpus, &candidate.text);
+    if !words.is_empty() {
+        parts.push(format!("says {}", words.join(" and ")));
+    } else if candidate.stands_in {
+        parts.push("newer than what was found".to_owned());
+    } else if candidate.bm25 > 0.0 && !similar {
+        parts.push("from the same stretch of talk".to_owned());
+    }
+    if similar || parts.is_empty() {
+        parts.push("similar meaning".to_owned());
+    }
+    parts.extend(named(question, candidate));
+    if question.months.iter().any(|month| month.has(candidate.at)) {
+        let date = candidate.at.to_zoned(TimeZone::UTC).strftime("%B %Y").to_string();
+        parts.push(format!("from {date}"));
+    }
+    if candidate.pinned {
+        parts.push("pinned".to_owned());
+    }
+    parts.join(", ")
+}
+
+/// The words of the question that stand in the text, those that say most first, quoted.
+fn telling_words(corpus: &Corpus, text: &str) -> Vec<String> {
+    let mut found = corpus.found_in(text);
+    found.retain(|term| !is_stop(&term.word));
+    found.sort_by(|a, b| b.idf.total_cmp(&a.idf));
+    found
+        .iter()
+        .take(MAX_WORDS)
+        .map(|term| format!("“{}”", term.word))
+        .collect()
+}
+
+/// The person in it whom the question names.
+fn named(question: &Question, candidate: &Candidate) -> Option<String> {
+    let whom = match &candidate.voice {
+        Voice::Owner if question.names_owner => "you",
+        Voice::Mira if question.names_mira => "Mira",
+        Voice::Other(name) if question.names(name) => name.as_str(),
+        Voice::Owner | Voice::Mira | Voice::Other(_) => return None,
+    };
+    Some(match candidate.kind {
+        MemoryKind::Message => format!("said by {whom}"),
+        MemoryKind::Fact | MemoryKind::Summary => format!("about {whom}"),
+    })
+}

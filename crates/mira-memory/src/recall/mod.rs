@@ -1,0 +1,320 @@
+//! Recall: the memories that answer a message. Joins the full-text documents, the vector index and the rows of the
+//! store; what counts how much is decided in [`mira_core::fusion`].
+//!
+//! Laws. Candidates are the best [`CANDIDATES`] of both sides, each scored by both; the best [`RANKED`] of them are ranked.
+//! What is excluded never comes up, nor
+//! does a fact whose successor is there: the successor stands in for it. The store's answer is the truth: what only the
+//! index knows is not shown. An index that fails makes recall degraded, never an error.
+
+use crate::{
+    index::{Filter, Hit, IndexError, IndexStatus, Vector, VectorIndex},
+    sqlite::{Store, documents::SpeakerNames, error::StoreError, lexical::LexicalQuery, recall_rows::RecallRow},
+};
+use futures_util::future::join;
+use mira_core::{
+    fusion::{
+        Before, Candidate, Names, Question, Ranked, Voice, rank,
+        rank::{Corpus, relevance},
+        words::asks,
+    },
+    ids::{AccountId, MemoryId, ProjectId},
+    memory::{Degraded, Memory, Recalled},
+};
+use std::collections::{HashMap, HashSet};
+
+/// How many candidates each side gives.
+const CANDIDATES: usize = 200;
+/// How many of the candidates are ranked by all that is known of them.
+const RANKED: usize = 120;
+/// How many successors of successors are followed.
+const MAX_STEPS: usize = 8;
+
+/// What is asked.
+#[derive(Debug, Clone)]
+pub struct RecallQuery {
+    /// The message.
+    pub text: String,
+    /// Its embedding, if there is one.
+    pub vector: Option<Vector>,
+    /// What must not come up: the message itself, and what is in the prompt already.
+    pub exclude: HashSet<MemoryId>,
+    /// Memories of this project only.
+    pub project: Option<ProjectId>,
+    /// What the speakers are called.
+    pub names: SpeakerNames,
+    /// The most memories to answer.
+    pub considered: usize,
+}
+
+/// What came up.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RecallOutcome {
+    /// Best first, up to `considered`. No two of them say the same.
+    pub items: Vec<Recalled>,
+    /// What says the same as one of them and is left out for that, best first.
+    pub merged: Vec<Recalled>,
+    /// Why recall was not whole, if it was not.
+    pub degraded: Option<Degraded>,
+}
+
+/// The memories that answer a message, best first.
+pub async fn recall(
+    store: &Store,
+    index: Option<&dyn VectorIndex>,
+    account: AccountId,
+    query: RecallQuery,
+) -> Result<RecallOutcome, StoreError> {
+    let names = Names {
+        owner: &query.names.owner,
+        mira: &query.names.mira,
+    };
+    let Some(question) = Question::read(&query.text, names) else {
+        return Ok(RecallOutcome::default());
+    };
+    // What is excluded would otherwise take places.
+    let wanted = CANDIDATES + query.exclude.len().min(CANDIDATES);
+    let words = LexicalQuery {
+        terms: question.words.clone(),
+        project: query.project,
+        kinds: Vec::new(),
+        limit: u32::try_from(wanted).unwrap_or(u32::MAX),
+    };
+    let mut meaning = Meaning::new(index, account, &query);
+    let (words, ()) = join(
+        store.find_lexical(account, words),
+        meaning.search(query.project, wanted),
+    )
+    .await;
+    let words = words?;
+    let df: HashMap<&str, u64> = words.terms.iter().map(|term| (term.text.as_str(), term.df)).collect();
+    let corpus = Corpus::new(words.documents, &question.words, &df, &words.df);
+    let bm25: HashMap<MemoryId, f32> = words.hits.iter().map(|hit| (hit.id, hit.bm25)).collect();
+    meaning.score(bm25.keys().copied()).await;
+
+    let ids = most_relevant(&corpus, &bm25, &meaning.cosines, &query.exclude);
+    let rows = store.recall_rows(account, &ids, query.project).await?;
+    meaning
+        .score(rows.iter().filter_map(question_before).map(|(id, _)| *id))
+        .await;
+    let mut found = Found::new(rows, &bm25, &meaning.cosines);
+    found.replace_outdated(store, account, &query).await?;
+    let ranked = rank(
+        &question,
+        &corpus,
+        &found.candidates(&meaning.cosines),
+        query.considered,
+    );
+    let (items, merged) = whole(store, account, ranked).await?;
+    Ok(RecallOutcome {
+        items,
+        merged,
+        degraded: meaning.degraded,
+    })
+}
+
+/// The [`RANKED`] candidates that say most about the question; what else is known of a memory does not lift those
+/// behind them into sight.
+fn most_relevant(
+    corpus: &Corpus,
+    bm25: &HashMap<MemoryId, f32>,
+    cosines: &HashMap<MemoryId, f32>,
+    exclude: &HashSet<MemoryId>,
+) -> Vec<MemoryId> {
+    let ids: HashSet<MemoryId> = cosines.keys().chain(bm25.keys()).copied().collect();
+    let mut scored: Vec<(f32, MemoryId)> = ids
+        .into_iter()
+        .filter(|id| !exclude.contains(id))
+        .map(|id| {
+            let lexical = corpus.lexical(bm25.get(&id).copied().unwrap_or_default());
+            (relevance(lexical, cosines.get(&id).copied()), id)
+        })
+        .collect();
+    scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(b.1.cmp(&a.1)));
+    scored.into_iter().map(|(_, id)| id).take(RANKED).collect()
+}
+
+/// The memories of the best, whole.
+async fn whole(
+    store: &Store,
+    account: AccountId,
+    ranked: Vec<Ranked>,
+) -> Result<(Vec<Recalled>, Vec<Recalled>), StoreError> {
+    let (kept, same): (Vec<Ranked>, Vec<Ranked>) = ranked.into_iter().partition(|one| one.same_as.is_none());
+    let ids: Vec<MemoryId> = kept.iter().chain(&same).map(|one| one.id).collect();
+    let memories = store.find_memories(account, &ids).await?;
+    let mut by_id: HashMap<MemoryId, Memory> = memories.into_iter().map(|memory| (memory.id, memory)).collect();
+    let mut read = |list: Vec<Ranked>, why: Option<&str>| {
+        list.into_iter()
+            .filter_map(|one| {
+                Some(Recalled {
+                    memory: by_id.remove(&one.id)?,
+                    scores: one.scores,
+                    why: why.map_or(one.why, str::to_owned),
+                })
+            })
+            .collect()
+    };
+    Ok((read(kept, None), read(same, Some("says the same as a better one"))))
+}
+
+// ---- meaning ------------------------------------------------------------------------------------------------------
+
+/// The vector index as far as one question is concerned.
+struct Meaning<'a> {
+    asked: Option<(&'a dyn VectorIndex, Vector)>,
+    account: AccountId,
+    cosines: HashMap<MemoryId, f32>,
+    degraded: Option<Degraded>,
+}
+
+impl<'a> Meaning<'a> {
+    fn new(index: Option<&'a dyn VectorIndex>, account: AccountId, query: &RecallQuery) -> Self {
+        let degraded = index.and_then(|index| match (index.status(), &query.vector) {
+            (IndexStatus::Unavailable(_), _) => Some(Degraded::Index),
+            (IndexStatus::Ready | IndexStatus::Building { .. }, None) => Some(Degraded::Embeddings),
+            (IndexStatus::Building { .. }, Some(_)) => Some(Degraded::Building),
+            (IndexStatus::Ready, Some(_)) => None,
+        });
+        let answers = degraded.is_none_or(|why| why == Degraded::Building);
+        // The vector of a text that the model knows no word of.
+        let says = |vector: &Vector| vector.iter().any(|&x| x != 0.0);
+        Self {
+            asked: index.zip(query.vector.clone().filter(says)).filter(|_| answers),
+            account,
+            cosines: HashMap::new(),
+            degraded,
+        }
+    }
+
+    /// The nearest memories.
+    async fn search(&mut self, project: Option<ProjectId>, limit: usize) {
+        let Some((index, vector)) = &self.asked else { return };
+        let filter = Filter {
+            project,
+            ..Filter::default()
+        };
+        match index.search(self.account, vector.clone(), filter, limit).await {
+            Ok(hits) => self.learn(&hits),
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    /// The cosines of these memories, those that are not known yet.
+    async fn score(&mut self, ids: impl Iterator<Item = MemoryId>) {
+        let Some((index, vector)) = &self.asked else { return };
+        let ids: HashSet<MemoryId> = ids.filter(|id| !self.cosines.contains_key(id)).collect();
+        if ids.is_empty() {
+            return;
+        }
+        let ids = ids.into_iter().collect();
+        match index.score(self.account, vector.clone(), ids).await {
+            Ok(hits) => self.learn(&hits),
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    /// A cosine of exactly 0 is that of a text the model knows no word of, and says nothing.
+    fn learn(&mut self, hits: &[Hit]) {
+        let known = hits.iter().filter(|hit| hit.cosine != 0.0);
+        self.cosines.extend(known.map(|hit| (hit.id, hit.cosine)));
+    }
+
+    fn fail(&mut self, error: &IndexError) {
+        tracing::warn!(%error, "recall goes on by words alone");
+        self.degraded = Some(Degraded::Index);
+        self.asked = None;
+    }
+}
+
+/// The turn a candidate follows, if that asks something.
+fn question_before(row: &RecallRow) -> Option<&(MemoryId, String)> {
+    row.before.as_ref().filter(|(_, text)| asks(text))
+}
+
+// ---- candidates ---------------------------------------------------------------------------------------------------
+
+/// A candidate with what both sides say about it.
+struct FoundRow {
+    row: RecallRow,
+    bm25: f32,
+    cosine: Option<f32>,
+    stands_in: bool,
+}
+
+/// All candidates.
+struct Found(Vec<FoundRow>);
+
+impl Found {
+    fn new(rows: Vec<RecallRow>, bm25: &HashMap<MemoryId, f32>, cosines: &HashMap<MemoryId, f32>) -> Self {
+        let with = |row: RecallRow| FoundRow {
+            bm25: bm25.get(&row.id).copied().unwrap_or_default(),
+            cosine: cosines.get(&row.id).copied(),
+            stands_in: false,
+            row,
+        };
+        Self(rows.into_iter().map(with).collect())
+    }
+
+    /// Puts what replaced them in the place of outdated facts, with their scores where those are better.
+    async fn replace_outdated(
+        &mut self,
+        store: &Store,
+        account: AccountId,
+        query: &RecallQuery,
+    ) -> Result<(), StoreError> {
+        for _ in 0..MAX_STEPS {
+            let (outdated, live): (Vec<FoundRow>, Vec<FoundRow>) = std::mem::take(&mut self.0)
+                .into_iter()
+                .partition(|one| one.row.successor.is_some());
+            self.0 = live;
+            let missing: Vec<MemoryId> = outdated
+                .iter()
+                .filter_map(|one| one.row.successor)
+                .filter(|id| !query.exclude.contains(id) && !self.0.iter().any(|one| one.row.id == *id))
+                .collect::<HashSet<_>>()
+                .into_iter()
+                .collect();
+            let rows = store.recall_rows(account, &missing, query.project).await?;
+            self.0.extend(rows.into_iter().map(|row| FoundRow {
+                row,
+                bm25: 0.0,
+                cosine: None,
+                stands_in: false,
+            }));
+            for old in &outdated {
+                let successor = self.0.iter_mut().find(|one| Some(one.row.id) == old.row.successor);
+                if let Some(new) = successor {
+                    new.stands_in |= old.bm25 > new.bm25 || old.cosine > new.cosine;
+                    new.bm25 = new.bm25.max(old.bm25);
+                    new.cosine = new.cosine.into_iter().chain(old.cosine).reduce(f32::max);
+                }
+            }
+            if outdated.is_empty() {
+                break;
+            }
+        }
+        // A circle of facts that replace each other has no newest.
+        self.0.retain(|one| one.row.successor.is_none());
+        Ok(())
+    }
+
+    fn candidates(self, cosines: &HashMap<MemoryId, f32>) -> Vec<Candidate> {
+        let candidate = |one: FoundRow| Candidate {
+            before: question_before(&one.row).map(|(id, text)| Before {
+                text: text.clone(),
+                cosine: cosines.get(id).copied(),
+            }),
+            id: one.row.id,
+            kind: one.row.kind,
+            voice: Voice::read(&one.row.about),
+            session: one.row.session,
+            at: one.row.at,
+            text: one.row.text,
+            pinned: one.row.pinned,
+            stands_in: one.stands_in,
+            bm25: one.bm25,
+            cosine: one.cosine,
+        };
+        self.0.into_iter().map(candidate).collect()
+    }
+}

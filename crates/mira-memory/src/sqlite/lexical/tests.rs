@@ -1,0 +1,39 @@
+//! Terms and stems, without a store.
+
+use super::*;
+
+#[test]
+fn integers_of_fts5() {
+    let check = |bytes: &[u8], value: u64, left: usize| {
+        let (found, rest) = varint(bytes);
+        assert_eq!((found, rest.len()), (value, left), "{bytes:?}");
+    };
+    check(&[], 0, 0);
+    check(&[5, 9], 5, 1);
+    check(&[0x81, 0x00], 128, 0);
+    check(&[0xff, 0x7f, 1], 16_383, 1);
+    check(&[0xff; 9], u64::MAX, 0);
+    let id = MemoryId(Uuid::from_u128(0xab));
+    let text = format!("7:{}:8100", id.0.as_simple());
+    assert_eq!(read_length(&text), Some((7, id, 128)));
+    assert_eq!(read_length("7:8"), None);
+}
+
+#[test]
+fn terms_are_split_by_script() {
+    let check = |term: &str, words: &[&str], pairs: usize| {
+        let (found, found_pairs) = split_terms(&[term.to_owned()]);
+        assert_eq!(
+            (found, found_pairs.len()),
+            (words.iter().map(ToString::to_string).collect(), pairs),
+            "{term:?}"
+        );
+    };
+    check("dog", &["dog"], 0);
+    check("a\0b", &["a b"], 0);
+    check("\"OR\" NEAR(", &["\"OR\" NEAR("], 0);
+    check("東京タワー", &[], 4);
+    check("東", &[], 1);
+    check("Rust 東京", &["rust"], 1);
+    check("🎉", &["🎉"], 0);
+}
