@@ -28,7 +28,7 @@ function start(program, args, env, cwd) {
     const child = spawn(program, args, { cwd, env: { ...clean, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
     let said = '';
     child.stderr.setEncoding('utf8').on('data', (text) => {
-      said = (said + text).slice(-20_000);
+      said = (said + text).slice(-500_000);
     });
     child.once('error', reject);
     child.once('exit', (code, signal) => reject(new Error(`${program} ended (${code ?? signal}) before it listened:\n${said}`)));
