@@ -74,10 +74,6 @@ async fn taken_up(mira: &Mira) -> Outcome<Duration> {
 
 /// Turns with memory and turns off the record take turns, so that both see the same machine.
 async fn turns(mira: &Mira, messages: usize, count: usize) -> Outcome<(Samples, Samples)> {
-    for (id, mode) in [("remembers", "on"), ("forgets", "off")] {
-        let body = format!(r#"{{"id":"{id}","memory":"{mode}"}}"#);
-        http(mira.addr, "POST", "/api/sessions", &body).await?;
-    }
     let mut on = Socket::connect(mira.addr, Some("remembers")).await?;
     let mut off = Socket::connect(mira.addr, Some("forgets")).await?;
     let (mut with, mut without) = (Samples::default(), Samples::default());
@@ -124,6 +120,10 @@ pub async fn run(bench: &mut Bench) -> Outcome<()> {
         bench
             .report
             .row(NAME, &case, "taken up: documents and vectors", &figures)?;
+        for (id, mode) in [("remembers", "on"), ("forgets", "off")] {
+            let body = format!(r#"{{"id":"{id}","memory":"{mode}"}}"#);
+            http(mira.addr, "POST", "/api/sessions", &body).await?;
+        }
         let (with, without) = turns(&mira, messages, bench.count(TURNS)).await?;
         bench
             .report

@@ -64,6 +64,10 @@ const STATEMENT_CACHE: usize = 200;
 /// The first schema whose files were always written with deleted rows wiped out.
 const FIRST_SECURE: i64 = 2;
 
+/// Rows a connection's thread may be ahead of whoever reads them: a recall's few hundred, so that the two threads do not
+/// wake each other for every row.
+const ROW_BUFFER: usize = 1024;
+
 /// What an acknowledged write survives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durability {
@@ -316,6 +320,7 @@ fn connect_options(path: &Path) -> SqliteConnectOptions {
         .foreign_keys(true)
         .busy_timeout(Duration::from_secs(5))
         .statement_cache_capacity(STATEMENT_CACHE)
+        .row_buffer_size(ROW_BUFFER)
         .pragma("temp_store", "MEMORY")
         .pragma("cache_size", "-16000")
         .pragma("trusted_schema", "OFF")
