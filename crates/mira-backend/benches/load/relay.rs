@@ -15,6 +15,8 @@ use std::{
 
 /// The event with the first word of every fixed reply.
 pub const FIRST_WORD: &[u8] = b"\"delta\":\"so\"";
+/// What the body of a turn's request holds.
+const STREAMED: &[u8] = b"\"stream\":true";
 /// Read at a time.
 const BLOCK: usize = 64 * 1024;
 
@@ -85,18 +87,20 @@ fn connect(client: TcpStream, model: SocketAddr, seen: &Arc<Mutex<Seen>>) -> Out
 
 fn upwards(mut from: TcpStream, mut to: TcpStream, seen: &Mutex<Seen>) -> std::io::Result<()> {
     let mut block = vec![0; BLOCK];
+    let mut request = Vec::new();
     loop {
         let read = from.read(&mut block)?;
         let bytes = block.get(..read).unwrap_or_default();
         if bytes.is_empty() {
             return to.shutdown(Shutdown::Write);
         }
-        {
-            let mut seen = lock(seen);
-            if bytes.starts_with(b"POST ") {
-                seen.request.clear();
-            }
-            seen.request.extend_from_slice(bytes);
+        if bytes.starts_with(b"POST ") {
+            request.clear();
+        }
+        request.extend_from_slice(bytes);
+        // Side calls (summaries) are not streamed, and are not what the direct client repeats.
+        if find(&request, STREAMED).is_some() {
+            lock(seen).request.clone_from(&request);
         }
         to.write_all(bytes)?;
     }
