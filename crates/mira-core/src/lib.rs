@@ -12,4 +12,5 @@ pub mod model;
 pub mod persona;
 pub mod prompt;
 pub mod reply;
+pub mod retry;
 pub mod turn;

@@ -4,7 +4,7 @@
 
 use crate::{
     chat_completions,
-    client::{Upstream, random_share},
+    client::{Upstream, wait_before_next},
     dialect::{Ask, Dialect, Stage},
     endpoint::{Api, Endpoint},
     error::LlmError,
@@ -17,6 +17,7 @@ use crate::{
 use bytes::Bytes;
 use mira_core::{
     chat::Usage,
+    clock::random_share,
     model::{Ending, Finished, ModelEvent, ModelRequest},
     reply::{ReadReply, Shape},
 };
@@ -380,7 +381,7 @@ impl Call {
                 self.again();
                 return;
             }
-            if let Some(wait) = self.model.endpoint.retry.wait(&error, self.tried, random_share()) {
+            if let Some(wait) = wait_before_next(&self.model.endpoint.retry, &error, self.tried, random_share()) {
                 tracing::debug!(model = %self.model.endpoint.model, %error, wait_ms = wait.as_millis(), "asking again");
                 tokio::time::sleep(wait).await;
                 self.again();

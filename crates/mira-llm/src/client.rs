@@ -1,11 +1,12 @@
-//! Transport: one pooled keep-alive HTTP client per upstream, requests with deadlines, answers with caps, and the retry
-//! policy as a value. What the bytes mean is decided elsewhere.
+//! Transport: one pooled keep-alive HTTP client per upstream, requests with deadlines, answers with caps, and which
+//! failures may pass. What the bytes mean is decided elsewhere.
 
 use crate::{
     endpoint::{Endpoint, Secret},
     error::{Fault, LlmError},
 };
 use bytes::Bytes;
+pub use mira_core::retry::RetryPolicy;
 use reqwest::{
     Client, Method, Response, StatusCode, Url,
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER},
@@ -13,7 +14,6 @@ use reqwest::{
 };
 use std::{
     error::Error,
-    hash::{BuildHasher, RandomState},
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -70,52 +70,12 @@ impl Transport {
     }
 }
 
-/// When and how often a call is repeated: after a rate limit, a server's failure or a broken connection, and only as
-/// long as nothing of the answer was passed on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RetryPolicy {
-    /// Tries in all, the first included.
-    pub attempts: u32,
-    /// The longest wait before the second try; doubles with each further one.
-    pub base: Duration,
-    /// The longest wait the policy itself chooses.
-    pub cap: Duration,
-    /// The longest wait a server may ask for; if it asks for more, the call fails at once and says so.
-    pub retry_after_cap: Duration,
-}
-
-impl Default for RetryPolicy {
-    fn default() -> Self {
-        Self {
-            attempts: 4,
-            base: Duration::from_millis(500),
-            cap: Duration::from_secs(8),
-            retry_after_cap: Duration::from_secs(30),
-        }
-    }
-}
-
-impl RetryPolicy {
-    /// The wait before the next try after `tried` tries, or none if there is to be no other. `random` is 0..=1 (full
-    /// jitter: clients that failed together do not come back together).
-    pub(crate) fn wait(&self, error: &LlmError, tried: u32, random: f64) -> Option<Duration> {
-        if !error.is_transient() || tried >= self.attempts {
-            return None;
-        }
-        if let Some(asked) = error.retry_after() {
-            return (asked <= self.retry_after_cap).then_some(asked);
-        }
-        let doubled = self
-            .base
-            .saturating_mul(1_u32.checked_shl(tried.saturating_sub(1)).unwrap_or(u32::MAX));
-        Some(doubled.min(self.cap).mul_f64(random.clamp(0.0, 1.0)))
-    }
-}
-
-/// A number in 0..=1 for the jitter. Not for secrets.
-pub(crate) fn random_share() -> f64 {
-    let bits = u32::try_from(RandomState::new().hash_one(0_u8) >> 32).unwrap_or(0);
-    f64::from(bits) / f64::from(u32::MAX)
+/// The wait before a call that failed with `error` is tried again, or none if it is not: after a rate limit, a server's
+/// failure or a broken connection, and only as long as nothing of the answer was passed on.
+pub(crate) fn wait_before_next(policy: &RetryPolicy, error: &LlmError, tried: u32, random: f64) -> Option<Duration> {
+    policy
+        .wait(error.retry_after(), tried, random)
+        .filter(|_| error.is_transient())
 }
 
 /// One server: where it is and how to get in.
@@ -284,7 +244,7 @@ mod tests {
     fn check(tried: u32, random: f64, expect_ms: Option<u64>) {
         let policy = RetryPolicy::default();
         assert_eq!(
-            policy.wait(&LlmError::CutOff, tried, random),
+            wait_before_next(&policy, &LlmError::CutOff, tried, random),
             expect_ms.map(Duration::from_millis),
             "{tried}"
         );
@@ -302,7 +262,10 @@ mod tests {
             attempts: 100,
             ..RetryPolicy::default()
         };
-        assert_eq!(many.wait(&LlmError::CutOff, 99, 1.0), Some(Duration::from_secs(8)));
+        assert_eq!(
+            wait_before_next(&many, &LlmError::CutOff, 99, 1.0),
+            Some(Duration::from_secs(8))
+        );
     }
 
     #[test]
@@ -311,16 +274,12 @@ mod tests {
         let limited = |secs| LlmError::RateLimited {
             retry_after: Some(Duration::from_secs(secs)),
         };
-        assert_eq!(policy.wait(&limited(3), 1, 0.1), Some(Duration::from_secs(3)));
-        assert_eq!(policy.wait(&limited(31), 1, 0.1), None);
-        assert_eq!(policy.wait(&LlmError::Quota, 1, 1.0), None);
-        assert_eq!(policy.wait(&LlmError::Auth { status: 401 }, 1, 1.0), None);
-    }
-
-    #[test]
-    fn jitter_is_a_share() {
-        let shares: Vec<f64> = (0..100).map(|_| random_share()).collect();
-        assert!(shares.iter().all(|share| (0.0..=1.0).contains(share)));
-        assert!(shares.windows(2).any(|pair| pair.first() != pair.last()), "it varies");
+        assert_eq!(
+            wait_before_next(&policy, &limited(3), 1, 0.1),
+            Some(Duration::from_secs(3))
+        );
+        assert_eq!(wait_before_next(&policy, &limited(31), 1, 0.1), None);
+        assert_eq!(wait_before_next(&policy, &LlmError::Quota, 1, 1.0), None);
+        assert_eq!(wait_before_next(&policy, &LlmError::Auth { status: 401 }, 1, 1.0), None);
     }
 }

@@ -4,7 +4,7 @@
 use crate::{
     SideReply,
     call::Model,
-    client::random_share,
+    client::wait_before_next,
     dialect::{Dialect, Stage},
     error::LlmError,
     speech::Speech,
@@ -12,6 +12,7 @@ use crate::{
 };
 use mira_core::{
     chat::{ReplyMeta, Usage},
+    clock::random_share,
     model::ModelRequest,
     reply,
 };
@@ -79,7 +80,7 @@ async fn whole(model: &Model, request: &ModelRequest, stage: Stage<'_>) -> Resul
             tried -= 1;
             continue;
         }
-        let Some(wait) = model.endpoint.retry.wait(&error, tried, random_share()) else {
+        let Some(wait) = wait_before_next(&model.endpoint.retry, &error, tried, random_share()) else {
             return Err(error);
         };
         tokio::time::sleep(wait).await;

@@ -8,7 +8,7 @@ mod manner;
 
 use super::{EmbedError, EmbedUsage, Embedder, Vector};
 use crate::{
-    client::{RetryPolicy, Transport, Upstream, random_share},
+    client::{RetryPolicy, Transport, Upstream, wait_before_next},
     endpoint::{Api, Endpoint, Secret},
     error::LlmError,
     wire,
@@ -16,6 +16,7 @@ use crate::{
 use answer::Answer;
 use futures_util::{FutureExt, future::BoxFuture};
 use manner::Manner;
+use mira_core::clock::random_share;
 use reqwest::Method;
 use serde::Serialize;
 use std::{
@@ -183,7 +184,7 @@ impl Shared {
                         manner = other;
                         tried -= 1;
                     } else {
-                        let wait = self.endpoint.retry.wait(&error, tried, random_share());
+                        let wait = wait_before_next(&self.endpoint.retry, &error, tried, random_share());
                         tokio::time::sleep(wait.ok_or(error)?).await;
                     }
                 }

@@ -5,19 +5,14 @@
 
 use super::wire::{Answer, Refusal};
 use crate::index::IndexError;
-use mira_core::chat::one_line;
+use mira_core::{chat::one_line, clock::random_share, retry::RetryPolicy};
 use reqwest::{
     Client, Method, Response, StatusCode, Url,
     header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER},
     redirect,
 };
 use serde::de::DeserializeOwned;
-use std::{
-    error::Error,
-    fmt,
-    hash::{BuildHasher, RandomState},
-    time::Duration,
-};
+use std::{error::Error, fmt, time::Duration};
 
 /// How long a connection may take to open.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -48,61 +43,6 @@ impl fmt::Debug for ApiKey {
     }
 }
 
-/// When and how often a write is repeated: after a rate limit, a server's failure or a broken connection. Every write is
-/// idempotent. Searches are not repeated: they are under the turn's deadline.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RetryPolicy {
-    /// Tries in all, the first included.
-    pub attempts: u32,
-    /// The longest wait before the second try; doubles with each further one.
-    pub base: Duration,
-    /// The longest wait the policy itself chooses.
-    pub cap: Duration,
-    /// The longest wait a server may ask for; if it asks for more, the call fails at once.
-    pub retry_after_cap: Duration,
-}
-
-impl Default for RetryPolicy {
-    fn default() -> Self {
-        Self {
-            attempts: 4,
-            base: Duration::from_millis(200),
-            cap: Duration::from_secs(2),
-            retry_after_cap: Duration::from_secs(5),
-        }
-    }
-}
-
-impl RetryPolicy {
-    /// Once and no more.
-    pub const ONCE: Self = Self {
-        attempts: 1,
-        base: Duration::ZERO,
-        cap: Duration::ZERO,
-        retry_after_cap: Duration::ZERO,
-    };
-
-    /// The wait before the next try after `tried` tries, or none if there is to be no other. `random` is 0..=1.
-    fn wait(&self, failure: &Failure, tried: u32, random: f64) -> Option<Duration> {
-        if !failure.passing || tried >= self.attempts {
-            return None;
-        }
-        if let Some(asked) = failure.retry_after {
-            return (asked <= self.retry_after_cap).then_some(asked);
-        }
-        let doubled = self
-            .base
-            .saturating_mul(1_u32.checked_shl(tried.saturating_sub(1)).unwrap_or(u32::MAX));
-        Some(doubled.min(self.cap).mul_f64(random.clamp(0.0, 1.0)))
-    }
-}
-
-/// A number in 0..=1 for the jitter. Not for secrets.
-fn random_share() -> f64 {
-    let bits = u32::try_from(RandomState::new().hash_one(0_u8) >> 32).unwrap_or(0);
-    f64::from(bits) / f64::from(u32::MAX)
-}
-
 /// Why a try failed, and whether the next one may not.
 #[derive(Debug)]
 struct Failure {
@@ -112,6 +52,11 @@ struct Failure {
 }
 
 impl Failure {
+    /// The wait before the next try after `tried` tries, or none if there is to be no other.
+    fn wait(&self, policy: &RetryPolicy, tried: u32, random: f64) -> Option<Duration> {
+        policy.wait(self.retry_after, tried, random).filter(|_| self.passing)
+    }
+
     fn lasting(error: IndexError) -> Self {
         Self {
             error,
@@ -213,7 +158,7 @@ impl Server {
                 Err(failure) => failure,
             };
             tried += 1;
-            let Some(wait) = policy.wait(&failure, tried, random_share()) else {
+            let Some(wait) = failure.wait(policy, tried, random_share()) else {
                 return Err(failure.error);
             };
             tracing::debug!(error = %failure.error, tried, wait_ms = wait.as_millis(), "asking Qdrant again");
@@ -376,6 +321,7 @@ fn root_cause(error: &dyn Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::index::qdrant::QdrantConfig;
 
     fn server() -> Server {
         Server::new("http://127.0.0.1:6333/", ApiKey::new(" hunter2\n"), 256).unwrap()
@@ -478,18 +424,18 @@ mod tests {
 
     #[test]
     fn only_what_passes_is_repeated() {
-        let policy = RetryPolicy::default();
+        let policy = QdrantConfig::RETRY;
         let busy = || Failure::passing(IndexError::Busy(String::new()));
-        assert_eq!(policy.wait(&busy(), 1, 1.0), Some(Duration::from_millis(200)));
-        assert_eq!(policy.wait(&busy(), 3, 0.5), Some(Duration::from_millis(400)));
-        assert_eq!(policy.wait(&busy(), 4, 1.0), None);
-        assert_eq!(policy.wait(&Failure::lasting(IndexError::Denied), 1, 1.0), None);
+        assert_eq!(busy().wait(&policy, 1, 1.0), Some(Duration::from_millis(200)));
+        assert_eq!(busy().wait(&policy, 3, 0.5), Some(Duration::from_millis(400)));
+        assert_eq!(busy().wait(&policy, 4, 1.0), None);
+        assert_eq!(Failure::lasting(IndexError::Denied).wait(&policy, 1, 1.0), None);
         let asked = |secs| Failure {
             retry_after: Some(Duration::from_secs(secs)),
             ..busy()
         };
-        assert_eq!(policy.wait(&asked(3), 1, 0.0), Some(Duration::from_secs(3)));
-        assert_eq!(policy.wait(&asked(60), 1, 0.0), None);
-        assert_eq!(RetryPolicy::ONCE.wait(&busy(), 1, 1.0), None);
+        assert_eq!(asked(3).wait(&policy, 1, 0.0), Some(Duration::from_secs(3)));
+        assert_eq!(asked(60).wait(&policy, 1, 0.0), None);
+        assert_eq!(busy().wait(&RetryPolicy::ONCE, 1, 1.0), None);
     }
 }

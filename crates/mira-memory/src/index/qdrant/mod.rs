@@ -11,7 +11,8 @@
 mod client;
 mod wire;
 
-pub use client::{ApiKey, RetryPolicy};
+pub use client::ApiKey;
+pub use mira_core::retry::RetryPolicy;
 
 use super::{
     Filter, Hit, IndexError, IndexStatus, Point, Vector, VectorIndex,
@@ -70,6 +71,15 @@ impl QdrantConfig {
     /// Default of [`Self::write_timeout`].
     pub const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
+    /// Default of [`Self::retry`]. Every write is idempotent. Searches are not repeated: they are under the turn's
+    /// deadline.
+    pub const RETRY: RetryPolicy = RetryPolicy {
+        attempts: 4,
+        base: Duration::from_millis(200),
+        cap: Duration::from_secs(2),
+        retry_after_cap: Duration::from_secs(5),
+    };
+
     /// A server without a key, with the defaults.
     pub fn new(
         url: impl Into<String>,
@@ -85,7 +95,7 @@ impl QdrantConfig {
             dimension,
             read_timeout: Self::READ_TIMEOUT,
             write_timeout: Self::WRITE_TIMEOUT,
-            retry: RetryPolicy::default(),
+            retry: Self::RETRY,
         }
     }
 }

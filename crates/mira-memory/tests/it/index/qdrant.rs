@@ -25,7 +25,7 @@ fn config(sim: &Sim, model: &str, dimension: usize) -> QdrantConfig {
         key: ApiKey::new(KEY),
         retry: RetryPolicy {
             base: Duration::from_millis(1),
-            ..RetryPolicy::default()
+            ..QdrantConfig::RETRY
         },
         ..QdrantConfig::new(sim.url(), "mira-memory", model, dimension)
     }
