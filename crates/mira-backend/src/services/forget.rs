@@ -24,23 +24,9 @@ pub async fn forget(hub: &Hub, account: AccountId, id: MemoryId) -> Result<bool,
         let kind = if *gone == id { forgotten.kind } else { MemoryKind::Fact };
         hub.announce_memory(MemoryChange::Deleted(*gone, kind));
     }
-    wipe(memories).await?;
+    memories.wipe().await?;
     memories.wake();
     Ok(true)
-}
-
-/// Wipes out what is left on the disk of something forgotten, and replaces Mira's own backups that still hold it. What
-/// could not be wiped out yet (another process reads the file) is tried again by the indexer.
-async fn wipe(memories: &Memories) -> Result<(), StoreError> {
-    let report = memories.store().scrub().await?;
-    if !report.is_clean() {
-        tracing::warn!("something forgotten is not wiped off the disk yet: another process reads the database");
-    }
-    memories
-        .store()
-        .renew_backups(memories.backup_dir(), memories.clock().now())
-        .await?;
-    Ok(())
 }
 
 /// Wipes the text of a removed conversation or a corrected fact out of the file's unused space, behind the caller's
@@ -74,7 +60,7 @@ pub async fn again(hub: Hub, account: AccountId) {
         );
         hub.forgot(account, &returned, &[]).await;
         memories.unindex(account, returned).await;
-        wipe(memories).await
+        memories.wipe().await
     };
     let done: Option<Result<(), StoreError>> = deps.lifecycle.soft().run_until_cancelled(work).await;
     if let Some(Err(error)) = done {

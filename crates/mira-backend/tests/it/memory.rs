@@ -278,9 +278,16 @@ async fn no_embedder_costs_nobody_an_answer() {
     line.turn(TOLD).await;
     new_session(&house, "later").await;
     let mut line = house.line_on("later").await;
-    let told = line.turn("Does Anna play the violin?").await;
-    let recall = told.recall.as_ref().unwrap();
-    assert!(recall["degraded"].as_str().unwrap().contains("embeddings"), "{recall}");
+    let (told, recall) = loop {
+        let told = line.turn("Does Anna play the violin?").await;
+        let recall = told.recall.clone().unwrap();
+        assert!(recall["degraded"].as_str().unwrap().contains("embeddings"), "{recall}");
+        // Behind the conversation the words are taken up a moment after they were said.
+        if !recall["memories"].as_array().unwrap().is_empty() {
+            break (told, recall);
+        }
+        tokio::task::yield_now().await;
+    };
     // Her reply says the same here; one of the two stands for both.
     let first = recall["memories"][0]["text"].as_str().unwrap();
     assert!(first.ends_with(TOLD), "words alone find it: {first}");

@@ -143,11 +143,7 @@ impl Memories {
     async fn finish_forgetting(&self) {
         let done = async {
             if self.0.store.scrub_pending().await? {
-                self.0.store.scrub().await?;
-                self.0
-                    .store
-                    .renew_backups(&self.0.backup_dir, self.0.clock.now())
-                    .await?;
+                self.wipe().await?;
             }
             Ok::<_, StoreError>(())
         };
@@ -204,18 +200,19 @@ impl Memories {
         }
         self.remove(account).await?;
         let jobs = self.0.store.due_vectors(account, VECTORS, now).await?;
+        // Whoever queues work wakes the indexer, so a batch that is not full was the last: after an ordinary turn there is
+        // nothing to look at again.
+        let mut more = jobs.len() == VECTORS as usize;
         if !jobs.is_empty() {
-            self.embed(account, jobs, now).await?;
+            more |= self.embed_and_write(account, jobs, now).await?;
+        }
+        if more {
             return Ok(Round::More);
         }
         if self.building().is_some() {
             self.swap(account).await?;
         }
-        Ok(if documents.written > 0 {
-            Round::More
-        } else {
-            Round::Done
-        })
+        Ok(Round::Done)
     }
 
     /// Takes out of Qdrant what the store has forgotten.
@@ -236,6 +233,24 @@ impl Memories {
     }
 
     /// Embeds a batch into the spaces its jobs name.
+    /// Embeds; what is said meanwhile has its documents written at once, since a slow embedder is no reason for words not
+    /// to be found. Whether there was such.
+    async fn embed_and_write(&self, account: AccountId, jobs: Vec<VectorJob>, now: Timestamp) -> Result<bool, Halt> {
+        let embedding = self.embed(account, jobs, now);
+        tokio::pin!(embedding);
+        let mut woken = false;
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut embedding => return done.map(|()| woken),
+                () = self.0.wake.notified() => {
+                    woken = true;
+                    self.write_documents(account).await?;
+                }
+            }
+        }
+    }
+
     async fn embed(&self, account: AccountId, jobs: Vec<VectorJob>, now: Timestamp) -> Result<(), Halt> {
         let (active, building) = (self.active(), self.building());
         let new = |job: &VectorJob| building.as_ref().filter(|side| job.space_id == Some(side.space));

@@ -149,11 +149,6 @@ impl Memories {
         &self.0.tombstone_key
     }
 
-    /// Where Mira's own backups lie.
-    pub fn backup_dir(&self) -> &std::path::Path {
-        &self.0.backup_dir
-    }
-
     /// Tells the indexer that there may be work.
     pub fn wake(&self) {
         self.0.wake.notify_one();
@@ -186,6 +181,17 @@ impl Memories {
             .unwrap_or_else(PoisonError::into_inner)
             .retain(|fresh| !gone.contains(&fresh.message));
         self.wake();
+    }
+
+    /// Wipes out what is left on the disk of something forgotten, and replaces Mira's own backups that still hold it. What
+    /// could not be wiped out yet (another process reads the file; the store says so) is tried again by the indexer.
+    pub async fn wipe(&self) -> Result<(), StoreError> {
+        self.0.store.scrub().await?;
+        self.0
+            .store
+            .renew_backups(&self.0.backup_dir, self.0.clock.now())
+            .await?;
+        Ok(())
     }
 
     /// Rebuilds every document and vector from the store. Returns how many memories are queued.
