@@ -14,9 +14,10 @@ COPY frontend frontend
 RUN cargo build --release --locked --package mira-backend
 
 FROM debian:bookworm-slim
-# ca-certificates: the roots that model endpoints are verified against. Nothing else is needed.
+# ca-certificates: the roots that model endpoints and repositories are verified against. openssh-client: repositories over
+# ssh. Nothing else is needed.
 RUN apt-get update \
- && apt-get install --yes --no-install-recommends ca-certificates \
+ && apt-get install --yes --no-install-recommends ca-certificates openssh-client \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --system --uid 10001 --home-dir /data --shell /usr/sbin/nologin mira \
  && install --directory --owner mira --group mira --mode 0700 /data

@@ -5,13 +5,14 @@
 const BASE = new URL('../', import.meta.url);
 
 export class Problem extends Error {
-  constructor({ title, detail, status = 0, errors, type }, retryAfterSeconds = null) {
+  constructor({ title, detail, status = 0, errors, type, paths }, retryAfterSeconds = null) {
     super(title || 'Something went wrong');
     this.type = type || 'about:blank';
     this.title = title || 'Something went wrong';
     this.detail = detail || '';
     this.status = status;
     this.errors = Array.isArray(errors) ? errors : [];
+    this.paths = Array.isArray(paths) ? paths : []; // of a conflict
     this.retryAfterSeconds = retryAfterSeconds;
   }
 }
@@ -23,7 +24,8 @@ export function onUnauthorised(listener) {
   unauthorised = listener;
 }
 
-function address(path, query) {
+// The full address of something of the server's.
+export function address(path, query) {
   const url = new URL(path, BASE);
   for (const [name, value] of Object.entries(query || {})) {
     if (value !== null && value !== undefined) url.searchParams.set(name, value);
@@ -37,14 +39,19 @@ export function socketAddress(query) {
   return url;
 }
 
-async function request(method, path, { query, body, signal, login = false } = {}) {
+// ifMatch: the ETag of what is to be changed. tagged: answers { value, etag }.
+export async function request(method, path, { query, body, signal, ifMatch = null, tagged = false, login = false } = {}) {
   let response;
   try {
     response = await fetch(address(path, query), {
       method,
       signal,
       credentials: 'same-origin',
-      headers: body === undefined ? { accept: 'application/json' } : { accept: 'application/json', 'content-type': 'application/json' },
+      headers: {
+        accept: 'application/json',
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...(ifMatch ? { 'if-match': ifMatch } : {}),
+      },
       body: body === undefined ? undefined : JSON.stringify(body),
     });
   } catch (cause) {
@@ -52,7 +59,7 @@ async function request(method, path, { query, body, signal, login = false } = {}
     throw new Problem({ title: 'Mira cannot be reached', detail: 'The connection to the server failed.' });
   }
   const value = await parse(response);
-  if (response.ok) return value;
+  if (response.ok) return tagged ? { value, etag: response.headers.get('etag') } : value;
   if (response.status === 401 && !login) unauthorised();
   throw problemOf(response, value);
 }
@@ -87,7 +94,7 @@ export const api = {
   history: (query, signal) => request('GET', 'api/chat/history', { query, signal }),
   sessions: (query) => request('GET', 'api/sessions', { query }),
   session: (id) => request('GET', session(id)),
-  createSession: () => request('POST', 'api/sessions', { body: {} }),
+  createSession: (body = {}) => request('POST', 'api/sessions', { body }),
   updateSession: (id, body) => request('PATCH', session(id), { body }),
   deleteSession: (id) => request('DELETE', session(id)),
   moods: (id, query) => request('GET', `${session(id)}/moods`, { query }),

@@ -90,6 +90,7 @@ export function createChat(store, { say, announce, go }) {
     turn.messageId = active.message_id || null;
     turn.content = active.content || '';
     turn.stage = turn.content ? null : 'thinking';
+    turn.calls = active.tool_calls || [];
     state.turns.set(turn.id, turn);
   }
 
@@ -248,8 +249,9 @@ export function createChat(store, { say, announce, go }) {
     return false;
   }
 
-  function send(content) {
-    const entry = { client_id: uuid(), session_id: state.sessionId, content, created_at: new Date().toISOString(), state: 'waiting' };
+  // metadata: the place in a file it is about.
+  function send(content, metadata = null) {
+    const entry = { client_id: uuid(), session_id: state.sessionId, content, metadata, created_at: new Date().toISOString(), state: 'waiting' };
     state.outbox = [...state.outbox, entry];
     keepUnsent(entry);
     transmit(entry);
@@ -258,7 +260,7 @@ export function createChat(store, { say, announce, go }) {
   }
 
   function transmit(entry) {
-    const sent = frame({ type: 'chat', session_id: entry.session_id, content: entry.content, client_id: entry.client_id, tz: timeZone });
+    const sent = frame({ type: 'chat', session_id: entry.session_id, content: entry.content, client_id: entry.client_id, tz: timeZone, ...(entry.metadata ? { metadata: entry.metadata } : {}) });
     entry.state = sent ? 'sent' : 'waiting';
     entry.error = null;
   }
@@ -336,8 +338,8 @@ export function createChat(store, { say, announce, go }) {
     receive({ type: 'session', action: 'updated', object: session || { id, ...change } });
   }
 
-  async function createSession() {
-    const session = await api.createSession();
+  async function createSession(fields = {}) {
+    const session = await api.createSession(fields);
     receive({ type: 'session', action: 'created', object: session });
     go(session.id);
   }

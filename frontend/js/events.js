@@ -3,10 +3,12 @@
 
 import { keep, lose } from './memory-state.js';
 import { isOwn, newTurn, place } from './timeline.js';
+import { callAnnounced, resultAnnounced } from './tool-words.js';
+import { workEvents } from './work-state.js';
 
 // Frames with a `seq` that says where the log is, but which are not of the log.
 const ABOUT_THE_LOG = new Set(['hello', 'reset']);
-const OF_A_TURN = new Set(['message', 'status', 'recall', 'persona', 'chunk', 'html', 'complete', 'error', 'done']);
+const OF_A_TURN = new Set(['message', 'status', 'recall', 'persona', 'chunk', 'html', 'tool_call', 'tool_result', 'complete', 'error', 'done']);
 
 export function applyEvent(state, event) {
   const out = { topics: new Set(), refetch: false, announce: null, settled: [], removed: null, notice: null, greeted: false, recheckHead: false };
@@ -82,7 +84,26 @@ function settle(state, event, out) {
   out.topics.add('thread');
 }
 
+// The call of that id among the turn's; a result whose call this page did not see makes one.
+function callOf(turn, event) {
+  const known = turn.calls.find((call) => call.tool_call_id === event.tool_call_id);
+  if (known) return known;
+  const call = { tool_call_id: event.tool_call_id, tool: event.tool || event.tool_type, arguments: null, effect: null, status: null, data: null };
+  turn.calls = [...turn.calls, call];
+  return call;
+}
+
+function changeCall(turn, event, values) {
+  const call = { ...callOf(turn, event), ...values };
+  turn.calls = turn.calls.map((known) => (known.tool_call_id === call.tool_call_id ? call : known));
+  turn.queued = false;
+  turn.messageId = event.message_id || turn.messageId;
+  return call;
+}
+
 const handlers = {
+  ...workEvents,
+
   hello(state, event, out) {
     if (typeof event.rehearsal === 'boolean') state.rehearsal = event.rehearsal;
     state.version = event.version || state.version;
@@ -163,6 +184,22 @@ const handlers = {
     if (!turn || !Number.isInteger(event.block) || event.block < 0) return;
     turn.blocks[event.block] = event.html;
     out.topics.add('live');
+  },
+
+  tool_call(state, event, out) {
+    const turn = turnOf(state, event);
+    if (!turn || !event.tool_call_id) return;
+    const call = changeCall(turn, event, { tool: event.tool, arguments: event.arguments ?? null, effect: event.effect || null });
+    out.announce = callAnnounced(call);
+    out.topics.add('thread').add('live').add('turn');
+  },
+
+  tool_result(state, event, out) {
+    const turn = turnOf(state, event);
+    if (!turn || !event.tool_call_id) return;
+    const call = changeCall(turn, event, { status: event.status || 'failed', data: event.data ?? null });
+    out.announce = resultAnnounced(call);
+    out.topics.add('thread').add('live').add('turn');
   },
 
   complete(state, event, out) {

@@ -4,6 +4,7 @@ import { api, onUnauthorised } from './api.js';
 import { createStore } from './store.js';
 import { createChat } from './chat.js';
 import { createMemories } from './memories.js';
+import { createWork } from './work.js';
 import { createLogin } from './views/login.js';
 import { createShell } from './views/shell.js';
 import { announce, say } from './views/notices.js';
@@ -66,7 +67,7 @@ async function enter() {
   state.sessionsCursor = sessions.next_cursor;
   state.personas = personas.personas;
   chat = createChat(store, { say, announce, go });
-  root.replaceChildren(createShell(store, chat, createMemories(store), { go, logout }));
+  root.replaceChildren(createShell(store, chat, createMemories(store), createWork(store, chat), { go, logout }));
   store.touch('sessions', 'personas', 'health');
   // A named session keeps its address; without one the server says which session is the default.
   await chat.open(route());

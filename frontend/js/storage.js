@@ -23,8 +23,8 @@ export function write(key, value) {
 
 // One key per unsent message, so that two tabs never overwrite each other's list.
 export function keepUnsent(entry) {
-  const { client_id, session_id, content, created_at } = entry;
-  write(OUTBOX + client_id, JSON.stringify({ client_id, session_id, content, created_at }));
+  const { client_id, session_id, content, metadata = null, created_at } = entry;
+  write(OUTBOX + client_id, JSON.stringify({ client_id, session_id, content, metadata, created_at }));
 }
 
 export function dropUnsent(clientId) {

@@ -2,6 +2,7 @@
 // they are told once per frame, however many events came in between.
 
 import { emptyMemory } from './memory-state.js';
+import { emptyWork } from './work-state.js';
 
 export function createStore() {
   const listeners = new Map();
@@ -20,9 +21,10 @@ export function createStore() {
     sessionsCursor: null,
     defaultId: null,
     drawer: false,
-    panel: null, // null | her | memory: the sheet beside the conversation
+    panel: null, // null | her | memory | projects | artifacts | repos: the sheet beside the conversation
     outbox: [], // unsent or unacknowledged messages of every session
     ...emptyMemory(),
+    ...emptyWork(),
     ...emptySession(),
   };
 
@@ -58,7 +60,7 @@ export function createStore() {
     },
     reset() {
       listeners.clear();
-      Object.assign(state, emptySession(), emptyMemory(), { sessions: [], sessionsCursor: null, outbox: [], drawer: false, panel: null });
+      Object.assign(state, emptySession(), emptyMemory(), emptyWork(), { sessions: [], sessionsCursor: null, outbox: [], drawer: false, panel: null });
     },
   };
 }

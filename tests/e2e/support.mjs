@@ -2,8 +2,8 @@
 // notices what no page may do. Nothing here waits for a time to pass: everything waits for a condition.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer as createProxy } from 'node:http';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -89,7 +89,7 @@ async function pass(request, response, url, gate) {
   const gone = new AbortController();
   response.on('close', () => gone.abort());
   try {
-    const body = request.method === 'GET' ? undefined : await bytesOf(request);
+    const body = request.method === 'GET' ? undefined : answered(await bytesOf(request));
     const { authorization, accept = '*/*', 'content-type': type = 'application/json' } = request.headers;
     const path = request.url.replace(/^\/v1/, '');
     const answer = await fetch(url + path, { method: request.method, body, signal: gone.signal, headers: { authorization, accept, 'content-type': type } });
@@ -100,6 +100,15 @@ async function pass(request, response, url, gate) {
   } catch {
     response.destroy(); // Mira left, or the emulated model broke off
   }
+}
+
+// `call=` in the owner's words orders a tool's call. Once its output is there the order is carried out: the
+// emulated model goes on with words.
+function answered(bytes) {
+  const text = bytes.toString();
+  if (!text.includes('function_call_output')) return bytes;
+  const last = JSON.parse(text).input?.at(-1);
+  return last?.type === 'function_call_output' ? Buffer.from(text.replaceAll(/\bcall=/g, 'called=')) : bytes;
 }
 
 async function passEvents(answer, response, gate, gone) {
@@ -175,8 +184,109 @@ export async function startMira({ sim = null, env = {} } = {}) {
     async session(title) {
       return (await mira.api('POST', 'api/sessions', { title })).id;
     },
+    // A project and a conversation in it.
+    async project(name) {
+      const project = await mira.api('POST', 'api/projects', { name });
+      const session = await mira.session(name);
+      await mira.api('PATCH', `api/sessions/${session}`, { project_id: project.id });
+      return { project: project.id, session };
+    },
   };
   return mira;
+}
+
+// --- a git server ----------------------------------------------------------------------------------
+
+const GIT_ENV = { GIT_CONFIG_NOSYSTEM: '1', GIT_CONFIG_GLOBAL: '/dev/null', GIT_AUTHOR_NAME: 'Ada', GIT_AUTHOR_EMAIL: 'ada@example.org', GIT_COMMITTER_NAME: 'Ada', GIT_COMMITTER_EMAIL: 'ada@example.org' };
+
+// Repositories over HTTP as git itself serves them. `hold` keeps objects back until `release`, so that a test can
+// look at a clone under way.
+export async function startGit() {
+  const root = mkdtempSync(join(tmpdir(), 'mira-e2e-git-'));
+  // Files only: this thread also serves the addresses, and waits for each command.
+  const git = (dir, ...args) => execFileSync('git', ['-C', join(root, dir), ...args], { env: { PATH: process.env.PATH, HOME: root, ...GIT_ENV }, stdio: ['ignore', 'pipe', 'pipe'] }).toString();
+  const gate = { held: false, wake: new Set() };
+  const server = createProxy((request, response) => serveGit(root, gate, request, response));
+  await new Promise((resolve) => {
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  const host = `127.0.0.1:${server.address().port}`;
+  return {
+    host,
+    git,
+    // A repository with these files in one commit; answers its address.
+    make(name, files) {
+      mkdirSync(join(root, `${name}-work`), { recursive: true });
+      git(`${name}-work`, 'init', '-q', '-b', 'main');
+      for (const [path, content] of Object.entries(files)) {
+        mkdirSync(dirname(join(root, `${name}-work`, path)), { recursive: true });
+        writeFileSync(join(root, `${name}-work`, path), content);
+      }
+      git(`${name}-work`, 'add', '-A');
+      git(`${name}-work`, 'commit', '-q', '-m', 'The beginning');
+      execFileSync('git', ['clone', '-q', '--bare', join(root, `${name}-work`), join(root, `${name}.git`)], { env: { PATH: process.env.PATH, ...GIT_ENV } });
+      git(`${name}.git`, 'config', 'http.receivepack', 'true');
+      return `http://${host}/${name}.git`;
+    },
+    // A commit somebody else makes on the server.
+    commit(name, path, content, message) {
+      git(`${name}-work`, 'fetch', '-q', join(root, `${name}.git`), 'main');
+      git(`${name}-work`, 'reset', '-q', '--hard', 'FETCH_HEAD');
+      writeFileSync(join(root, `${name}-work`, path), content);
+      git(`${name}-work`, 'add', '-A');
+      git(`${name}-work`, 'commit', '-q', '-m', message);
+      git(`${name}-work`, 'push', '-q', join(root, `${name}.git`), 'HEAD:main');
+    },
+    hold() {
+      gate.held = true;
+    },
+    release() {
+      gate.held = false;
+      for (const wake of [...gate.wake]) wake();
+    },
+    async stop() {
+      server.closeAllConnections();
+      await new Promise((resolve) => {
+        server.close(resolve);
+      });
+      rmSync(root, { recursive: true, force: true });
+    },
+  };
+}
+
+async function serveGit(root, gate, request, response) {
+  const url = new URL(request.url, 'http://localhost');
+  if (gate.held && url.pathname.endsWith('/git-upload-pack')) await Promise.race([
+    new Promise((resolve) => { gate.wake.add(resolve); }),
+    new Promise((resolve) => { response.on('close', resolve); }),
+  ]);
+  if (response.closed) return;
+  const child = spawn('git', ['http-backend'], {
+    env: {
+      PATH: process.env.PATH, ...GIT_ENV, GIT_PROJECT_ROOT: root, GIT_HTTP_EXPORT_ALL: '1', REQUEST_METHOD: request.method, PATH_INFO: url.pathname,
+      QUERY_STRING: url.search.slice(1), CONTENT_TYPE: request.headers['content-type'] || '', REMOTE_ADDR: '127.0.0.1', HTTP_GIT_PROTOCOL: request.headers['git-protocol'] || '',
+      HTTP_CONTENT_ENCODING: request.headers['content-encoding'] || '',
+    },
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  response.on('close', () => child.kill()); // or it waits for ever for the rest of a request
+  child.stdin.on('error', () => {});
+  request.pipe(child.stdin);
+  let head = Buffer.alloc(0);
+  for await (const bytes of child.stdout) {
+    if (response.headersSent) {
+      response.write(bytes);
+      continue;
+    }
+    head = Buffer.concat([head, bytes]);
+    const end = head.indexOf('\r\n\r\n');
+    if (end < 0) continue;
+    const fields = head.subarray(0, end).toString().split('\r\n').map((line) => line.split(/:\s*/));
+    const status = fields.find(([name]) => name.toLowerCase() === 'status')?.[1];
+    response.writeHead(status ? Number.parseInt(status, 10) : 200, Object.fromEntries(fields.filter(([name]) => name.toLowerCase() !== 'status')));
+    response.write(head.subarray(end + 4));
+  }
+  response.end();
 }
 
 // What a terminal prints: the one-time link of `mira-backend login-link`.
@@ -257,6 +367,8 @@ export async function visit(browser, mira, t, { login = true, expected = [], ...
 }
 
 export const LOST_CONNECTION = [/WebSocket connection to .* failed/, /ERR_CONNECTION_REFUSED/, /ERR_CONNECTION_RESET/, /ERR_EMPTY_RESPONSE/];
+// Where nothing may run, the script that watches replies may not either, and the browser says so.
+export const STILL_BOX = [/Blocked script execution in '[^']*\/preview\?/];
 export const NOT_LOGGED_IN = [/status of 401/];
 
 // --- talking ---------------------------------------------------------------------------------------
@@ -294,6 +406,9 @@ export function ask(output, directives = '') {
   return `[[sim: output="${quoted}" ${directives}]]`;
 }
 
+// A message that makes the emulated model call a tool, and then say `output`.
+export const askTool = (tool, args, output = 'Done.') => ask(output, `call=${tool} args="${JSON.stringify(args).replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`);
+
 export const plain = (text) => text.replace(/\s+/g, ' ').trim();
 
 export async function textOf(locator) {
@@ -325,6 +440,14 @@ export async function finished(page, status = 'complete') {
   await page.locator(`[data-testid="message-mira"][data-status="${status}"]`).last().waitFor();
   await until(() => lastReply(page).getAttribute('data-status'), (value) => value === status, 'her reply is not finished');
   return textOf(lastReply(page));
+}
+
+// Says something and answers what she said to it.
+export async function tell(page, text) {
+  const before = await replies(page).count();
+  await say(page, text);
+  await until(() => replies(page).count(), (count) => count > before, 'she answers');
+  return finished(page);
 }
 
 // Everything the reply showed on its way was the beginning of what it became, and it only grew.

@@ -93,6 +93,7 @@ fn deny() -> Result<()> {
 }
 
 fn cargo_test() -> Result<()> {
+    tools::git_peers()?;
     cargo(&["test", "--workspace", "--locked"])
 }
 

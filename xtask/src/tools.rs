@@ -55,6 +55,27 @@ fn apt_get() -> Result<Vec<String>> {
     bail!("not root, and sudo would ask for a password")
 }
 
+/// git with its http-backend, sshd, and openssl: the peers of the tests of mira-git and mira-net. Installing sshd's package starts a server where a
+/// service manager runs, so there it is left to whoever owns the machine.
+pub fn git_peers() -> Result<()> {
+    let git = from_apt("git", "git")?;
+    let place = captured(command(git).arg("--exec-path"))?;
+    if !Path::new(&said(&place)).join("git-http-backend").is_file() {
+        bail!("this git has no `git-http-backend`: install the Debian package `git`");
+    }
+    // mira-net's tests speak TLS to it.
+    from_apt("openssl", "openssl")?;
+    from_apt("ssh", "openssh-client")?;
+    from_apt("ssh-keygen", "openssh-client")?;
+    if find("sshd").is_none() && Path::new("/run/systemd/system").exists() {
+        bail!(
+            "`sshd` is missing: install the Debian package `openssh-server` (this would start a server, so it is yours to do)"
+        );
+    }
+    from_apt("sshd", "openssh-server")?;
+    Ok(())
+}
+
 /// nginx, for a syntax check only. Installing its package would start a web server on this machine, so the package is
 /// only unpacked.
 pub fn nginx() -> Result<PathBuf> {

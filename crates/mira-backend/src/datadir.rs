@@ -8,6 +8,7 @@ use crate::{
     config::Config,
     services::restore::{RestoreError, finish_interrupted},
 };
+use mira_core::clock::Clock;
 use std::{
     fs::{DirBuilder, File, OpenOptions, TryLockError},
     io::{self, Read, Seek, SeekFrom, Write},
@@ -187,4 +188,29 @@ fn read_holder(file: &mut File) -> Holder {
         pid: field("pid ").and_then(|pid| pid.parse().ok()),
         address: field("address ").and_then(|address| address.parse().ok()),
     }
+}
+
+/// Reads a key of 32 bytes, or makes it (mode 0600).
+pub fn key_file(path: &Path, clock: &dyn Clock) -> io::Result<[u8; 32]> {
+    let parse = |bytes: Vec<u8>| {
+        <[u8; 32]>::try_from(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "must hold 32 bytes"))
+    };
+    match std::fs::read(path) {
+        Ok(bytes) => return parse(bytes),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let key = [clock.random_bytes(), clock.random_bytes()].concat();
+    // Whole or not at all: a half-written key would make worthless whatever was made with it.
+    let fresh = path.with_extension("key.new");
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&fresh)?;
+    file.write_all(&key)?;
+    file.sync_all()?;
+    std::fs::rename(&fresh, path)?;
+    parse(key)
 }

@@ -21,14 +21,17 @@ use mira_core::{
 };
 use mira_memory::{Durability, NewSession, Recovered, Store, StoreError, StoreOptions};
 use services::{
+    artifacts::preview::Previews,
     auth::{Auth, TokenError},
     deps::{ChatSettings, Deps},
+    git::{self, Git},
     hub::{self, Hub},
     memory::{self, Memories, MemoryError},
     metrics::Metrics,
     model::{self, ModelError, OpenedModel},
     personas::Personas,
     summarization::Summarizer,
+    tools::Toolbox,
 };
 use state::{AppState, Parts};
 use std::{
@@ -60,6 +63,9 @@ pub enum ServeError {
     /// Memory.
     #[error(transparent)]
     Memory(#[from] MemoryError),
+    /// The key of links to previews.
+    #[error("the key of preview links: {0}")]
+    PreviewKey(#[source] io::Error),
     /// A task of the start died.
     #[error("the start broke off: {0}")]
     Task(#[source] tokio::task::JoinError),
@@ -93,6 +99,7 @@ async fn run(
         Arc::clone(&store),
         Arc::clone(&clock),
     )?;
+    let previews = Previews::open(&config, &*clock).map_err(ServeError::PreviewKey)?;
     let metrics = Arc::new(Metrics::default());
     let opened = model::open(&config.llm, &*clock, Arc::clone(&metrics)).await?;
     let grace = config.shutdown_grace;
@@ -100,12 +107,14 @@ async fn run(
     life.spawn(memories.clone().run_indexer(AccountId::OWNER, life.clone()));
     let hub = open_hub(&config, &store, &clock, &metrics, &opened, memories, life).await?;
     life.spawn(services::forget::again(hub.clone(), AccountId::OWNER));
+    life.spawn(git::attach::look_after(hub.clone(), AccountId::OWNER));
     let state = AppState::from(Parts {
         address,
         started: Instant::now(),
         store,
         clock,
         auth,
+        previews,
         metrics,
         model: opened.model,
         model_health: Arc::clone(&opened.health),
@@ -176,7 +185,8 @@ async fn open_hub(
         now: clock.now(),
     };
     store.insert_session(AccountId::OWNER, default).await?;
-    Ok(Hub::new(Deps {
+    let tools = Toolbox::new();
+    let hub = Hub::new(Deps {
         store: Arc::clone(store),
         model: Arc::clone(&opened.model),
         personas,
@@ -192,10 +202,14 @@ async fn open_hub(
         }),
         summarizer: Summarizer::new(Arc::clone(&opened.side), memories.clone()),
         memories,
+        tools: tools.clone(),
+        git: Git::new(config),
         account_events: hub::account_channel(),
         metrics: Arc::clone(metrics),
         lifecycle: life.clone(),
-    }))
+    });
+    tools.attach(&hub);
+    Ok(hub)
 }
 
 /// Lets go of unused sessions now and then.
@@ -209,7 +223,7 @@ async fn sweep(hub: Hub, life: Shutdown) {
     }
 }
 
-/// What has to be true before the port answers: no turn is left running from before.
+/// What has to be true before the port answers: no turn, clone or sync is left running from before.
 async fn recover(store: &Store, clock: &dyn Clock) -> Result<(), StoreError> {
     let Recovered { interrupted, failed } = store.recover_turns(AccountId::OWNER, clock.now()).await?;
     if interrupted + failed > 0 {
@@ -219,7 +233,7 @@ async fn recover(store: &Store, clock: &dyn Clock) -> Result<(), StoreError> {
             "the last process ended in the middle of turns; what they had said is kept"
         );
     }
-    Ok(())
+    git::attach::recover(store, AccountId::OWNER, clock.now()).await
 }
 
 /// The one line on standard output; everything else, the login link included, goes to standard error.

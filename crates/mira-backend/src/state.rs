@@ -3,7 +3,7 @@
 use crate::{
     config::{Config, LlmApi},
     lifecycle::Lifecycle,
-    services::{auth::Auth, health::ModelHealth, hub::Hub, metrics::Metrics},
+    services::{artifacts::preview::Previews, auth::Auth, health::ModelHealth, hub::Hub, metrics::Metrics},
 };
 use mira_core::{clock::Clock, ids::SessionId};
 use mira_llm::ChatModel;
@@ -35,6 +35,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Who may come in.
     pub auth: Auth,
+    /// Links to previews.
+    pub previews: Previews,
     /// Figures.
     pub metrics: Arc<Metrics>,
     /// The model.
@@ -84,6 +86,11 @@ impl AppState {
     /// Who may come in.
     pub fn auth(&self) -> &Auth {
         &self.0.auth
+    }
+
+    /// Links to previews.
+    pub fn previews(&self) -> &Previews {
+        &self.0.previews
     }
 
     /// Figures.

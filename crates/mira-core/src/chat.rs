@@ -235,6 +235,8 @@ pub struct Message {
     pub model: Option<String>,
     /// The reply's tokens.
     pub usage: Option<Usage>,
+    /// The tools called on the way to a reply, in their order.
+    pub tool_calls: Vec<crate::tool::ToolCall>,
     /// When it was stored (the owner's) or finished (hers).
     pub created_at: Timestamp,
 }

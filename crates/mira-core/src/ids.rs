@@ -43,10 +43,16 @@ uuid_id!(/// A project.
     ProjectId, "project id");
 uuid_id!(/// An attached repository.
     AttachmentId, "attachment id");
+uuid_id!(/// A change Mira proposes in a repository.
+    ProposalId, "proposal id");
 uuid_id!(/// An uploaded file.
     FileId, "file id");
+uuid_id!(/// An artifact.
+    ArtifactId, "artifact id");
 uuid_id!(/// A browser login.
     LoginId, "login id");
+uuid_id!(/// One call of a tool.
+    ToolCallId, "tool call id");
 uuid_id!(/// One entry of the mood timeline.
     MoodId, "mood id");
 

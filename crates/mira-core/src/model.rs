@@ -3,6 +3,7 @@
 use crate::{
     chat::{ReplyMeta, Role, Usage},
     persona::PersonaName,
+    tool::{AskedCalls, PastCall, Round, ToolOffer},
 };
 use std::sync::Arc;
 
@@ -13,6 +14,8 @@ pub struct PromptMessage {
     pub role: Role,
     /// The text.
     pub text: Arc<str>,
+    /// The calls made on the way to it, with what came of them; they stand before it.
+    pub calls: Vec<PastCall>,
 }
 
 /// One structured reply asked of a model. `system` and the leading `messages` are byte-stable from turn to turn, so
@@ -25,6 +28,12 @@ pub struct ModelRequest {
     pub messages: Vec<PromptMessage>,
     /// State of the moment (mood, time, recalled memories); comes after the last message.
     pub tail: String,
+    /// The tools that may be called, in a stable order.
+    pub tools: Arc<[ToolOffer]>,
+    /// What was called for this reply so far, oldest first; comes after the tail.
+    pub rounds: Vec<Round>,
+    /// Whether the answer must come now: no more calls.
+    pub no_more_calls: bool,
     /// The overlays a reply may name, in a stable order.
     pub personas: Vec<PersonaName>,
     /// The overlay and mood to fall back on where the model names none.
@@ -33,7 +42,7 @@ pub struct ModelRequest {
     pub cache_key: String,
 }
 
-/// What streams back. Law: `Thinking* Head? (Text | Thinking)* Finished`; `Head` comes before the first `Text`.
+/// What streams back. Law: `Thinking* Head? (Text | Thinking)* (Finished | Calls)`; `Head` comes before the first `Text`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ModelEvent {
     /// The model is at work but has said nothing yet (reasoning).
@@ -44,6 +53,8 @@ pub enum ModelEvent {
     Text(String),
     /// The end.
     Finished(Box<Finished>),
+    /// The end of this call of the model, but not of the reply: it waits for tools. Only where tools were offered.
+    Calls(Box<AskedCalls>),
 }
 
 /// Overlay and mood of a reply that is about to be spoken.

@@ -5,7 +5,7 @@
 use crate::{
     chat_completions,
     client::{Upstream, wait_before_next},
-    dialect::{Ask, Dialect, Stage},
+    dialect::{Ask, Asked, Dialect, Stage},
     endpoint::{Api, Endpoint},
     error::LlmError,
     models, responses,
@@ -20,6 +20,7 @@ use mira_core::{
     clock::random_share,
     model::{Ending, Finished, ModelEvent, ModelRequest},
     reply::{ReadReply, Shape},
+    tool::AskedCalls,
 };
 use reqwest::{Method, Response, header::CONTENT_TYPE};
 use std::{
@@ -109,6 +110,7 @@ impl Model {
         match trouble {
             Trouble::Fault(fault) => self.upstream.classify(*fault, &self.endpoint.model),
             Trouble::Garbage(why) => LlmError::garbage(why),
+            Trouble::TooLarge(limit) => LlmError::TooLarge { limit },
         }
     }
 
@@ -145,10 +147,10 @@ impl Decoder {
     }
 
     /// The end, if the reply is whole although its terminal event did not come.
-    fn end_without_terminal(&mut self) -> Option<WireEnd> {
+    fn end_without_terminal(&mut self, speech: &Speech) -> Option<WireEnd> {
         match self {
             Self::Responses(_) => None,
-            Self::Chat(decoder) => decoder.is_finished().then(|| decoder.finish()),
+            Self::Chat(decoder) => decoder.is_finished().then(|| decoder.finish(speech)),
         }
     }
 
@@ -172,6 +174,8 @@ enum Phase {
     /// Not sent, or to be sent again.
     Opening,
     Live(Box<Live>),
+    /// It waits for tools.
+    Asking(Box<AskedCalls>),
     /// The reply is whole; its metadata and the end are to come.
     Ending(Box<WireEnd>, Box<ReadReply>),
     Failed(LlmError),
@@ -194,7 +198,7 @@ pub(crate) struct Call {
 impl Call {
     pub fn new(model: Arc<Model>, request: ModelRequest) -> Self {
         let dialect = model.dialect();
-        let speech = Speech::new(dialect.reply_ask, &request);
+        let speech = Speech::new(&dialect, &request);
         Self {
             model,
             request,
@@ -216,6 +220,7 @@ impl Call {
             match mem::replace(&mut self.phase, Phase::Over) {
                 Phase::Opening => self.open().await,
                 Phase::Live(live) => self.listen(live).await,
+                Phase::Asking(asked) => return Some(Ok(ModelEvent::Calls(asked))),
                 Phase::Ending(end, read) => return Some(self.end(*end, *read).await),
                 Phase::Failed(error) => return Some(Err(self.model.name_the_offered(error).await)),
                 Phase::Over => return None,
@@ -226,7 +231,7 @@ impl Call {
     /// Sends the request.
     async fn open(&mut self) {
         self.tried += 1;
-        self.speech = Speech::new(self.dialect.reply_ask, &self.request);
+        self.speech = Speech::new(&self.dialect, &self.request);
         let sent = match self.model.body(&self.dialect, &self.request, Stage::Reply) {
             Ok(body) => self.model.post(body, "text/event-stream").await,
             Err(error) => Err(error),
@@ -303,12 +308,16 @@ impl Call {
         let patience = self.patience(live);
         let bytes = match timeout(patience, live.response.chunk()).await {
             Ok(Ok(Some(bytes))) => bytes,
-            Ok(Ok(None) | Err(_)) => return live.decoder.end_without_terminal().map(Some).ok_or(LlmError::CutOff),
+            Ok(Ok(None) | Err(_)) => {
+                let end = live.decoder.end_without_terminal(&self.speech);
+                return end.map(Some).ok_or(LlmError::CutOff);
+            }
             Err(_) => {
                 let idle = LlmError::IdleTimeout {
                     after: live.last_event.elapsed(),
                 };
-                return live.decoder.end_without_terminal().map(Some).ok_or(idle);
+                let end = live.decoder.end_without_terminal(&self.speech);
+                return end.map(Some).ok_or(idle);
             }
         };
         let too_large = |SseTooLarge(limit)| LlmError::TooLarge { limit };
@@ -336,8 +345,21 @@ impl Call {
         silence.min(longest.saturating_sub(live.last_event.elapsed()))
     }
 
-    /// The stream came to its end.
+    /// The stream came to its end. Calls count only where it is whole: half a call cannot be told from a whole one.
     fn ended(&mut self, end: WireEnd) {
+        if end.cut.is_none() && !end.calls.is_empty() {
+            self.speech.finish_with_calls(&self.request);
+            self.phase = match self.speech.refused() {
+                Some(refused) => Phase::Failed(refused),
+                None => Phase::Asking(Box::new(AskedCalls {
+                    calls: end.calls,
+                    carry: end.carry,
+                    model: end.model.unwrap_or_else(|| self.model.endpoint.model.clone()),
+                    usage: end.usage,
+                })),
+            };
+            return;
+        }
         let read = self.speech.finish(&self.request);
         self.phase = if let Some(refused) = self.speech.refused() {
             Phase::Failed(refused)
@@ -375,7 +397,7 @@ impl Call {
     /// Adapts, repeats, or gives up.
     async fn failed(&mut self, error: LlmError) {
         if !self.forwarded {
-            if self.dialect.adapt(Stage::Reply, &error) {
+            if self.dialect.adapt(Asked::new(Stage::Reply, &self.request), &error) {
                 tracing::debug!(model = %self.model.endpoint.model, %error, "asking in another way");
                 self.tried = self.tried.saturating_sub(1);
                 self.again();

@@ -5,8 +5,10 @@
 use crate::{
     endpoint::{Api, Endpoint, ReplyFormat},
     error::LlmError,
+    offers::Offers,
     refusal::Refusal,
 };
+use mira_core::model::ModelRequest;
 
 /// How a request asks for a JSON object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +57,27 @@ pub(crate) enum Stage<'a> {
     },
 }
 
+/// What a refused request was about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Asked<'a> {
+    pub stage: Stage<'a>,
+    /// Whether it had tools to offer.
+    pub tools: bool,
+    /// Whether it told of calls.
+    pub calls: bool,
+}
+
+impl<'a> Asked<'a> {
+    /// A request in one of its stages.
+    pub fn new(stage: Stage<'a>, request: &ModelRequest) -> Self {
+        Self {
+            stage,
+            tools: !request.tools.is_empty(),
+            calls: !request.rounds.is_empty() || request.messages.iter().any(|message| !message.calls.is_empty()),
+        }
+    }
+}
+
 /// Which name the output limit has in Chat Completions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LimitName {
@@ -100,6 +123,8 @@ pub(crate) struct Dialect {
     pub store: bool,
     pub top_role: TopRole,
     pub tail: TailPlace,
+    /// What is sent of tools.
+    pub offers: Offers,
     /// Plain replies in a row from a server that took the schema: it ignores it.
     pub ignored: u8,
 }
@@ -144,8 +169,14 @@ impl Dialect {
             } else {
                 TailPlace::LastUserMessage
             },
+            offers: Offers::default(),
             ignored: 0,
         }
+    }
+
+    /// The API it speaks.
+    pub fn api(&self) -> Api {
+        self.api
     }
 
     /// The form used in `stage`.
@@ -167,7 +198,7 @@ impl Dialect {
 
     /// Changes what is sent so that `error` may not come again; false if there is nothing to change. Each change is a
     /// step on a finite ladder, so that a call that adapts and repeats comes to an end.
-    pub fn adapt(&mut self, stage: Stage<'_>, error: &LlmError) -> bool {
+    pub fn adapt(&mut self, asked: Asked<'_>, error: &LlmError) -> bool {
         match error {
             LlmError::BadRequest {
                 status,
@@ -176,7 +207,16 @@ impl Dialect {
                 message,
             } => {
                 let refusal = Refusal::new(*status, code.as_deref(), param.as_deref(), message);
-                self.adapt_to(stage, &refusal)
+                self.adapt_to(asked, &refusal)
+            }
+            // One of the local servers calls it its own fault that it was started without tools.
+            LlmError::Server {
+                status: Some(500),
+                message,
+                ..
+            } => {
+                let refusal = Refusal::new(500, None, None, message);
+                refusal.refuses_tools() && self.step_tools(asked, &refusal)
             }
             // Some servers reserve the output limit inside the context: without it the prompt may fit.
             LlmError::ContextTooLong { .. } => self.max_tokens.take().is_some(),
@@ -184,14 +224,16 @@ impl Dialect {
         }
     }
 
-    fn adapt_to(&mut self, stage: Stage<'_>, refusal: &Refusal<'_>) -> bool {
+    fn adapt_to(&mut self, asked: Asked<'_>, refusal: &Refusal<'_>) -> bool {
+        let stage = asked.stage;
         if !matches!(refusal.status, 400 | 404 | 405 | 415 | 422 | 501) {
             return false;
         }
         self.drop_parameter(refusal, |word| refusal.param_is(word))
-            || (refusal.speaks_of_format_param() && self.step_format(stage))
+            || (refusal.speaks_of_format_param() && (self.step_tools(asked, refusal) || self.step_format(stage)))
             || self.drop_parameter(refusal, |word| refusal.message_quotes(word))
-            || (refusal.speaks_of_format() && self.step_format(stage))
+            || self.step_tools(asked, refusal)
+            || (refusal.speaks_of_format() && (self.step_format(stage) || self.drop_tools(asked)))
     }
 
     /// Drops or lowers the optional parameter that the refusal names, as `names` finds it.
@@ -260,7 +302,8 @@ impl Dialect {
         }
     }
 
-    fn step_format(&mut self, stage: Stage<'_>) -> bool {
+    /// The next simpler form of the answer, where the owner's choice allows it.
+    pub(crate) fn step_format(&mut self, stage: Stage<'_>) -> bool {
         let allowed = match stage {
             Stage::Metadata { .. } => true,
             Stage::Side { .. } => false,
@@ -305,11 +348,20 @@ mod tests {
         }
     }
 
+    /// A request without tools.
+    fn plain(stage: Stage<'_>) -> Asked<'_> {
+        Asked {
+            stage,
+            tools: false,
+            calls: false,
+        }
+    }
+
     /// What `error` changes, beginning from the first dialect of an endpoint.
     fn check(endpoint: &Endpoint, error: &LlmError, change: impl FnOnce(&mut Dialect)) {
         let first = Dialect::new(endpoint);
         let (mut adapted, mut expect) = (first.clone(), first.clone());
-        let changed = adapted.adapt(Stage::Reply, error);
+        let changed = adapted.adapt(plain(Stage::Reply), error);
         change(&mut expect);
         assert_eq!(adapted, expect, "{error}");
         assert_eq!(changed, expect != first, "{error}");
@@ -489,10 +541,10 @@ mod tests {
         e.reply_format = ReplyFormat::Function;
         check(&e, &refused, |d| d.reply_ask = Ask::LegacyFunction);
         let mut legacy = Dialect::new(&e);
-        assert!(legacy.adapt(Stage::Reply, &refused));
-        assert!(!legacy.adapt(Stage::Reply, &refused));
+        assert!(legacy.adapt(plain(Stage::Reply), &refused));
+        assert!(!legacy.adapt(plain(Stage::Reply), &refused));
         assert!(
-            legacy.adapt(Stage::Metadata { said: "" }, &refused),
+            legacy.adapt(plain(Stage::Metadata { said: "" }), &refused),
             "the second call takes what it gets"
         );
         e.api = Api::Responses;
@@ -517,9 +569,15 @@ mod tests {
                     "developer max_completion_tokens stream_options prompt_cache_key tools",
                 ),
             ];
-            let steps = (0..100).find(|_| !errors.iter().any(|error| dialect.adapt(Stage::Reply, error)));
+            // With tools to offer and calls to tell of, which are more to give up.
+            let asked = Asked {
+                tools: true,
+                calls: true,
+                ..plain(Stage::Reply)
+            };
+            let steps = (0..100).find(|_| !errors.iter().any(|error| dialect.adapt(asked, error)));
             assert!(steps.is_some_and(|steps| steps < 40), "{steps:?}");
-            assert_eq!(dialect.reply_ask, Ask::Words);
+            assert_eq!((dialect.reply_ask, dialect.takes_tools()), (Ask::Words, false));
         }
     }
 

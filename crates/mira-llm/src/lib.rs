@@ -3,24 +3,30 @@
 //! to do about faults; beside it texts as vectors ([`embeddings`]). Not here: what is asked (`mira_core::prompt`), how a
 //! reply is read (`mira_core::reply`) and what a turn does with it.
 //!
-//! Invariants: provider JSON does not leave this crate; a stream ends with exactly one `Finished` or one error; nothing
+//! Invariants: provider JSON does not leave this crate; a stream ends with exactly one `Finished`, one
+//! `Calls` or one error; nothing
 //! is retried after the first forwarded event; what a model or server takes is learned from its answers, not from a
 //! list of names; no error contains a key.
 
 mod call;
+mod calls;
 mod chat_completions;
 mod client;
 mod dialect;
 pub mod embeddings;
 mod endpoint;
 mod error;
+#[cfg(test)]
+mod hearing_tests;
 mod models;
+mod offers;
 mod prompt_items;
 mod refusal;
 mod responses;
 mod speech;
 pub mod sse;
 mod think;
+mod told_calls;
 mod two_step;
 mod wire;
 
@@ -49,6 +55,12 @@ pub trait ChatModel: Send + Sync {
 
     /// The model's configured name.
     fn name(&self) -> String;
+
+    /// Whether it calls tools, as far as is known: false once the server has refused them in every form. A model that
+    /// stands before another one passes on what that one says.
+    fn takes_tools(&self) -> bool {
+        true
+    }
 }
 
 /// The answer to a question beside the conversation.
@@ -93,5 +105,9 @@ impl ChatModel for HttpModel {
 
     fn name(&self) -> String {
         self.0.endpoint.model.clone()
+    }
+
+    fn takes_tools(&self) -> bool {
+        self.0.dialect().takes_tools()
     }
 }

@@ -71,6 +71,65 @@ impl<'a> Refusal<'a> {
         self.status == 501 || WORDS.iter().any(|word| self.lower.contains(word))
     }
 
+    /// Whether it is about tools or functions, or something inside them.
+    pub fn speaks_of_tools(&self) -> bool {
+        ["tools", "tool_choice", "functions", "function_call", "strict"]
+            .iter()
+            .any(|word| self.param_is(word))
+            || ["tool", "function", "strict"]
+                .iter()
+                .any(|word| self.lower.contains(word))
+    }
+
+    /// Whether it says that there is nothing to be done: no tools here.
+    pub fn refuses_tools(&self) -> bool {
+        const WORDS: &[&str] = &[
+            "support tool",
+            "support function call",
+            "tools are not supported",
+            "tools is not supported",
+            "'tools' is not supported",
+            "tool calling is not supported",
+            "tool use is not supported",
+            "tools param requires",
+        ];
+        self.param == "tools" && self.is_unknown() || WORDS.iter().any(|word| self.lower.contains(word))
+    }
+
+    /// Whether it is about the choice among tools.
+    pub fn speaks_of_choice(&self) -> bool {
+        self.param_is("tool_choice") || self.lower.contains("tool_choice") || self.lower.contains("tool choice")
+    }
+
+    /// Whether it is about a schema for the answer.
+    pub fn speaks_of_schema(&self) -> bool {
+        const WORDS: &[&str] = &[
+            "response_format",
+            "response format",
+            "json_schema",
+            "json schema",
+            "json mode",
+            "text.format",
+            "structured output",
+            "grammar",
+        ];
+        self.param_is("response_format") || WORDS.iter().any(|word| self.lower.contains(word))
+    }
+
+    /// Whether it is about a message without content.
+    pub fn speaks_of_content(&self) -> bool {
+        let missing = ["null", "none", "required", "missing", "must be a string", "empty"];
+        (self.param_is("content") || self.message_quotes("content") || self.lower.contains("content"))
+            && missing.iter().any(|word| self.lower.contains(word))
+    }
+
+    /// Whether it is about who may speak when.
+    pub fn speaks_of_roles(&self) -> bool {
+        self.lower.contains("alternate")
+            || (self.param_is("role") || self.lower.contains("role")) && self.lower.contains("tool")
+            || self.lower.contains("role") && self.lower.contains("function")
+    }
+
     /// Whether the parameter itself is refused, not its value.
     pub fn is_unknown(&self) -> bool {
         matches!(self.code, "unknown_parameter" | "unsupported_parameter")

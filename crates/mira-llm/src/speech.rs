@@ -1,14 +1,15 @@
 //! A reply being heard: what the decoders understand goes in, the events of [`ModelEvent`] come out, in their legal
-//! order.
+//! order. A reply beside calls of tools: what is said before the first of them is heard, in whichever form; arguments of
+//! `format_response` that come after another call are not, since the answer is not known yet.
 
 use crate::{
-    dialect::Ask,
+    dialect::{Ask, Dialect, Stage},
     error::LlmError,
     think::{Passed, ThinkFilter},
 };
 use mira_core::{
     model::{Head, ModelEvent, ModelRequest},
-    reply::{ReadReply, ReplyPiece, ReplyReader, Shape},
+    reply::{FUNCTION_NAME, ReadReply, ReplyPiece, ReplyReader, Shape},
 };
 use std::{collections::VecDeque, mem};
 
@@ -36,6 +37,12 @@ pub(crate) struct Speech {
     /// Text beside the forced call: the reply, if there is no call after all.
     beside: String,
     called: bool,
+    /// Whether calls are waited for: tools were offered and may be called.
+    offered: bool,
+    /// Whether a call of a tool began.
+    other_call: bool,
+    /// How many calls this reply had before.
+    calls_before: usize,
     refusal: String,
     refused: bool,
     /// Set where the answer is not a reply but is wanted as it is.
@@ -47,7 +54,7 @@ impl Speech {
     pub fn verbatim(ask: Ask, request: &ModelRequest) -> Self {
         Self {
             verbatim: Some(String::new()),
-            ..Self::new(ask, request)
+            ..Self::with(ask, false, request)
         }
     }
 
@@ -62,7 +69,12 @@ impl Speech {
     }
 
     /// Hears a reply to `request`.
-    pub fn new(ask: Ask, request: &ModelRequest) -> Self {
+    pub fn new(dialect: &Dialect, request: &ModelRequest) -> Self {
+        let offered = !request.no_more_calls && dialect.offers_tools(Stage::Reply, request);
+        Self::with(dialect.reply_ask, offered, request)
+    }
+
+    fn with(ask: Ask, offered: bool, request: &ModelRequest) -> Self {
         let fallback = &request.fallback;
         Self {
             ask,
@@ -82,6 +94,9 @@ impl Speech {
             said: String::new(),
             beside: String::new(),
             called: false,
+            offered,
+            other_call: false,
+            calls_before: request.rounds.iter().map(|round| round.asked.calls.len()).sum(),
             refusal: String::new(),
             refused: false,
             verbatim: None,
@@ -116,9 +131,29 @@ impl Speech {
         }
     }
 
+    /// Whether calls of tools are waited for.
+    pub fn offered(&self) -> bool {
+        self.offered
+    }
+
+    /// How many calls this reply had in its earlier rounds.
+    pub fn calls_before(&self) -> usize {
+        self.calls_before
+    }
+
+    /// Whether a call of this function is the answer itself.
+    pub fn is_answer(&self, name: &str) -> bool {
+        self.ask.is_function() && name == FUNCTION_NAME
+    }
+
+    /// A call of a tool begins.
+    pub fn other_call(&mut self) {
+        self.other_call |= self.offered;
+    }
+
     /// Arguments of the forced call.
     pub fn arguments(&mut self, delta: &str) {
-        if self.ask.is_function() {
+        if self.ask.is_function() && !self.other_call {
             self.begun = true;
             self.called = true;
             self.beside.clear();
@@ -169,6 +204,28 @@ impl Speech {
 
     /// The end of the stream, whole or not: what was held back becomes text.
     pub fn finish(&mut self, request: &ModelRequest) -> ReadReply {
+        let read = self.read_to_end(request);
+        if self.spoke || self.pieces.iter().any(|piece| matches!(piece, ReplyPiece::Text(_))) {
+            self.pass_on();
+        }
+        self.pieces.clear();
+        read
+    }
+
+    /// The same where calls end the stream: the beginning of an object that was to be the reply is no text.
+    pub fn finish_with_calls(&mut self, request: &ModelRequest) {
+        self.read_to_end(request);
+        let is_object =
+            |piece: &ReplyPiece| matches!(piece, ReplyPiece::Text(text) if text.trim_start().starts_with('{'));
+        let says = |piece: &ReplyPiece| matches!(piece, ReplyPiece::Text(text) if !text.trim().is_empty());
+        if self.spoke || self.pieces.iter().any(says) && !self.pieces.iter().any(is_object) {
+            self.pass_on();
+        }
+        self.pieces.clear();
+    }
+
+    /// Reads what was held back.
+    fn read_to_end(&mut self, request: &ModelRequest) -> ReadReply {
         if let Some(held) = self.think.finish() {
             self.words(&held);
         }
@@ -177,12 +234,7 @@ impl Speech {
             self.feed(&beside);
         }
         let fresh = ReplyReader::new(request.personas.clone(), request.fallback.clone());
-        let read = mem::replace(&mut self.reader, fresh).finish(&mut self.pieces);
-        if self.spoke || self.pieces.iter().any(|piece| matches!(piece, ReplyPiece::Text(_))) {
-            self.pass_on();
-        }
-        self.pieces.clear();
-        read
+        mem::replace(&mut self.reader, fresh).finish(&mut self.pieces)
     }
 
     /// What the model said in refusing, if it did.

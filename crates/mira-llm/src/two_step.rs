@@ -5,7 +5,7 @@ use crate::{
     SideReply,
     call::Model,
     client::wait_before_next,
-    dialect::{Dialect, Stage},
+    dialect::{Asked, Dialect, Stage},
     error::LlmError,
     speech::Speech,
     wire::WireEnd,
@@ -76,7 +76,7 @@ async fn whole(model: &Model, request: &ModelRequest, stage: Stage<'_>) -> Resul
             }
             Err(error) => error,
         };
-        if dialect.adapt(stage, &error) {
+        if dialect.adapt(Asked::new(stage, request), &error) {
             tried -= 1;
             continue;
         }

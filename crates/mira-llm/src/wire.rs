@@ -1,13 +1,13 @@
 //! What the two APIs have in common on the wire: the end of a stream, lenient readers of usage and faults, the cheap
 //! ways through JSON that decoding a delta takes.
 
-use mira_core::chat::Usage;
+use mira_core::{chat::Usage, tool::AskedCall};
 use serde::{
     Deserialize, Deserializer,
     de::{self, IgnoredAny, SeqAccess, Visitor},
 };
 use serde_json::{Value, value::RawValue};
-use std::{borrow::Cow, fmt, marker::PhantomData};
+use std::{borrow::Cow, fmt, marker::PhantomData, sync::Arc};
 
 use crate::error::{Fault, LlmError};
 
@@ -18,6 +18,8 @@ pub(crate) enum Trouble {
     Fault(Box<Fault>),
     /// It says nothing that makes sense.
     Garbage(String),
+    /// It says more than so many bytes.
+    TooLarge(usize),
 }
 
 impl Trouble {
@@ -41,6 +43,28 @@ pub(crate) struct WireEnd {
     pub usage: Usage,
     /// Why the model stopped before its end.
     pub cut: Option<String>,
+    /// The calls it waits for.
+    pub calls: Vec<AskedCall>,
+    /// Items that go back unchanged with their outputs.
+    pub carry: Vec<Arc<str>>,
+}
+
+/// The text of a JSON value where a string is expected; of an object, which some servers send in its place, its JSON.
+pub(crate) fn text_or_json(raw: &RawValue) -> Cow<'_, str> {
+    let json = raw.get();
+    match json.as_bytes().first() {
+        Some(b'"') => match serde_json::from_str::<Words<'_>>(json) {
+            Ok(Words(Some(text))) => text,
+            Ok(Words(None)) | Err(_) => Cow::Borrowed(""),
+        },
+        Some(b'{') => Cow::Borrowed(json),
+        _ => Cow::Borrowed(""),
+    }
+}
+
+/// JSON text as it is inside a request, without a copy.
+pub(crate) fn raw_ref(json: &str) -> Result<&RawValue, LlmError> {
+    serde_json::from_str(json).map_err(|error| LlmError::Unsendable { why: error.to_string() })
 }
 
 /// JSON text to be sent as it is, key order included.
@@ -118,6 +142,22 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for First<T> {
             }
         }
         deserializer.deserialize_any(FirstVisitor(PhantomData))
+    }
+}
+
+/// The elements of an array; nothing for null.
+#[derive(Debug)]
+pub(crate) struct Many<T>(pub Vec<T>);
+
+impl<T> Default for Many<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Many<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Option::<Vec<T>>::deserialize(deserializer).map(|list| Self(list.unwrap_or_default()))
     }
 }
 

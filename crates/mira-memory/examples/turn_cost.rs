@@ -91,6 +91,7 @@ fn finish(turn_id: TurnId, text: &str) -> FinishTurn {
                 output_tokens: 200,
                 reasoning_tokens: 0,
             }),
+            tool_calls: Vec::new(),
         }),
         state: TurnState::Complete,
         mira: Some(MiraChange {

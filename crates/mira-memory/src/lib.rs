@@ -8,6 +8,9 @@ pub mod recall;
 pub mod sqlite;
 
 pub use sqlite::{
+    artifacts::{
+        ArtifactCursor, ArtifactPatch, DeleteOutcome, NewArtifact, NewVersion, Origin, VersionCursor, VersionOutcome,
+    },
     documents::{DocumentsReport, SpeakerNames},
     error::StoreError,
     facts::{FactOutcome, FactPatch, NewFact, PatchFactOutcome},
@@ -21,6 +24,9 @@ pub use sqlite::{
     migrate::{MigrationInfo, migration_info, revert_last},
     moods::MoodCursor,
     outbox::{OutboxStats, SpaceId, Step, VectorJob},
+    projects::{DeletedProject, NewProject, ProjectCursor, ProjectFilter, ProjectPatch},
+    proposals::{Decision, NewProposal, ProposalCursor, ProposalFilter, Proposed},
+    repos::{NewRepo, RepoCursor, RepoPatch},
     search::{HIT_END, HIT_START, SearchCursor, SearchHit},
     sessions::{CursorError, Inserted, NewSession, PatchOutcome, SessionCursor, SessionFilter, SessionPatch},
     spaces::{EMBEDDED, Space, SpaceState},

@@ -25,7 +25,17 @@ pub(crate) enum Want<'a> {
         name: &'a str,
         parameters: &'a Value,
         named: bool,
+        /// Whether it must be called. It is the answer's own function where not: a model told so calls it anyway.
+        forced: bool,
     },
+}
+
+/// A call made since the owner's last words, with its output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Done<'a> {
+    call_id: &'a str,
+    pub name: &'a str,
+    pub output: Cow<'a, str>,
 }
 
 /// A request, read.
@@ -52,6 +62,12 @@ pub(crate) struct Asked<'a> {
     pub instructions: Cow<'a, str>,
     /// The text of the last message, whoever wrote it.
     pub last_text: Cow<'a, str>,
+    /// The functions that may be called, by name; none where the request says so or names one itself.
+    pub offered: Vec<&'a str>,
+    /// What was called for the owner's last words.
+    pub done: Vec<Done<'a>>,
+    /// In how many rounds.
+    pub rounds: usize,
 }
 
 static NULL: Value = Value::Null;
@@ -124,6 +140,9 @@ impl<'a> Asked<'a> {
             state: None,
             instructions: Cow::Borrowed(""),
             last_text: Cow::Borrowed(""),
+            offered: offered(api, body),
+            done: Vec::new(),
+            rounds: 0,
         };
         asked.read_messages();
         asked
@@ -144,7 +163,11 @@ impl<'a> Asked<'a> {
             }
             Api::Chat => items(body, "messages"),
         };
+        let mut calling = false;
         for message in messages {
+            let calls = self.note_calls(message);
+            self.rounds += usize::from(calls && !calling);
+            calling = calls;
             if let Some(role) = text(message, "role") {
                 self.note(role, content_text(field(message, "content")));
             }
@@ -156,13 +179,64 @@ impl<'a> Asked<'a> {
             self.instructions = words.clone();
         }
         match role {
-            "user" => self.user_words.push(words.clone()),
+            "user" => {
+                self.user_words.push(words.clone());
+                self.done.clear();
+                self.rounds = 0;
+            }
+            // What a tool says is nobody's message.
+            "tool" | "function" => return,
             "system" | "developer" if words.lines().any(|line| line.trim() == "[state]") => {
                 self.state = Some(words.clone());
             }
             _ => {}
         }
         self.last_text = words;
+    }
+
+    /// Takes calls and outputs, in whichever form; whether the item is a call.
+    fn note_calls(&mut self, item: &'a Value) -> bool {
+        let mut called = |call_id: Option<&'a str>, function: &'a Value| {
+            self.done.push(Done {
+                call_id: call_id.unwrap_or_default(),
+                name: text(function, "name").unwrap_or_default(),
+                output: Cow::Borrowed(""),
+            });
+        };
+        match (text(item, "type"), text(item, "role")) {
+            (Some("function_call"), _) => {
+                called(text(item, "call_id"), item);
+                return true;
+            }
+            (Some("function_call_output"), _) => {
+                self.note_output(text(item, "call_id"), content_text(field(item, "output")));
+            }
+            (_, Some("assistant")) => {
+                let calls = items(item, "tool_calls");
+                for call in calls {
+                    called(text(call, "id"), field(call, "function"));
+                }
+                let legacy = field(item, "function_call");
+                if legacy.is_object() {
+                    called(text(legacy, "name"), legacy);
+                }
+                return !calls.is_empty() || legacy.is_object();
+            }
+            (_, Some("tool")) => self.note_output(text(item, "tool_call_id"), content_text(field(item, "content"))),
+            (_, Some("function")) => self.note_output(text(item, "name"), content_text(field(item, "content"))),
+            _ => {}
+        }
+        false
+    }
+
+    fn note_output(&mut self, call_id: Option<&str>, output: Cow<'a, str>) {
+        let call = self
+            .done
+            .iter_mut()
+            .rfind(|done| Some(done.call_id) == call_id && done.output.is_empty());
+        if let Some(call) = call {
+            call.output = output;
+        }
     }
 
     /// The last user message, empty when there is none.
@@ -191,61 +265,109 @@ impl<'a> Asked<'a> {
     }
 }
 
+/// The functions of a request, whichever form it has.
+fn functions(api: Api, body: &Value) -> Vec<&Value> {
+    let tools = items(body, "tools").iter();
+    match api {
+        Api::Responses => tools.filter(|tool| text(tool, "type") == Some("function")).collect(),
+        Api::Chat => {
+            let nested = tools.filter_map(|tool| tool.get("function"));
+            nested.chain(items(body, "functions")).collect()
+        }
+    }
+}
+
+/// The names of the functions the model may choose among.
+fn offered(api: Api, body: &Value) -> Vec<&str> {
+    let choice = match field(body, "tool_choice") {
+        Value::Null => field(body, "function_call"),
+        choice => choice,
+    };
+    match choice {
+        Value::Null => {}
+        Value::String(mode) if mode != "none" => {}
+        _ => return Vec::new(),
+    }
+    functions(api, body)
+        .iter()
+        .filter_map(|function| text(function, "name"))
+        .collect()
+}
+
+/// The function that takes a whole reply, if there is one among those that may be called.
+fn reply_function(api: Api, body: &Value) -> Option<&Value> {
+    let takes_reply = |function: &&Value| {
+        field(field(function, "parameters"), "properties")
+            .get("output")
+            .is_some()
+    };
+    if offered(api, body).is_empty() {
+        return None;
+    }
+    functions(api, body).into_iter().find(takes_reply)
+}
+
+/// A choice that names no function: the reply's own one if there is one, else the first that must be called.
+fn unnamed(api: Api, body: &Value) -> Option<Want<'_>> {
+    let forced = field(body, "tool_choice") == "required";
+    let reply = reply_function(api, body);
+    let function = reply.or_else(|| functions(api, body).into_iter().next().filter(|_| forced))?;
+    Some(Want::Function {
+        name: text(function, "name").unwrap_or_default(),
+        parameters: field(function, "parameters"),
+        named: false,
+        forced,
+    })
+}
+
 fn want_of_response(body: &Value) -> Want<'_> {
-    let tools = items(body, "tools");
-    let functions = || tools.iter().filter(|tool| text(tool, "type") == Some("function"));
     let choice = field(body, "tool_choice");
     let allowed = choice.get("mode").and_then(Value::as_str) == Some("required");
     let named = text(choice, "name").or_else(|| {
         let first = items(choice, "tools").iter().find_map(|tool| text(tool, "name"));
         first.filter(|_| allowed)
     });
-    let tool = match named {
-        Some(name) => functions().find(|tool| text(tool, "name") == Some(name)),
-        None if choice == "required" => functions().next(),
-        None => None,
-    };
-    if let Some(tool) = tool {
-        let name = text(tool, "name").unwrap_or_default();
-        return Want::Function {
-            name,
-            parameters: field(tool, "parameters"),
-            named: named.is_some(),
-        };
-    }
     let format = field(field(body, "text"), "format");
-    match text(format, "type") {
-        Some("json_schema") => Want::Json(format.get("schema")),
-        Some("json_object") => Want::Json(None),
-        _ => Want::Text,
-    }
+    let json = || match text(format, "type") {
+        Some("json_schema") => Some(Want::Json(format.get("schema"))),
+        Some("json_object") => Some(Want::Json(None)),
+        _ => None,
+    };
+    want(Api::Responses, body, named, json)
 }
 
 fn want_of_chat(body: &Value) -> Want<'_> {
-    let choice = field(body, "tool_choice");
-    let named = field(choice, "function").get("name").and_then(Value::as_str);
-    let legacy = text(field(body, "function_call"), "name");
-    let mut tools = items(body, "tools").iter().map(|tool| field(tool, "function"));
-    let function = match (named, legacy) {
-        (Some(name), _) => tools.find(|function| text(function, "name") == Some(name)),
-        (None, Some(name)) => items(body, "functions")
-            .iter()
-            .find(|function| text(function, "name") == Some(name)),
-        (None, None) if choice == "required" => tools.next(),
-        (None, None) => None,
+    let named = field(field(body, "tool_choice"), "function")
+        .get("name")
+        .and_then(Value::as_str);
+    let named = named.or_else(|| text(field(body, "function_call"), "name"));
+    let format = field(body, "response_format");
+    let json = || match text(format, "type") {
+        Some("json_schema") => Some(Want::Json(field(format, "json_schema").get("schema"))),
+        Some("json_object") => Some(Want::Json(None)),
+        _ => None,
     };
-    if let Some(function) = function {
-        let name = text(function, "name").unwrap_or_default();
+    want(Api::Chat, body, named, json)
+}
+
+/// A named function, one that must be called, JSON, the reply's own function, or text.
+fn want<'a>(api: Api, body: &'a Value, named: Option<&str>, json: impl Fn() -> Option<Want<'a>>) -> Want<'a> {
+    if let Some(named) = named
+        && let Some(function) = functions(api, body)
+            .into_iter()
+            .find(|function| text(function, "name") == Some(named))
+    {
         return Want::Function {
-            name,
+            name: text(function, "name").unwrap_or_default(),
             parameters: field(function, "parameters"),
-            named: choice != "required",
+            named: true,
+            forced: true,
         };
     }
-    let format = field(body, "response_format");
-    match text(format, "type") {
-        Some("json_schema") => Want::Json(field(format, "json_schema").get("schema")),
-        Some("json_object") => Want::Json(None),
-        _ => Want::Text,
-    }
+    let required = field(body, "tool_choice") == "required";
+    unnamed(api, body)
+        .filter(|_| required)
+        .or_else(json)
+        .or_else(|| unnamed(api, body))
+        .unwrap_or(Want::Text)
 }

@@ -12,8 +12,8 @@ use serde_json::Value;
 use crate::asked::{Asked, Want};
 use crate::directive::{self, Directives};
 use crate::fit;
-use crate::plan::{self, HttpFault, Plan, Reply, Script, Target, Then};
-use crate::rehearsal::{self, RehearsalInput, RehearsalNote};
+use crate::plan::{self, Call, HttpFault, Plan, Reply, Script, Target, Then};
+use crate::rehearsal::{self, Done, Move, RehearsalInput, RehearsalNote, Told};
 use crate::tokens;
 
 /// Directive texts whose use is counted for `times=`; past it the count begins anew.
@@ -131,7 +131,7 @@ impl Chooser {
         let mut plan = self.take(Target::Model, said).unwrap_or_else(|| match &self.fallback {
             Fallback::Plan(plan) => plan.as_ref().clone(),
             Fallback::Respond(responder) => (responder.0)(asked.body),
-            Fallback::Rehearse => Plan::structured(rehearse(asked, &words)),
+            Fallback::Rehearse => rehearse(asked, &words),
         });
         if let Some(directives) = directives {
             directives.shape(&mut plan, &words);
@@ -214,21 +214,41 @@ fn block<'a>(text: &'a str, open: &'static str, close: &'static str) -> impl Ite
 /// How the instructions of a side call for a summary begin.
 const SUMMARISE: &str = "# Summarise";
 
-fn rehearse(asked: &Asked<'_>, words: &str) -> Reply {
+fn rehearse(asked: &Asked<'_>, words: &str) -> Plan {
     let Some(text) = &asked.state else {
         // A side call (a summary, a title) that has no state: answer it plainly, out of its own text.
         if asked.instructions.trim_start().starts_with(SUMMARISE) {
-            return Reply::new(rehearsal::summarise(asked.owner_words()));
+            return Plan::reply(rehearsal::summarise(asked.owner_words()));
         }
-        if asked.want == Want::Text {
-            return Reply::new(fit::shorten(&asked.last_text, 40));
+        if asked.want == Want::Text && asked.offered.is_empty() && asked.done.is_empty() {
+            return Plan::reply(fit::shorten(&asked.last_text, 40));
         }
         return rehearse_with(&State::default(), asked, words);
     };
     rehearse_with(&read_state(text), asked, words)
 }
 
-fn rehearse_with(state: &State<'_>, asked: &Asked<'_>, words: &str) -> Reply {
+/// An errand where the message asks for one and the tools are there, else words.
+fn rehearse_with(state: &State<'_>, asked: &Asked<'_>, words: &str) -> Plan {
+    let done: Vec<Done<'_>> = asked
+        .done
+        .iter()
+        .map(|done| Done {
+            tool: done.name,
+            output: &done.output,
+        })
+        .collect();
+    let told = match rehearsal::next(words, &asked.offered, &done, asked.rounds) {
+        Some(Move::Call(tool, calls)) => {
+            return Plan::calls(calls.iter().map(|arguments| Call::new(tool, arguments)));
+        }
+        Some(Move::Tell(told)) => told,
+        None => Told::default(),
+    };
+    Plan::structured(speak(state, asked, words, &told))
+}
+
+fn speak(state: &State<'_>, asked: &Asked<'_>, words: &str, told: &Told) -> Reply {
     let earlier = asked.user_words.len().saturating_sub(1);
     let overlay = state.overlay.unwrap_or("default");
     let input = RehearsalInput {
@@ -242,7 +262,12 @@ fn rehearse_with(state: &State<'_>, asked: &Asked<'_>, words: &str) -> Reply {
         },
         mood: state.mood.unwrap_or("playful"),
         mood_cause: state.mood_cause,
-        memories: state.memories.clone(),
+        memories: match &told.memories {
+            Some(found) => found.iter().map(String::as_str).collect(),
+            None => state.memories.clone(),
+        },
+        errand: told.words.as_deref(),
+        looked_up: told.memories.is_some(),
         today: state.time.unwrap_or_default(),
         turns_before: earlier,
         earlier_owner_words: asked.user_words.iter().take(earlier).map(AsRef::as_ref).collect(),

@@ -116,8 +116,10 @@ pub(crate) fn compose(asked: &Asked<'_>, plan: &Plan, words: &str, stamp: &Stamp
             id: format!("holo_{hex}"),
         });
     }
-    items.extend(said(asked, &plan.answer, words, &format!("{hex}{mark}")));
-    for (index, call) in plan.calls.iter().enumerate() {
+    items.extend(said(asked, plan, words, &format!("{hex}{mark}")));
+    // The legacy form has one call at a time.
+    let most = if asked.legacy { 1 } else { usize::MAX };
+    for (index, call) in plan.calls.iter().enumerate().take(most) {
         items.push(Item::Call {
             id: format!("fc_{hex}{mark}{index:02}"),
             call_id: call
@@ -140,9 +142,9 @@ pub(crate) fn compose(asked: &Asked<'_>, plan: &Plan, words: &str, stamp: &Stamp
     composition
 }
 
-fn said(asked: &Asked<'_>, answer: &Answer, words: &str, suffix: &str) -> Option<Item> {
+fn said(asked: &Asked<'_>, plan: &Plan, words: &str, suffix: &str) -> Option<Item> {
     let id = format!("msg_{suffix}");
-    let (pieces, refusal) = match answer {
+    let (pieces, refusal) = match &plan.answer {
         Answer::Nothing => return None,
         Answer::Refusal(words) => (Pieces::plain(words), true),
         Answer::Text(text) => (Pieces::plain(text), false),
@@ -158,8 +160,11 @@ fn said(asked: &Asked<'_>, answer: &Answer, words: &str, suffix: &str) -> Option
             false,
         ),
     };
+    // Plain words are the arguments only where nothing else is called.
+    let beside = matches!(plan.answer, Answer::Text(_)) && !plan.calls.is_empty();
+    let as_text = matches!(plan.answer, Answer::Text(_));
     match asked.want {
-        Want::Function { name, .. } if !refusal => Some(Item::Call {
+        Want::Function { name, forced, .. } if !refusal && !beside && (forced || !as_text) => Some(Item::Call {
             id: format!("fc_{suffix}"),
             call_id: format!("call_{}", suffix.get(..24).unwrap_or(suffix)),
             name: name.to_owned(),

@@ -19,7 +19,10 @@
 //! # Who answers
 //! Plans given to [`Sim::push`] come first, then the [`Brain`]. A structured reply is fitted to what the request
 //! asks: exactly the keys of its JSON schema in the schema's order, as text or as the arguments of the forced
-//! function; only its words where no form is asked.
+//! function; only its words where no form is asked. A function whose arguments have an `output` is taken for the reply's
+//! own wherever the choice leaves it open. Calls of other functions are planned ([`Plan::calls`]); each request that
+//! brings their outputs back takes the next plan. The rehearsal calls `remember`, `recall` and `forget` where they are
+//! offered and the owner's words ask for it.
 //!
 //! # Directives
 //! With [`SimConfig::directives`] the last user message may carry `[[sim: ...]]` with any of these, separated by

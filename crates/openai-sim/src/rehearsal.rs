@@ -3,7 +3,8 @@
 //! Lives here: a pure function from what a prompt holds (the owner's words, overlay, mood, recalled memories,
 //! what came before) to a structured reply. `rehearsal/lines.rs` holds the sentences. Not here: reading the
 //! prompt, the wire, streaming, chance, clocks. `rehearsal/notes.rs` reads what it would remember out of a message,
-//! `rehearsal/summary.rs` makes summaries.
+//! `rehearsal/summary.rs` makes summaries,
+//! `rehearsal/errands.rs` calls tools.
 //!
 //! This is the emulated *model*, so it may match words; Mira herself never does. Invariants: the same input
 //! gives the same reply; each field of the input can change it; what the owner and the memories say is only
@@ -11,12 +12,14 @@
 //! start of a conversation, in danger, and whenever asked.
 
 mod cues;
+mod errands;
 mod lines;
 mod notes;
 mod summary;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use errands::{Done, Move, Told, next};
 pub use notes::RehearsalNote;
 pub(crate) use summary::summarise;
 
@@ -62,6 +65,10 @@ pub struct RehearsalInput<'a> {
     pub turns_before: usize,
     /// The owner's earlier messages that the prompt still holds, oldest first.
     pub earlier_owner_words: Vec<&'a str>,
+    /// What came of what she did for this message, as she tells it.
+    pub errand: Option<&'a str>,
+    /// Whether the memories were looked up because the message asks for them.
+    pub looked_up: bool,
 }
 
 /// The fields of a structured reply, before any wire format.
@@ -110,8 +117,19 @@ impl Voice {
 
 /// Answers one message as the script would.
 pub fn reply(input: &RehearsalInput<'_>) -> RehearsalReply {
-    let remember = notes::notes(input.owner_words, &input.memories, input.today);
+    // What a tool was asked to keep or forget is not told twice.
+    let remember = if input.errand.is_some() {
+        Vec::new()
+    } else {
+        notes::notes(input.owner_words, &input.memories, input.today)
+    };
     let mut reading = Reading::of(input, !remember.is_empty());
+    if matches!(reading.cue, Cue::Question | Cue::Plain) && input.looked_up {
+        reading.cue = Cue::Recall;
+    }
+    if reading.cue == Cue::Recall && input.errand.is_some() {
+        reading.cue = Cue::Plain;
+    }
     // A question that a memory answers needs no excuses.
     if reading.cue == Cue::Question && input.memories.iter().any(|line| shared(input.owner_words, line) > 0) {
         reading.cue = Cue::Recall;
@@ -246,12 +264,18 @@ impl<'a> Scene<'a> {
             parts.push(still_with_you(self.voice).to_owned());
         }
         parts.extend(self.overlay_line());
-        parts.push(self.say(reaction(self.reading.cue, self.voice), 0));
-        parts.extend(self.piece());
+        if let Some(told) = self.input.errand {
+            parts.push(told.to_owned());
+        } else {
+            parts.push(self.say(reaction(self.reading.cue, self.voice), 0));
+            parts.extend(self.piece());
+        }
         if self.input.turns_before == 0 || matches!(self.reading.cue, Cue::Rehearsal) {
             parts.push(rehearsal_note(self.voice).to_owned());
         }
-        parts.extend(self.remembered());
+        if self.input.errand.is_none() {
+            parts.extend(self.remembered());
+        }
         parts.extend(self.mood_moves());
         if self.reading.foreign {
             parts.push(pick(&FOREIGN, self.seed).to_owned());

@@ -1,7 +1,7 @@
 // Where the owner writes. Drafts are kept per session; what is typed while she answers is queued by
 // the server.
 
-import { h, icon, setText } from '../dom.js';
+import { h, icon, iconButton, setText } from '../dom.js';
 import { activeTurn } from '../timeline.js';
 import { read, write } from '../storage.js';
 
@@ -18,7 +18,11 @@ export function createComposer(store, chat, { editLast }) {
   const sendButton = h('button', { type: 'submit', class: 'send', testid: 'send', 'aria-label': 'Send', title: 'Send (Enter)' }, icon('send'));
   const stopButton = h('button', { type: 'button', class: 'stop', testid: 'stop', 'aria-label': 'Stop her', title: 'Stop', hidden: true, onclick: () => chat.stop() }, icon('stop'));
   const status = h('p', { class: 'status-line', role: 'status', testid: 'typing' });
+  const aboutText = h('span', { class: 'about-text' });
+  const about = h('div', { class: 'about-file', testid: 'about-file', hidden: true }, icon('file'), aboutText,
+    iconButton('close', 'Not about a file', { testid: 'about-file-drop', onclick: dropFile }));
   const el = h('footer', { class: 'composer' },
+    about,
     h('form', {
       class: 'composer-box',
       onsubmit(event) {
@@ -34,8 +38,8 @@ export function createComposer(store, chat, { editLast }) {
     field.value = '';
     fit();
     saveDraft();
-    chat.send(content);
-    field.focus();
+    chat.send(content, state.focusFile);
+    dropFile();
   }
 
   function onKey(event) {
@@ -80,6 +84,21 @@ export function createComposer(store, chat, { editLast }) {
     fit();
   }
 
+  function dropFile() {
+    state.focusFile = null;
+    drawFile();
+    field.focus();
+  }
+
+  // The place in a repository that the next message is about.
+  function drawFile() {
+    const place = state.focusFile;
+    about.hidden = !place;
+    if (!place) return;
+    const { start_line: start, end_line: end } = place.selection || {};
+    setText(aboutText, `About ${place.file_path}${start ? (start === end ? `, line ${start}` : `, lines ${start} to ${end}`) : ''}`);
+  }
+
   function drawTurn() {
     stopButton.hidden = !activeTurn(state);
     el.classList.toggle('busy', !stopButton.hidden);
@@ -93,6 +112,7 @@ export function createComposer(store, chat, { editLast }) {
     field.placeholder = state.session?.memory === 'off' ? 'Say it off the record' : 'Say something to Mira';
   }
 
+  store.on(['focus-file'], drawFile);
   store.on(['session'], drawMode);
   store.on(['session', 'thread', 'sessions'], follow);
   store.on(['turn'], drawTurn);

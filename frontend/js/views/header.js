@@ -1,17 +1,20 @@
 // Who she is right now: overlay, mood and why, tinted by the overlay's colour; and, quietly, how the
 // connection is.
 
-import { h, iconButton, mark, setText, setTint } from '../dom.js';
+import { h, icon, iconButton, mark, setText, setTint } from '../dom.js';
 import { activeTurn } from '../timeline.js';
 import { memoryBadge } from '../memory-state.js';
+import { openProposals } from '../work-state.js';
 import { sessionTitle } from './sidebar.js';
 
 const HER_NAME = 'Mira';
 
 export const personaOf = (state, name) => state.personas.find((p) => p.name === name) || (name ? { name, title: name } : null);
 
-export function createHeader(store, { openDrawer, togglePanel, toggleMemory, openSearch }) {
+export function createHeader(store, { openDrawer, toggle, openSearch }) {
   const { state } = store;
+  const togglePanel = () => toggle('her');
+  const toggleMemory = () => toggle('memory');
   const sigil = mark('medium');
   const name = h('span', { class: 'her-overlay' });
   const mood = h('span', { class: 'her-mood', testid: 'mood' });
@@ -32,10 +35,17 @@ export function createHeader(store, { openDrawer, togglePanel, toggleMemory, ope
   const memory = iconButton('memory', 'What she remembers', {
     class: 'memory-button', testid: 'memory-button', 'aria-haspopup': 'dialog', 'aria-keyshortcuts': 'Alt+M', title: 'What she remembers (Alt M)', onclick: toggleMemory,
   });
+  const projectName = h('span', { class: 'project-name', testid: 'session-project' });
+  const project = h('button', {
+    type: 'button', class: 'project-button', testid: 'projects-button', 'aria-haspopup': 'dialog', 'aria-keyshortcuts': 'Alt+P', title: 'Projects (Alt P)', 'aria-label': 'Projects', onclick: () => toggle('projects'),
+  }, icon('folder'), projectName);
+  const artifacts = iconButton('artifact', 'Artifacts', { testid: 'artifacts-button', 'aria-haspopup': 'dialog', 'aria-keyshortcuts': 'Alt+A', title: 'Artifacts (Alt A)', hidden: true, onclick: () => toggle('artifacts') });
+  const repos = iconButton('branch', 'Repositories', { class: 'repos-button', testid: 'repos-button', 'aria-haspopup': 'dialog', 'aria-keyshortcuts': 'Alt+G', title: 'Repositories (Alt G)', hidden: true, onclick: () => toggle('repos') });
+  const workBar = h('div', { class: 'work-bar', role: 'group', 'aria-label': 'Project' }, project, artifacts, repos);
   const link = h('span', { class: 'link-state', role: 'status', testid: 'link' });
   const el = h('header', { class: 'top' },
     iconButton('menu', 'Conversations', { class: 'drawer-open-button', 'data-drawer': true, testid: 'drawer', onclick: openDrawer }),
-    title, her, h('span', { class: 'spacer' }), link, badge, rehearsal, memory,
+    title, her, h('span', { class: 'spacer' }), link, workBar, badge, rehearsal, memory,
     iconButton('search', 'Search', { class: 'top-search', onclick: openSearch }));
 
   function drawHer() {
@@ -72,6 +82,18 @@ export function createHeader(store, { openDrawer, togglePanel, toggleMemory, ope
     memory.setAttribute('aria-label', state.unseenFacts > 0 ? `What she remembers, ${state.unseenFacts} new` : 'What she remembers');
   }
 
+  function drawProject() {
+    const there = state.project;
+    workBar.classList.toggle('with-project', Boolean(there));
+    setText(projectName, there?.name || '');
+    project.setAttribute('aria-label', there ? `Projects. This conversation belongs to ${there.name || 'one'}` : 'Projects');
+    artifacts.hidden = !there;
+    repos.hidden = !there;
+    const waiting = openProposals(state).length;
+    repos.classList.toggle('fresh', waiting > 0);
+    repos.setAttribute('aria-label', waiting > 0 ? `Repositories, ${waiting} ${waiting === 1 ? 'proposal waits' : 'proposals wait'}` : 'Repositories');
+  }
+
   function drawHealth() {
     rehearsal.hidden = !state.rehearsal;
   }
@@ -80,6 +102,7 @@ export function createHeader(store, { openDrawer, togglePanel, toggleMemory, ope
   store.on(['turn'], drawTurn);
   store.on(['link'], drawLink);
   store.on(['health'], drawHealth);
+  store.on(['project', 'proposals'], drawProject);
   store.on(['session', 'memory', 'memories', 'panel'], drawMemory);
   drawHer();
   drawHealth();

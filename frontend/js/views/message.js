@@ -6,6 +6,7 @@ import { personaOf } from './header.js';
 import { decorate } from './rich.js';
 import { createRecalled } from './recalled.js';
 import { createReply } from './reply.js';
+import { createTools } from './tools.js';
 
 const STAGES = {
   queued: 'queued', recalling: 'remembering…', thinking: 'thinking…', tool: 'working…', summarizing: 'gathering her thoughts…',
@@ -175,7 +176,7 @@ function pendingView({ chat }) {
   }
 }
 
-function miraView({ chat, store, openReceipt, forget }) {
+function miraView({ chat, store, openReceipt, forget, tools: toolContext }) {
   const { state } = store;
   const sigil = mark('small');
   const who = h('span', { class: 'who' }, 'Mira');
@@ -186,8 +187,9 @@ function miraView({ chat, store, openReceipt, forget }) {
   const stage = h('p', { class: 'stage-line', testid: 'status' });
   const foot = h('p', { class: 'entry-note' });
   const recalled = createRecalled((focus) => openReceipt(el.dataset.messageId, focus));
+  const tools = createTools(toolContext);
   const actions = h('div', { class: 'actions' });
-  const el = h('article', { class: 'entry mira', testid: 'message-mira' }, h('div', { class: 'gutter' }, sigil), h('div', { class: 'entry-main' }, head, body, stage, foot, recalled.el, actions));
+  const el = h('article', { class: 'entry mira', testid: 'message-mira' }, h('div', { class: 'gutter' }, sigil), h('div', { class: 'entry-main' }, head, tools.el, body, stage, foot, recalled.el, actions));
   const reply = createReply(body);
   let shown = null;
   let wasLast = null;
@@ -206,6 +208,7 @@ function miraView({ chat, store, openReceipt, forget }) {
     recalled.update(message.status === 'forgotten' ? null : state.recalls.get(message.id));
     if (message === shown && item.last === wasLast) return;
     if (message !== shown) {
+      tools.update(message.tool_calls || [], { live: false });
       el.dataset.messageId = message.id;
       el.setAttribute('aria-label', `Mira, ${clock(message.created_at)}`);
       el.removeAttribute('aria-busy');
@@ -238,6 +241,7 @@ function miraView({ chat, store, openReceipt, forget }) {
     el.setAttribute('aria-label', 'Mira is answering');
     if (turn.messageId) el.dataset.messageId = turn.messageId;
     recalled.update(turn.messageId ? turn.recall : null);
+    tools.update(turn.calls, { live: true });
     shown = null;
     actions.replaceChildren();
     setText(foot, '');

@@ -6,26 +6,52 @@ import { createSidebar } from './sidebar.js';
 import { createHeader } from './header.js';
 import { createThread } from './thread.js';
 import { createComposer } from './composer.js';
+import { createArtifactsPanel } from './artifacts.js';
 import { createMemoryPanel } from './memory.js';
 import { askToForget, inWords } from './memory-card.js';
 import { hush, say } from './notices.js';
 import { createPanel } from './panel.js';
+import { createProjectsPanel } from './projects.js';
 import { createReceipt } from './receipt.js';
+import { createReposPanel } from './repos.js';
 import { createSearch } from './search.js';
 
 const NARROW = matchMedia('(max-width: 860px)');
 
-export function createShell(store, chat, memories, { go, logout }) {
+// Alt and this key opens and closes a panel; the button in the header that does the same gets the focus
+// back when what opened it is gone.
+const PANELS = {
+  her: { button: 'persona-button' },
+  memory: { key: 'KeyM', button: 'memory-button' },
+  projects: { key: 'KeyP', button: 'projects-button' },
+  artifacts: { key: 'KeyA', button: 'artifacts-button' },
+  repos: { key: 'KeyG', button: 'repos-button' },
+};
+
+export function createShell(store, chat, memories, work, { go, logout }) {
   const { state } = store;
   const search = createSearch(store, chat, { go });
-  const sidebar = createSidebar(store, chat, { go, logout, openSearch: () => search.open(), closeDrawer: () => drawer(false) });
+  const sidebar = createSidebar(store, chat, { go, logout, openSearch: () => search.open(), openProjects: () => openPanel('projects'), closeDrawer: () => drawer(false) });
   const receipt = createReceipt(store, chat, memories);
+  const close = () => openPanel(null);
+  const repos = createReposPanel(store, chat, work, { close, open: openPanel, show: showMessage, ask: askAbout });
   const panels = {
-    her: createPanel(store, chat, { close: () => openPanel(null) }),
-    memory: createMemoryPanel(store, chat, memories, { close: () => openPanel(null), show: showMessage }),
+    her: createPanel(store, chat, { close }),
+    memory: createMemoryPanel(store, chat, memories, { close, show: showMessage }),
+    projects: createProjectsPanel(store, chat, work, { close, open: openPanel }),
+    artifacts: createArtifactsPanel(store, work, { close, open: openPanel, show: showMessage }),
+    repos: repos.el,
   };
-  const header = createHeader(store, { openDrawer: () => drawer(true), togglePanel: () => toggle('her'), toggleMemory: () => toggle('memory'), openSearch: () => search.open() });
-  const thread = createThread(store, chat, { openReceipt: receipt.open, forget: forgetMessage });
+  const header = createHeader(store, { openDrawer: () => drawer(true), toggle, openSearch: () => search.open() });
+  const tools = {
+    store,
+    memories,
+    openArtifact,
+    openProposals: (repoId) => inRepos('showProposals', repoId),
+    openFile: (repoId, path, line) => inRepos('showFile', repoId, path, line),
+    openCommit: (repoId, sha) => inRepos('showCommit', repoId, sha),
+  };
+  const thread = createThread(store, chat, { openReceipt: receipt.open, forget: forgetMessage, tools });
   const composer = createComposer(store, chat, { editLast: () => thread.editLast() });
   const scrim = h('div', { class: 'scrim', onclick: () => drawer(false) });
   const main = h('div', { class: 'stage' }, header, thread.el, composer.el);
@@ -47,18 +73,39 @@ export function createShell(store, chat, memories, { go, logout }) {
     else if (NARROW.matches) header.querySelector('[data-drawer]')?.focus();
   }
 
-  const toggle = (name) => openPanel(state.panel === name ? null : name);
+  function toggle(name) {
+    openPanel(state.panel === name ? null : name);
+  }
+
+  function openArtifact(id) {
+    if (state.panel !== 'artifacts') openPanel('artifacts');
+    work.openArtifact(id);
+  }
+
+  function inRepos(what, ...where) {
+    if (state.panel !== 'repos') openPanel('repos');
+    return repos[what](...where);
+  }
+
+  // The next message is about this place in a file.
+  function askAbout(place) {
+    state.focusFile = place;
+    store.touch('focus-file');
+    if (NARROW.matches) openPanel(null);
+    composer.focus();
+  }
 
   function openPanel(name) {
     const before = state.panel;
     if (!before) opener = document.activeElement;
+    if (NARROW.matches && state.drawer) drawer(false);
     state.panel = name;
     for (const [key, panel] of Object.entries(panels)) panel.hidden = key !== name;
     shell.classList.toggle('panel-open', Boolean(name));
     layOut();
     store.touch('panel');
     if (name) panels[name].querySelector('button')?.focus();
-    else (opener?.isConnected && opener !== document.body ? opener : header.querySelector(`[data-testid=${before === 'memory' ? 'memory' : 'persona'}-button]`))?.focus();
+    else (opener?.isConnected && opener !== document.body ? opener : header.querySelector(`[data-testid=${PANELS[before]?.button}]`))?.focus();
   }
 
   // On a narrow screen the panel covers the message.
@@ -83,6 +130,11 @@ export function createShell(store, chat, memories, { go, logout }) {
     for (const panel of Object.values(panels)) panel.setAttribute('aria-modal', String(NARROW.matches));
   }
 
+  function panelOf(event) {
+    if (!event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return null;
+    return Object.keys(PANELS).find((name) => PANELS[name].key === event.code) || null;
+  }
+
   function onKey(event) {
     if (!shell.isConnected) {
       document.removeEventListener('keydown', onKey);
@@ -91,9 +143,9 @@ export function createShell(store, chat, memories, { go, logout }) {
     if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === 'k') {
       event.preventDefault();
       search.open();
-    } else if (event.altKey && !event.ctrlKey && !event.metaKey && !event.shiftKey && event.code === 'KeyM' && !document.querySelector('dialog[open]')) {
+    } else if (panelOf(event) && !document.querySelector('dialog[open]')) {
       event.preventDefault();
-      toggle('memory');
+      toggle(panelOf(event));
     } else if (event.key === 'Escape' && !event.defaultPrevented && !document.querySelector('dialog[open]')) {
       if (state.drawer) drawer(false);
       else if (state.panel) openPanel(null);

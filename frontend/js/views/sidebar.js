@@ -12,7 +12,7 @@ export function sessionTitle(state, session) {
   return session?.id === state.defaultId ? 'The long conversation' : 'New conversation';
 }
 
-export function createSidebar(store, chat, { go, logout, openSearch, closeDrawer }) {
+export function createSidebar(store, chat, { go, logout, openSearch, openProjects, closeDrawer }) {
   const { state } = store;
   let renaming = null;
   let menuFor = null;
@@ -25,7 +25,8 @@ export function createSidebar(store, chat, { go, logout, openSearch, closeDrawer
       iconButton('close', 'Close the list', { class: 'drawer-close', onclick: closeDrawer })),
     h('div', { class: 'sidebar-actions' },
       h('button', { type: 'button', class: 'wide', testid: 'new-session', onclick: () => attempt(create) }, icon('plus'), 'New conversation'),
-      h('button', { type: 'button', class: 'wide', testid: 'search', onclick: find }, icon('search'), 'Search', h('kbd', {}, 'Ctrl K'))),
+      h('button', { type: 'button', class: 'wide', testid: 'search', onclick: find }, icon('search'), 'Search', h('kbd', {}, 'Ctrl K')),
+      h('button', { type: 'button', class: 'wide', testid: 'open-projects', 'aria-haspopup': 'dialog', onclick: projects }, icon('folder'), 'Projects', h('kbd', {}, 'Alt P'))),
     list,
     h('div', { class: 'sidebar-foot' },
       theme,
@@ -44,6 +45,11 @@ export function createSidebar(store, chat, { go, logout, openSearch, closeDrawer
     await chat.createSession();
     closeDrawer();
     document.getElementById('composer')?.focus();
+  }
+
+  function projects() {
+    closeDrawer();
+    openProjects();
   }
 
   function find() {

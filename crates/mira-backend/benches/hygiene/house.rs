@@ -10,6 +10,7 @@ use mira_backend::{
     services::{
         deps::{ChatSettings, Deps},
         forget,
+        git::Git,
         hub::{
             self, Hub,
             actor::{Accepted, Ask},
@@ -19,6 +20,7 @@ use mira_backend::{
         model,
         personas::Personas,
         summarization::Summarizer,
+        tools::Toolbox,
     },
     store_options,
 };
@@ -152,6 +154,8 @@ impl House {
             }),
             summarizer: Summarizer::new(Arc::clone(&opened.side), memories.clone()),
             memories: memories.clone(),
+            tools: Toolbox::new(),
+            git: Git::new(&config),
             account_events: hub::account_channel(),
             metrics,
             lifecycle: life.clone(),

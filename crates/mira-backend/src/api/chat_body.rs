@@ -124,9 +124,6 @@ impl ChatBody {
         let mut complaints = Complaints::default();
         let content = check_content(&self.content, &mut complaints);
         let project_id: Option<ProjectId> = complaints.parse("project_id", self.project_id.as_deref());
-        if project_id.is_some() {
-            complaints.add("project_id", "there is no such project");
-        }
         let client_id: Option<ClientId> = complaints.parse("client_id", self.client_id.as_deref());
         let persona: Option<PersonaName> = complaints.parse("persona", self.persona.as_deref());
         let parent_id: Option<MessageId> = complaints.parse("parent_id", self.parent_id.as_deref());

@@ -4,12 +4,13 @@
 //! writes the body, because only it knows the request id. WebSocket and SSE put the same object into their frames
 //! ([`ApiError::problem`]). A 5xx never shows what went wrong inside: the cause is logged here, once.
 
-use crate::services::import::ImportError;
+use crate::services::{git::RepoError, import::ImportError};
 use axum::{
     Json,
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use mira_git::{GitError, Missing};
 use mira_memory::StoreError;
 use serde::Serialize;
 use std::{borrow::Cow, time::Duration};
@@ -46,6 +47,9 @@ pub struct Problem {
     /// The invalid fields of a 422.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub errors: Vec<FieldError>,
+    /// The files a conflict is about.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub paths: Vec<String>,
 }
 
 /// An error on its way to a client.
@@ -75,6 +79,14 @@ pub enum ApiError {
     /// 409: a lost update or a conflict.
     #[error("{0}")]
     Conflict(String),
+    /// 409: a conflict about files.
+    #[error("{detail}")]
+    ConflictOn {
+        /// In what way.
+        detail: String,
+        /// The files.
+        paths: Vec<String>,
+    },
     /// 412: a precondition failed.
     #[error("{0}")]
     PreconditionFailed(String),
@@ -113,6 +125,12 @@ pub enum ApiError {
     /// 502: the model endpoint failed.
     #[error("{0}")]
     Upstream(String),
+    /// 502: a git remote failed or refused.
+    #[error("{0}")]
+    Remote(String),
+    /// 422: a git remote wants other credentials.
+    #[error("{0}")]
+    RemoteCredentials(String),
     /// 503: not now.
     #[error("{detail}")]
     Unavailable {
@@ -166,6 +184,55 @@ impl From<ImportError> for ApiError {
     }
 }
 
+impl From<RepoError> for ApiError {
+    fn from(error: RepoError) -> Self {
+        match error {
+            RepoError::NotFound => Self::NotFound("repository"),
+            RepoError::NoSuchProposal => Self::NotFound("proposal"),
+            RepoError::NotReady(_) | RepoError::Decided(_) => Self::Conflict(error.to_string()),
+            RepoError::Deciding | RepoError::Ending => Self::busy(error.to_string()),
+            RepoError::Store(error) => error.into(),
+            RepoError::Git(error) => error.into(),
+        }
+    }
+}
+
+impl From<GitError> for ApiError {
+    fn from(error: GitError) -> Self {
+        let detail = error.to_string();
+        match error {
+            GitError::NotFound(Missing::Repository) => Self::NotFound("repository"),
+            GitError::NotFound(Missing::Path) => Self::NotFound("file or folder"),
+            GitError::NotFound(Missing::Branch) => Self::NotFound("branch"),
+            GitError::NotFound(Missing::Commit) => Self::NotFound("commit"),
+            GitError::NotFound(Missing::Remote) => Self::Remote(detail),
+            GitError::Conflict { paths, .. } => Self::ConflictOn { detail, paths },
+            GitError::Busy(_) | GitError::Timeout(_) | GitError::Broken => Self::busy(detail),
+            GitError::TooLarge { .. } => Self::TooLong(detail),
+            GitError::Path(_) => Self::field("path", detail),
+            GitError::Ref(_) => Self::field("ref", detail),
+            GitError::Url(_) | GitError::Blocked(_) => Self::field("repo_url", detail),
+            GitError::Cancelled | GitError::Rejected { .. } | GitError::NoSuchBranch { .. } | GitError::Unusable(_) => {
+                Self::Conflict(detail)
+            }
+            GitError::Unauthorized { .. } | GitError::Forbidden { .. } => Self::RemoteCredentials(detail),
+            GitError::HostKey { .. } | GitError::NotAGitServer { .. } | GitError::Unreachable { .. } => {
+                Self::Remote(detail)
+            }
+            GitError::Io { ref source, .. } if is_full(source) => {
+                tracing::error!(%error, "nothing can be written to a repository");
+                Self::StorageFull
+            }
+            GitError::Git(_) | GitError::Io { .. } => Self::internal(&error),
+        }
+    }
+}
+
+fn is_full(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded)
+}
+
 fn summary(errors: &[FieldError]) -> String {
     let first = errors.first().map(|e| match e.field.as_str() {
         "" => e.message.clone(),
@@ -181,6 +248,14 @@ impl ApiError {
             field: field.into(),
             message: message.into(),
         }])
+    }
+
+    /// Not now, but soon.
+    fn busy(detail: String) -> Self {
+        Self::Unavailable {
+            detail,
+            retry_after: BUSY_RETRY,
+        }
     }
 
     /// A fault of ours: logged here with its cause, shown without.
@@ -215,7 +290,7 @@ impl ApiError {
             ),
             Self::NotAcceptable(_) => (StatusCode::NOT_ACCEPTABLE, "not-acceptable", "Not acceptable"),
             Self::Timeout => (StatusCode::REQUEST_TIMEOUT, "timeout", "Request timed out"),
-            Self::Conflict(_) => (StatusCode::CONFLICT, "conflict", "Conflict"),
+            Self::Conflict(_) | Self::ConflictOn { .. } => (StatusCode::CONFLICT, "conflict", "Conflict"),
             Self::PreconditionFailed(_) => (
                 StatusCode::PRECONDITION_FAILED,
                 "precondition-failed",
@@ -237,6 +312,12 @@ impl ApiError {
             Self::TooMany { .. } => (StatusCode::TOO_MANY_REQUESTS, "too-many-requests", "Too many requests"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
             Self::Upstream(_) => (StatusCode::BAD_GATEWAY, "model-failed", "The model endpoint failed"),
+            Self::Remote(_) => (StatusCode::BAD_GATEWAY, "remote-failed", "The git remote failed"),
+            Self::RemoteCredentials(_) => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "remote-credentials",
+                "The git remote wants other credentials",
+            ),
             Self::Unavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not available now"),
             Self::StorageFull => (StatusCode::INSUFFICIENT_STORAGE, "storage-full", "Storage full"),
             Self::Other(status) => (*status, "refused", status.canonical_reason().unwrap_or("Refused")),
@@ -262,6 +343,10 @@ impl ApiError {
             instance: instance.map(str::to_owned),
             errors: match self {
                 Self::Invalid(errors) => errors.clone(),
+                _ => Vec::new(),
+            },
+            paths: match self {
+                Self::ConflictOn { paths, .. } => paths.clone(),
                 _ => Vec::new(),
             },
         }

@@ -37,7 +37,45 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
         if !is_json(request.headers()) {
             return Err(ApiError::UnsupportedMedia("application/json"));
         }
-        let body = read_body(request.into_body()).await?;
+        let body = read_body(request.into_body(), MAX_BODY_BYTES).await?;
+        parse_json(&body).map(Self)
+    }
+}
+
+/// The largest JSON body with an artifact's content in it: a picture in base64, or a text whose every sign is escaped.
+pub const MAX_ARTIFACT_BODY_BYTES: usize = 12 * 1024 * 1024 + 64 * 1024;
+
+/// A JSON body that may hold an artifact's content; else as [`Json`].
+#[derive(Debug)]
+pub struct ArtifactJson<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for ArtifactJson<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        if !is_json(request.headers()) {
+            return Err(ApiError::UnsupportedMedia("application/json"));
+        }
+        let body = read_body(request.into_body(), MAX_ARTIFACT_BODY_BYTES).await?;
+        parse_json(&body).map(Self)
+    }
+}
+
+/// The largest JSON body with a file of a repository in it.
+pub const MAX_FILE_BODY_BYTES: usize = 8 * 1024 * 1024;
+
+/// A JSON body that may hold a file of a repository; else as [`Json`].
+#[derive(Debug)]
+pub struct FileJson<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for FileJson<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        if !is_json(request.headers()) {
+            return Err(ApiError::UnsupportedMedia("application/json"));
+        }
+        let body = read_body(request.into_body(), MAX_FILE_BODY_BYTES).await?;
         parse_json(&body).map(Self)
     }
 }
@@ -79,16 +117,14 @@ fn is_json(headers: &HeaderMap) -> bool {
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
-async fn read_body(mut body: Body) -> Result<Bytes, ApiError> {
+async fn read_body(mut body: Body, limit_bytes: usize) -> Result<Bytes, ApiError> {
     let mut taken = BytesMut::new();
     let reading = async {
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|_| ApiError::Malformed("the body broke off".to_owned()))?;
             let Ok(data) = frame.into_data() else { continue };
-            if taken.len() + data.len() > MAX_BODY_BYTES {
-                return Err(ApiError::TooLarge {
-                    limit_bytes: MAX_BODY_BYTES,
-                });
+            if taken.len() + data.len() > limit_bytes {
+                return Err(ApiError::TooLarge { limit_bytes });
             }
             taken.extend_from_slice(&data);
         }

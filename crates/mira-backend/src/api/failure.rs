@@ -63,6 +63,7 @@ pub fn problem(failure: &Failure) -> Problem {
         detail: Some(failure.detail.clone()),
         instance: None,
         errors: Vec::new(),
+        paths: Vec::new(),
     }
 }
 
@@ -95,6 +96,7 @@ impl From<Refusal> for ApiError {
             Refusal::NoSuchSession => Self::NotFound("session"),
             Refusal::NoSuchMessage => Self::NotFound("message in this session"),
             Refusal::NoSuchTurn => Self::NotFound("turn running or waiting"),
+            Refusal::NoSuchProject => Self::field("project_id", text),
             Refusal::WrongRole => Self::field("message_id", text),
             Refusal::NoSuchPersona(_) => Self::field("persona", text),
             Refusal::ClientIdConflict => Self::Conflict(text),

@@ -3,10 +3,12 @@
 use super::{
     error::Problem,
     failure,
-    wire::{MemoryObject, MessageObject, RecalledObject, SessionObject},
+    git_objects::{ProposalObject, RepoObject},
+    wire::{MemoryObject, MessageObject, RecalledObject, SessionObject, ToolResultObject},
+    work_objects::{ArtifactObject, ProjectObject},
 };
 use crate::services::{
-    deps::{Change, Encoder, MemoryChange, Scope},
+    deps::{ArtifactChange, Change, Encoder, MemoryChange, ProjectChange, ProposalChange, RepoChange, Scope},
     hub::log::Encoded,
 };
 use bytes::Bytes;
@@ -20,6 +22,10 @@ pub const ENCODER: Encoder = Encoder {
     persona,
     session,
     memory,
+    project,
+    artifact,
+    git,
+    proposal,
     typing,
 };
 
@@ -121,6 +127,25 @@ fn turn(scope: &Scope<'_>, event: &TurnEvent) -> Encoded {
             let builder = new("chunk").message_id(scope).text("content", text);
             builder.text("persona", scope.persona).text("mood", scope.mood).end()
         }
+        TurnEvent::ToolCall(call) => new("tool_call")
+            .message_id(scope)
+            .text("tool_call_id", &call.id.to_string())
+            .text("tool", &call.tool)
+            .value("arguments", &call.shown_arguments())
+            .text("effect", call.effect.as_str())
+            .end(),
+        TurnEvent::ToolResult(call) => {
+            let builder = new("tool_result").message_id(scope);
+            match ToolResultObject::of(call) {
+                Some(result) => builder
+                    .text("tool_call_id", &result.tool_call_id)
+                    .text("tool_type", &result.tool_type)
+                    .text("status", result.status)
+                    .value("data", &result.data)
+                    .end(),
+                None => builder.end(),
+            }
+        }
         TurnEvent::Complete(message) => new("complete")
             .message_id(scope)
             .value("message", &MessageObject::of(message))
@@ -184,10 +209,7 @@ fn session(change: Change<'_>) -> Bytes {
         Change::Updated(session) => ("updated", json(&SessionObject::of(session))),
         Change::Deleted(id) => ("deleted", format!(r#"{{"id":"{id}"}}"#).into_bytes()),
     };
-    let mut frame = format!(r#"{{"type":"session","action":"{action}","object":"#).into_bytes();
-    frame.extend_from_slice(&object);
-    frame.push(b'}');
-    frame.into()
+    object_frame("session", action, &object)
 }
 
 fn memory(change: MemoryChange<'_>) -> Bytes {
@@ -199,8 +221,53 @@ fn memory(change: MemoryChange<'_>) -> Bytes {
             format!(r#"{{"id":"{id}","kind":"{}"}}"#, kind.as_str()).into_bytes(),
         ),
     };
-    let mut frame = format!(r#"{{"type":"memory","action":"{action}","object":"#).into_bytes();
-    frame.extend_from_slice(&object);
+    object_frame("memory", action, &object)
+}
+
+fn project(change: ProjectChange<'_>) -> Bytes {
+    let (action, object) = match change {
+        ProjectChange::Created(project) => ("created", json(&ProjectObject::of(project))),
+        ProjectChange::Updated(project) => ("updated", json(&ProjectObject::of(project))),
+        ProjectChange::Deleted(id) => ("deleted", format!(r#"{{"id":"{id}"}}"#).into_bytes()),
+    };
+    object_frame("project", action, &object)
+}
+
+fn artifact(change: ArtifactChange<'_>) -> Bytes {
+    let (action, object) = match change {
+        ArtifactChange::Created(artifact) => ("created", json(&ArtifactObject::in_event(artifact))),
+        ArtifactChange::Updated(artifact) => ("updated", json(&ArtifactObject::in_event(artifact))),
+        ArtifactChange::Deleted(id, project) => (
+            "deleted",
+            format!(r#"{{"id":"{id}","project_id":"{project}"}}"#).into_bytes(),
+        ),
+    };
+    object_frame("artifact", action, &object)
+}
+
+fn git(change: RepoChange<'_>) -> Bytes {
+    let (action, object) = match change {
+        RepoChange::Created(repo) => ("created", json(&RepoObject::of(repo))),
+        RepoChange::Updated(repo) => ("updated", json(&RepoObject::of(repo))),
+        RepoChange::Deleted(id, project) => (
+            "deleted",
+            format!(r#"{{"id":"{id}","project_id":"{project}"}}"#).into_bytes(),
+        ),
+    };
+    object_frame("git", action, &object)
+}
+
+fn proposal(change: ProposalChange<'_>) -> Bytes {
+    let (action, object) = match change {
+        ProposalChange::Created(proposal) => ("created", json(&ProposalObject::of(proposal))),
+        ProposalChange::Updated(proposal) => ("updated", json(&ProposalObject::of(proposal))),
+    };
+    object_frame("proposal", action, &object)
+}
+
+fn object_frame(kind: &str, action: &str, object: &[u8]) -> Bytes {
+    let mut frame = format!(r#"{{"type":"{kind}","action":"{action}","object":"#).into_bytes();
+    frame.extend_from_slice(object);
     frame.push(b'}');
     frame.into()
 }

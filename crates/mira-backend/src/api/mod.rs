@@ -9,10 +9,12 @@ pub mod error;
 pub mod extract;
 pub mod failure;
 pub mod frames;
+pub mod git_objects;
 pub mod http;
 pub mod openapi;
 pub mod security;
 pub mod wire;
+pub mod work_objects;
 pub mod ws;
 
 use crate::state::AppState;
@@ -20,7 +22,7 @@ use axum::{
     Router,
     extract::DefaultBodyLimit,
     middleware,
-    routing::{delete, get, post, put},
+    routing::{MethodRouter, delete, get, post, put},
 };
 use error::ApiError;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -35,7 +37,9 @@ pub fn router(state: AppState) -> Router {
         .route("/api/login", post(http::login::login))
         // A socket may log in by its first frame.
         .route("/ws/chat", get(ws::upgrade))
-        .route("/api/ws/chat", get(ws::upgrade));
+        .route("/api/ws/chat", get(ws::upgrade))
+        // A signed link stands for a login.
+        .route("/api/artifacts/{id}/preview", get(http::artifact_views::preview));
     for asset in http::page::ASSETS {
         public = public.route(asset.path, get(http::page::asset));
     }
@@ -71,6 +75,37 @@ pub fn router(state: AppState) -> Router {
             "/api/memory",
             get(http::memories::get_state).patch(http::memories::patch_state),
         )
+        .route("/api/tools", get(http::tools::list_tools))
+        .route(
+            "/api/projects",
+            get(http::projects::list_projects).post(http::projects::create_project),
+        )
+        .route("/api/projects/{id}", project())
+        .route("/api/project/{id}", project())
+        .route("/api/projects/{id}/deletion", get(http::projects::get_deletion))
+        .route("/api/projects/{id}/artifacts", get(http::artifacts::list_artifacts))
+        .nest("/api/projects/{id}/git", http::git::routes())
+        .nest("/api/project/{id}/git", http::git::routes())
+        .route("/api/artifacts", post(http::artifacts::create_artifact))
+        .route(
+            "/api/artifacts/{id}",
+            get(http::artifacts::get_artifact)
+                .put(http::artifacts::put_artifact)
+                .patch(http::artifacts::patch_artifact)
+                .delete(http::artifacts::delete_artifact),
+        )
+        .route("/api/artifacts/{id}/versions", get(http::artifacts::list_versions))
+        .route(
+            "/api/artifacts/{id}/versions/{version}",
+            get(http::artifacts::get_version),
+        )
+        .route("/api/artifacts/{id}/restore", post(http::artifacts::restore_version))
+        .route("/api/artifacts/{id}/diff", get(http::artifacts::diff_versions))
+        .route("/api/artifacts/{id}/raw", get(http::artifact_views::raw))
+        .route(
+            "/api/artifacts/{id}/preview-link",
+            post(http::artifact_views::preview_link),
+        )
         .route("/api/search", get(http::messages::search))
         .route("/api/personas", get(http::messages::list_personas))
         .route("/api/personas/{name}", get(http::messages::get_persona))
@@ -97,6 +132,14 @@ pub fn router(state: AppState) -> Router {
         .layer(CatchPanicLayer::custom(security::panicked))
         .layer(middleware::from_fn_with_state(state.clone(), security::edge))
         .with_state(state)
+}
+
+/// One project, under both of its names.
+fn project() -> MethodRouter<AppState> {
+    get(http::projects::get_project)
+        .put(http::projects::put_project)
+        .patch(http::projects::patch_project)
+        .delete(http::projects::delete_project)
 }
 
 async fn no_such_path() -> ApiError {

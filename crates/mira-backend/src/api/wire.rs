@@ -4,6 +4,7 @@ use mira_core::{
     chat::{MemoryMode, Message, MessageMetadata, MessageStatus, MoodEntry, MoodSource, Role, Session, Usage},
     memory::{Memory, Recalled, Scores},
     persona::{Persona, PersonaSource},
+    tool::ToolCall,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -57,14 +58,75 @@ pub struct MessageObject {
     /// Its tokens.
     #[schema(value_type = Option<UsageObject>)]
     pub usage: Option<Usage>,
-    /// Tool calls of a reply.
-    #[schema(value_type = Vec<Object>)]
-    pub tool_calls: [(); 0],
+    /// The tools called on the way to a reply, in their order.
+    pub tool_calls: Vec<ToolCallObject>,
     /// Sources of a reply.
     #[schema(value_type = Vec<Object>)]
     pub citations: [(); 0],
     /// When it was stored.
     pub created_at: String,
+}
+
+/// A tool's call with what came of it.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = ToolCall)]
+pub struct ToolCallObject {
+    /// Its id.
+    pub tool_call_id: String,
+    /// The tool.
+    pub tool: String,
+    /// What it was called with: an object, or text where the model wrote no JSON.
+    #[schema(value_type = Object)]
+    pub arguments: serde_json::Value,
+    /// What it may do: `read`, `write` or `outside`.
+    pub effect: &'static str,
+    /// `ok`, `failed`, `denied` or `unavailable`; null while it is at work.
+    pub status: Option<&'static str>,
+    /// What came of it.
+    #[schema(value_type = Option<Object>)]
+    pub data: Option<serde_json::Value>,
+}
+
+impl ToolCallObject {
+    /// The object of a call.
+    pub fn of(call: &ToolCall) -> Self {
+        Self {
+            tool_call_id: call.id.to_string(),
+            tool: call.tool.clone(),
+            arguments: call.shown_arguments(),
+            effect: call.effect.as_str(),
+            status: call.outcome.as_ref().map(|outcome| outcome.status.as_str()),
+            data: call.outcome.as_ref().map(|outcome| outcome.data.clone()),
+        }
+    }
+}
+
+/// What came of a tool's call.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ToolResult)]
+pub struct ToolResultObject {
+    /// The call.
+    pub tool_call_id: String,
+    /// The tool.
+    pub tool_type: String,
+    /// `ok`, `failed`, `denied` or `unavailable`.
+    pub status: &'static str,
+    /// What came of it.
+    #[schema(value_type = Object)]
+    pub data: serde_json::Value,
+}
+
+impl ToolResultObject {
+    /// The object of a call that is over.
+    pub fn of(call: &ToolCall) -> Option<Self> {
+        let outcome = call.outcome.as_ref()?;
+        Some(Self {
+            tool_call_id: call.id.to_string(),
+            tool_type: call.tool.clone(),
+            status: outcome.status.as_str(),
+            data: outcome.data.clone(),
+        })
+    }
 }
 
 /// Tokens of a reply as the provider counted them.
@@ -111,7 +173,7 @@ impl MessageObject {
             metadata: message.metadata.clone(),
             model: message.model.clone(),
             usage: message.usage,
-            tool_calls: [],
+            tool_calls: message.tool_calls.iter().map(ToolCallObject::of).collect(),
             citations: [],
             created_at: message.created_at.to_string(),
         }

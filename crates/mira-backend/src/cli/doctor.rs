@@ -14,6 +14,7 @@ use clap::Args;
 use mira_core::{
     clock::{Clock, SystemClock},
     ids::AccountId,
+    repo::{Repo, RepoStatus},
 };
 use mira_memory::{Store, StoreError, sqlite_version};
 use std::{
@@ -33,7 +34,7 @@ const FILES_LOOKED_AT: usize = 1000;
 #[derive(Debug, Args)]
 pub(super) struct DoctorArgs {
     /// Instead: look for a text everywhere Mira keeps anything; found is 1, nowhere is 0
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     forgotten: Option<String>,
 }
 
@@ -90,6 +91,7 @@ pub(super) async fn run(config: Result<Config, ConfigError>, args: DoctorArgs) -
     check_sqlite(&mut report).await?;
     check_database(&mut report, &config).await?;
     check_memory(&mut report, &config).await?;
+    check_repos(&mut report, &config).await?;
     check_model(&mut report, &config).await?;
     check_security(&mut report, &config)?;
     Ok(if report.failed {
@@ -179,6 +181,33 @@ async fn inspect(path: &Path) -> Result<(Option<String>, String), StoreError> {
         stats.wal_bytes / 1024
     );
     Ok((checked?.problems.into_iter().next(), detail))
+}
+
+/// Whether every repository that counts as ready has its folder. What is in the folders is git's to check: `git fsck`.
+async fn check_repos(report: &mut Report, config: &Config) -> io::Result<()> {
+    // What is wrong with the database has been said.
+    let Ok(store) = Store::open_read_only(&config.database.path).await else {
+        return Ok(());
+    };
+    let listed = store.list_all_repos(AccountId::OWNER).await;
+    store.close().await;
+    let repos = match listed {
+        Ok(repos) => repos,
+        Err(e) => return report.line(Verdict::Fail, "repositories", &e.to_string()),
+    };
+    let folder = |repo: &Repo| config.git.repos_dir.join(repo.id.to_string());
+    for repo in &repos {
+        let shown = format!("{} in {}", repo.repo_url, folder(repo).display());
+        if repo.status.is_usable() && !folder(repo).is_dir() {
+            let detail = format!("{shown}: its folder is missing");
+            report.line(Verdict::Fail, "repositories", &detail)?;
+        } else if let (RepoStatus::Failed, Some(error)) = (repo.status, &repo.error) {
+            let detail = format!("{shown}: {error}");
+            report.line(Verdict::Warn, "repositories", &detail)?;
+        }
+    }
+    let detail = format!("{} attached", repos.len());
+    report.line(Verdict::Ok, "repositories", &detail)
 }
 
 async fn check_memory(report: &mut Report, config: &Config) -> io::Result<()> {

@@ -15,8 +15,8 @@ use std::{
 };
 use tokio::sync::mpsc;
 
-/// Lines written behind the database.
-const LINES_AHEAD: usize = 256;
+/// Lines written behind the database. Few, for a picture's line has megabytes.
+const LINES_AHEAD: usize = 32;
 /// Lines between two signs of life.
 const PROGRESS_EVERY: u64 = 10_000;
 
@@ -39,6 +39,9 @@ pub(super) async fn run(config: &Config, file: &Path) -> Result<ExitCode, CliErr
         messages,
         moods,
         facts,
+        projects,
+        artifacts,
+        versions: _,
     } = match exported {
         Ok(report) => report,
         Err(e) => {
@@ -48,7 +51,8 @@ pub(super) async fn run(config: &Config, file: &Path) -> Result<ExitCode, CliErr
     };
     target.keep().map_err(failed)?;
     progress(&format!(
-        "exported {sessions} sessions, {messages} messages, {moods} moods, {facts} facts"
+        "exported {sessions} sessions, {messages} messages, {moods} moods, {facts} facts, {projects} projects, \
+         {artifacts} artifacts"
     ));
     Ok(ExitCode::SUCCESS)
 }

@@ -63,11 +63,14 @@ pub(super) async fn run(config: &Config, path: &Path) -> Result<ExitCode, CliErr
         messages,
         moods,
         facts,
+        projects,
+        artifacts,
         skipped,
         ..
     } = report;
     progress(&format!(
-        "imported {sessions} sessions, {messages} messages, {moods} moods, {facts} facts; {skipped} were there already"
+        "imported {sessions} sessions, {messages} messages, {moods} moods, {facts} facts, {projects} projects, \
+         {artifacts} artifacts; {skipped} were there already"
     ));
     Ok(ExitCode::SUCCESS)
 }

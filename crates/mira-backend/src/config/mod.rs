@@ -5,11 +5,13 @@
 //! feature this version does not have) is a warning.
 
 mod env;
+mod git;
 mod memory;
 mod types;
 mod variables;
 
 pub use env::{ConfigError, Env, Problem};
+pub use git::GitConfig;
 pub use memory::{EmbeddingsConfig, MemoryConfig, QdrantSettings};
 pub use types::{
     AddressRange, AuthMode, DurabilityMode, HostName, HostPort, Invalid, LlmApi, LogFormat, ModelChoice, Origin,
@@ -45,6 +47,8 @@ pub struct Config {
     pub chat: ChatConfig,
     /// Memory.
     pub memory: MemoryConfig,
+    /// Repositories.
+    pub git: GitConfig,
     /// `RUST_LOG`.
     pub log_filter: String,
     /// How log lines look.
@@ -141,6 +145,7 @@ impl Config {
         let llm = read_llm(&mut reader);
         let chat = read_chat(&mut reader, &data_dir);
         let memory = memory::read_memory(&mut reader, &llm);
+        let git = git::read_git(&mut reader, &data_dir);
         let log_filter = read_log_filter(&mut reader);
         let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
         let log_format = reader.choice("MIRA_LOG_FORMAT", LogFormat::Text, &formats);
@@ -158,6 +163,7 @@ impl Config {
             llm,
             chat,
             memory,
+            git,
             log_filter,
             log_format,
             shutdown_grace: Duration::from_secs(grace_seconds),
@@ -173,6 +179,11 @@ impl Config {
     /// The file that holds the key of the tombstones: what keeps forgotten things forgotten.
     pub fn tombstone_key_file(&self) -> PathBuf {
         self.data_dir.join("memory.key")
+    }
+
+    /// The file that holds the key of links to previews.
+    pub fn preview_key_file(&self) -> PathBuf {
+        self.data_dir.join("preview.key")
     }
 
     /// The file that holds the owner's token.
@@ -354,7 +365,6 @@ fn read_path(reader: &mut Reader<'_>, name: &str, default: &Path) -> PathBuf {
 
 /// Checks the variables of features that are not in this version, so that a mistake shows now and not after an update.
 fn check_unused(reader: &mut Reader<'_>) {
-    let _hosts: Vec<HostPort> = reader.list("MIRA_ALLOW_PRIVATE_HOSTS", HostPort::parse);
     reader.optional("MIRA_SEARXNG_URL", parse_http_url);
     for name in ["BRAVE_API_KEY", "TAVILY_API_KEY"] {
         reader.secret(name);
@@ -368,12 +378,6 @@ fn check_unused(reader: &mut Reader<'_>) {
     ] {
         reader.choice(name, (), &[("true", ()), ("false", ())]);
     }
-    reader.optional("MIRA_GIT_AUTHOR", |text| {
-        let name_and_mail = text.strip_suffix('>').and_then(|t| t.split_once('<'));
-        let fits = name_and_mail.is_some_and(|(name, mail)| !name.trim().is_empty() && mail.contains('@'));
-        fits.then_some(())
-            .ok_or_else(|| Invalid::new(format!("{text:?} is not \"Name <mail@host>\"")))
-    });
 }
 
 fn warnings(env: &Env, reader: &Reader<'_>) -> Vec<String> {

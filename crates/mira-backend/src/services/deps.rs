@@ -2,17 +2,22 @@
 
 use crate::{
     lifecycle::Lifecycle,
-    services::{hub::log::Encoded, memory::Memories, metrics::Metrics, personas::Personas, summarization::Summarizer},
+    services::{
+        git::Git, hub::log::Encoded, memory::Memories, metrics::Metrics, personas::Personas, summarization::Summarizer,
+        tools::Toolbox,
+    },
 };
 use bytes::Bytes;
 use jiff::tz::TimeZone;
 use mira_core::{
     chat::Session,
     clock::Clock,
-    ids::{MemoryId, MessageId, SessionId, TurnId},
+    ids::{ArtifactId, AttachmentId, MemoryId, MessageId, ProjectId, SessionId, TurnId},
     memory::{Memory, MemoryKind},
     model::Head,
     persona::PersonaName,
+    project::{Artifact, Project},
+    repo::{Proposal, Repo},
     turn::TurnEvent,
 };
 use mira_llm::ChatModel;
@@ -48,6 +53,14 @@ pub struct Encoder {
     pub session: fn(Change<'_>) -> Bytes,
     /// A memory was learnt, changed or forgotten; told to every socket of the account.
     pub memory: fn(MemoryChange<'_>) -> Bytes,
+    /// A project was made, changed or deleted; told to every socket of the account.
+    pub project: fn(ProjectChange<'_>) -> Bytes,
+    /// An artifact was made, changed or deleted; told to every socket of the account.
+    pub artifact: fn(ArtifactChange<'_>) -> Bytes,
+    /// A repository was attached, changed or detached; told to every socket of the account.
+    pub git: fn(RepoChange<'_>) -> Bytes,
+    /// A change to a repository was proposed or decided; told to every socket of the account.
+    pub proposal: fn(ProposalChange<'_>) -> Bytes,
     /// Somebody is typing.
     pub typing: fn(&SessionId, bool) -> Bytes,
 }
@@ -61,6 +74,48 @@ pub enum MemoryChange<'a> {
     Updated(&'a Memory),
     /// It is forgotten.
     Deleted(MemoryId, MemoryKind),
+}
+
+/// A change of a project.
+#[derive(Debug, Clone, Copy)]
+pub enum ProjectChange<'a> {
+    /// It is new.
+    Created(&'a Project),
+    /// It changed.
+    Updated(&'a Project),
+    /// It is gone, with its artifacts.
+    Deleted(ProjectId),
+}
+
+/// A change of an artifact.
+#[derive(Debug, Clone, Copy)]
+pub enum ArtifactChange<'a> {
+    /// It is new.
+    Created(&'a Artifact),
+    /// It has a new version, or another name.
+    Updated(&'a Artifact),
+    /// It is gone from this project.
+    Deleted(ArtifactId, ProjectId),
+}
+
+/// A change of an attached repository.
+#[derive(Debug, Clone, Copy)]
+pub enum RepoChange<'a> {
+    /// It is attached.
+    Created(&'a Repo),
+    /// Something about it, or in it, changed.
+    Updated(&'a Repo),
+    /// It is detached from this project.
+    Deleted(AttachmentId, ProjectId),
+}
+
+/// A change of a proposal.
+#[derive(Debug, Clone, Copy)]
+pub enum ProposalChange<'a> {
+    /// It is new.
+    Created(&'a Proposal),
+    /// It is decided, or stale.
+    Updated(&'a Proposal),
 }
 
 /// A change of a session.
@@ -110,6 +165,10 @@ pub struct Deps {
     pub memories: Memories,
     /// Who writes summaries.
     pub summarizer: Summarizer,
+    /// What she can do.
+    pub tools: Toolbox,
+    /// Repositories.
+    pub git: Git,
     /// What every socket of the account is told.
     pub account_events: broadcast::Sender<Bytes>,
     /// Counters.

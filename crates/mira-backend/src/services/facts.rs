@@ -1,7 +1,10 @@
 //! Facts: what a reply wants remembered is judged, merged or stored with its evidence; what the owner adds or corrects is
 //! stored as theirs. A fact that another makes untrue is superseded, never deleted.
 
-use crate::services::memory::Memories;
+use crate::services::{
+    deps::{Deps, MemoryChange},
+    memory::Memories,
+};
 use mira_core::{
     chat::Salience,
     gate::{GateInput, LiveFact, Rejection, Verdict, judge},
@@ -45,6 +48,22 @@ pub struct Learnt {
     pub merged: usize,
 }
 
+/// What became of one note.
+#[derive(Debug)]
+pub enum NoteFate {
+    /// It is a fact now.
+    Stored {
+        /// The fact.
+        fact: Box<Memory>,
+        /// What it made untrue.
+        superseded: Vec<Memory>,
+    },
+    /// This fact said it already.
+    Known(MemoryId),
+    /// It is no fact to keep.
+    Rejected(Rejection),
+}
+
 /// Judges the notes of a reply and stores what is worth it.
 pub async fn learn(
     memories: &Memories,
@@ -55,66 +74,19 @@ pub async fn learn(
     salience: Option<Salience>,
 ) -> Result<Learnt, StoreError> {
     let mut learnt = Learnt::default();
-    let recalled: Vec<&str> = lesson.recalled.iter().map(|(_, text)| text.as_str()).collect();
     for note in notes {
-        let known = memories.store().live_facts(account, &note.about, COMPARED).await?;
-        let live: Vec<LiveFact> = known.into_iter().map(live_fact).collect();
         let replaces = note
             .replaces
             .and_then(|line| lesson.recalled.get(usize::try_from(line).ok()?.checked_sub(1)?))
-            .map(|(id, _)| *id)
-            .filter(|id| live.iter().any(|fact| fact.id == *id));
-        let verdict = judge(
-            note,
-            &GateInput {
-                owner_text: &lesson.owner_text,
-                recalled: &recalled,
-                reply,
-                live: &live,
-                replaces,
-                untrusted: lesson.untrusted,
-            },
-        );
-        let (supersedes, source) = match verdict {
-            Verdict::Keep { supersedes, source } => (supersedes, source),
-            Verdict::Merge(_) => {
-                learnt.merged += 1;
-                continue;
+            .map(|(id, _)| *id);
+        match learn_one(memories, account, lesson, note, replaces, reply, salience).await? {
+            NoteFate::Stored { fact, superseded } => {
+                learnt.created.push(*fact);
+                learnt.superseded.extend(superseded);
             }
-            Verdict::Reject(why) => {
-                learnt.rejected.push(why);
-                continue;
-            }
-        };
-        let now = memories.clock().now();
-        let fact = NewFact {
-            id: MemoryId(memories.clock().new_uuid()),
-            about: note.about.clone(),
-            topic: Some(note.topic.clone()).filter(|topic| !topic.is_empty()),
-            text: note.text.clone(),
-            source,
-            session_id: Some(lesson.session.clone()),
-            project_id: lesson.project,
-            message_id: Some(lesson.evidence),
-            valid_from: now,
-            salience,
-            pinned: false,
-            supersedes: supersedes.clone(),
-        };
-        let stored = memories
-            .store()
-            .insert_facts(account, vec![fact], memories.tombstone_key(), now)
-            .await?;
-        for outcome in stored {
-            match outcome {
-                FactOutcome::Stored(memory) => {
-                    learnt.created.push(memory);
-                    let gone = memories.store().find_memories(account, &supersedes).await?;
-                    learnt.superseded.extend(gone);
-                }
-                FactOutcome::Merged(_) => learnt.merged += 1,
-                FactOutcome::Forgotten => learnt.forgotten += 1,
-            }
+            NoteFate::Known(_) => learnt.merged += 1,
+            NoteFate::Rejected(Rejection::Forgotten) => learnt.forgotten += 1,
+            NoteFate::Rejected(why) => learnt.rejected.push(why),
         }
     }
     if !learnt.created.is_empty() {
@@ -124,6 +96,75 @@ pub async fn learn(
         tracing::debug!(session.id = %lesson.session, rejected = ?learnt.rejected, "not every note became a fact");
     }
     Ok(learnt)
+}
+
+/// Judges one note and stores it if it is a fact; `replaces` is the memory it is said to make untrue.
+pub async fn learn_one(
+    memories: &Memories,
+    account: AccountId,
+    lesson: &Lesson,
+    note: &FactNote,
+    replaces: Option<MemoryId>,
+    reply: &str,
+    salience: Option<Salience>,
+) -> Result<NoteFate, StoreError> {
+    let recalled: Vec<&str> = lesson.recalled.iter().map(|(_, text)| text.as_str()).collect();
+    let known = memories.store().live_facts(account, &note.about, COMPARED).await?;
+    let live: Vec<LiveFact> = known.into_iter().map(live_fact).collect();
+    let verdict = judge(
+        note,
+        &GateInput {
+            owner_text: &lesson.owner_text,
+            recalled: &recalled,
+            reply,
+            live: &live,
+            replaces: replaces.filter(|id| live.iter().any(|fact| fact.id == *id)),
+            untrusted: lesson.untrusted,
+        },
+    );
+    let (supersedes, source) = match verdict {
+        Verdict::Keep { supersedes, source } => (supersedes, source),
+        Verdict::Merge(known) => return Ok(NoteFate::Known(known)),
+        Verdict::Reject(why) => return Ok(NoteFate::Rejected(why)),
+    };
+    let now = memories.clock().now();
+    let fact = NewFact {
+        id: MemoryId(memories.clock().new_uuid()),
+        about: note.about.clone(),
+        topic: Some(note.topic.clone()).filter(|topic| !topic.is_empty()),
+        text: note.text.clone(),
+        source,
+        session_id: Some(lesson.session.clone()),
+        project_id: lesson.project,
+        message_id: Some(lesson.evidence),
+        valid_from: now,
+        salience,
+        pinned: false,
+        supersedes: supersedes.clone(),
+    };
+    let stored = memories
+        .store()
+        .insert_facts(account, vec![fact], memories.tombstone_key(), now)
+        .await?;
+    match stored.into_iter().next() {
+        Some(FactOutcome::Stored(memory)) => Ok(NoteFate::Stored {
+            fact: Box::new(memory),
+            superseded: memories.store().find_memories(account, &supersedes).await?,
+        }),
+        Some(FactOutcome::Merged(known)) => Ok(NoteFate::Known(known)),
+        Some(FactOutcome::Forgotten) => Ok(NoteFate::Rejected(Rejection::Forgotten)),
+        None => Err(StoreError::Closed),
+    }
+}
+
+/// Tells every socket of the account what was learnt.
+pub fn announce(deps: &Deps, created: &[Memory], superseded: &[Memory]) {
+    for memory in created {
+        deps.tell_account((deps.encoder.memory)(MemoryChange::Created(memory)));
+    }
+    for memory in superseded {
+        deps.tell_account((deps.encoder.memory)(MemoryChange::Updated(memory)));
+    }
 }
 
 fn live_fact(fact: Memory) -> LiveFact {

@@ -1,21 +1,25 @@
 //! Reading an export into the store: bytes from anywhere (a file, a request's body), cut into lines, stored in batches.
 //! Beside live sessions every socket is told which sessions came and which changed.
 
-use crate::services::{deps::Change, hub::Hub};
+use crate::services::{
+    deps::{Change, ProjectChange},
+    hub::Hub,
+};
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
 use mira_core::{
     chat::Session,
-    ids::{AccountId, SessionId},
+    ids::{AccountId, ProjectId, SessionId},
+    project::Project,
 };
-use mira_memory::{ImportReport, Page, SessionFilter, Store, StoreError};
+use mira_memory::{ImportReport, Page, ProjectFilter, SessionFilter, Store, StoreError};
 use std::{collections::HashMap, pin::pin};
 use tokio::sync::mpsc;
 
 /// The longest line: a message of the largest size with all it can carry, escaped.
 const MAX_LINE_BYTES: usize = 32 * 1024 * 1024;
-/// Lines read ahead of the store.
-const LINES_AHEAD: usize = 256;
+/// Lines read ahead of the store. Few, for a picture's line has megabytes.
+const LINES_AHEAD: usize = 32;
 
 /// Why an import ended early. Whatever was stored before stays, and repeating the import skips it.
 #[derive(Debug, thiserror::Error)]
@@ -60,8 +64,13 @@ pub async fn import_live<E: std::fmt::Display>(
 ) -> Result<ImportReport, ImportError> {
     let store = &hub.deps().store;
     let before = sessions(store, account).await?;
+    let old_projects = projects(store, account).await?;
     let imported = import(store, account, bytes, |_| {}).await;
     hub.deps().memories.wake();
+    let new_projects = projects(store, account).await?;
+    for (_, project) in new_projects.iter().filter(|(id, _)| !old_projects.contains_key(*id)) {
+        hub.announce_project(ProjectChange::Created(project));
+    }
     let after = sessions(store, account).await?;
     for (id, session) in &after {
         match before.get(id) {
@@ -87,6 +96,20 @@ async fn sessions(store: &Store, account: AccountId) -> Result<HashMap<SessionId
     loop {
         let listed = store.list_sessions(account, SessionFilter::default(), page).await?;
         found.extend(listed.items.into_iter().map(|session| (session.id.clone(), session)));
+        match listed.next {
+            Some(cursor) => page.cursor = Some(cursor),
+            None => return Ok(found),
+        }
+    }
+}
+
+/// All projects of an account.
+async fn projects(store: &Store, account: AccountId) -> Result<HashMap<ProjectId, Project>, StoreError> {
+    let mut found = HashMap::new();
+    let mut page = Page::first(Page::<()>::MAX);
+    loop {
+        let listed = store.list_projects(account, ProjectFilter::default(), page).await?;
+        found.extend(listed.items.into_iter().map(|project| (project.id, project)));
         match listed.next {
             Some(cursor) => page.cursor = Some(cursor),
             None => return Ok(found),

@@ -1,7 +1,7 @@
 //! What `/metrics` tells. Counters are bumped where the thing happens; gauges that can be looked up (memory, the
 //! write-ahead log) are looked up when asked.
 
-use mira_core::{chat::Usage, memory::Degraded, turn::Outcome};
+use mira_core::{chat::Usage, memory::Degraded, tool::CallStatus, turn::Outcome};
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
     metrics::{
@@ -20,7 +20,7 @@ use std::{
 /// How a turn ended, as a label.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct OutcomeLabel {
-    /// `complete`, `stopped`, `interrupted` or `failed`.
+    /// How it ended.
     pub outcome: &'static str,
 }
 
@@ -50,6 +50,8 @@ pub struct Metrics {
     pub output_tokens: Counter,
     /// Calls to the model that failed.
     pub model_errors: Counter,
+    /// Calls of tools, by how they ended.
+    pub tool_calls: Family<OutcomeLabel, Counter>,
     /// Calls to the model beside the conversation: summaries.
     pub side_calls: Counter,
     /// How long a turn waited for memory, in seconds.
@@ -94,6 +96,7 @@ impl Default for Metrics {
             input_tokens: Counter::default(),
             output_tokens: Counter::default(),
             model_errors: Counter::default(),
+            tool_calls: Family::default(),
             side_calls: Counter::default(),
             // 0.25 ms to about 4 seconds.
             recall_seconds: Histogram::new(exponential_buckets(0.000_25, 2.0, 15)),
@@ -197,6 +200,15 @@ impl Metrics {
             .inc();
     }
 
+    /// How a tool's call ended.
+    pub fn tool_called(&self, status: CallStatus) {
+        self.tool_calls
+            .get_or_create(&OutcomeLabel {
+                outcome: status.as_str(),
+            })
+            .inc();
+    }
+
     /// Everything in the OpenMetrics text format.
     pub fn encode(&self, looked: Looked) -> String {
         let mut registry = Registry::with_prefix("mira");
@@ -223,6 +235,11 @@ impl Metrics {
             "model_errors",
             "Calls to the model that failed",
             self.model_errors.clone(),
+        );
+        registry.register(
+            "tool_calls",
+            "Calls of tools, by how they ended",
+            self.tool_calls.clone(),
         );
         registry.register(
             "side_calls",

@@ -194,7 +194,9 @@ impl ChatModel for Watched {
             Arc::clone(&self.metrics),
         );
         let note = move |event: &Result<ModelEvent, LlmError>| match event {
-            Ok(ModelEvent::Finished(_)) => health.note(Condition::Ok, format!("{host} answered when last asked")),
+            Ok(ModelEvent::Finished(_) | ModelEvent::Calls(_)) => {
+                health.note(Condition::Ok, format!("{host} answered when last asked"));
+            }
             Ok(ModelEvent::Thinking | ModelEvent::Head(_) | ModelEvent::Text(_)) => {}
             Err(e) => {
                 metrics.model_errors.inc();
@@ -219,6 +221,10 @@ impl ChatModel for Watched {
 
     fn name(&self) -> String {
         self.inner.name()
+    }
+
+    fn takes_tools(&self) -> bool {
+        self.inner.takes_tools()
     }
 }
 

@@ -240,8 +240,12 @@ impl Summarizer {
             messages: vec![PromptMessage {
                 role: Role::User,
                 text: text.into(),
+                calls: Vec::new(),
             }],
             tail: String::new(),
+            tools: [].into(),
+            rounds: Vec::new(),
+            no_more_calls: false,
             personas: Vec::new(),
             fallback: super::chat::fallback_meta(deps, overflow.account).await,
             cache_key: format!("{}-notes", overflow.session).chars().take(64).collect(),

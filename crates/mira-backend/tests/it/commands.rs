@@ -300,6 +300,8 @@ async fn doctor_looks_for_what_is_to_be_forgotten() {
         let (code, said) = look(&server.token());
         assert_eq!((code, said.contains("data/token: 1 times")), (Some(1), true), "{said}");
         assert_eq!(look("nobody ever said this"), (Some(0), "nowhere\n".to_owned()));
+        // A token, for one, may begin with a dash.
+        assert_eq!(look("-nobody-said-this"), (Some(0), "nowhere\n".to_owned()));
         assert_eq!(setup.run(&["doctor", "--forgotten", " "]).status.code(), Some(1));
     }
 }

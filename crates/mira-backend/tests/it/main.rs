@@ -10,12 +10,14 @@
 
 mod support;
 
+mod artifacts;
 mod branches;
 mod chat;
 mod commands;
 mod config;
 mod edge;
 mod faults;
+mod git;
 mod hostile;
 mod kill;
 mod limits;
@@ -23,9 +25,11 @@ mod login;
 mod memory;
 mod openapi;
 mod persona;
+mod projects;
 mod prompt;
 mod qdrant;
 mod restore;
 mod sessions;
 mod shutdown;
 mod sockets;
+mod tools;

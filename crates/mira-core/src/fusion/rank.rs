@@ -6,7 +6,7 @@ use super::{
     question::{Question, Term},
     stem::stem,
     weights as w, why,
-    words::{Manner, each_word, is_unspaced, stems},
+    words::{Manner, Reading, Stems, each_word, is_unspaced},
 };
 use crate::{
     ids::{MemoryId, SessionId},
@@ -15,7 +15,7 @@ use crate::{
 use jiff::Timestamp;
 use std::{
     cmp::Ordering,
-    collections::{HashMap, HashSet},
+    collections::{HashMap, hash_map::Entry},
 };
 
 /// Whose words they are, or whom they are about.
@@ -126,10 +126,12 @@ impl Corpus {
         }
     }
 
-    /// The words that stand in a text.
-    pub fn found_in(&self, text: &str) -> Vec<&Term> {
+    /// Reads a text: which of the words stand in it, and how it speaks.
+    fn read(&self, text: &str) -> Read<'_> {
         let mut found = vec![false; self.terms.len()];
+        let mut reading = Reading::default();
         each_word(text, |word| {
+            reading.word(word);
             for (found, term) in found.iter_mut().zip(&self.terms) {
                 // A stem begins as its words do, which spares nearly all words their stemming.
                 if !*found && word.get(..2) == term.stem.get(..2) {
@@ -140,16 +142,17 @@ impl Corpus {
         let lower = self.terms.iter().any(Term::is_unspaced).then(|| text.to_lowercase());
         let has = |term: &Term| term.is_unspaced() && lower.as_ref().is_some_and(|text| text.contains(&term.word));
         let all = self.terms.iter().zip(found);
-        all.filter(|(term, found)| *found || has(term))
+        let found: Vec<&Term> = all
+            .filter(|(term, found)| *found || has(term))
             .map(|(term, _)| term)
-            .collect()
-    }
-
-    /// How much of what the words say stands in a text, 0..=1.
-    fn coverage(&self, text: &str) -> f32 {
-        let all: f32 = self.terms.iter().map(|term| term.idf).sum();
-        let found: f32 = self.found_in(text).iter().map(|term| term.idf).sum();
-        if all > 0.0 { found / all } else { 0.0 }
+            .collect();
+        let idf: f32 = found.iter().map(|term| term.idf).sum();
+        let of: f32 = self.terms.iter().map(|term| term.idf).sum();
+        Read {
+            coverage: if of > 0.0 { idf / of } else { 0.0 },
+            found,
+            manner: reading.end(text),
+        }
     }
 
     /// BM25 over its ceiling, 0..=1.
@@ -172,9 +175,37 @@ fn parts(word: &str) -> Vec<String> {
     }
 }
 
+/// What is read in a text.
+#[derive(Debug)]
+struct Read<'c> {
+    /// The words of the question that stand in it.
+    found: Vec<&'c Term>,
+    /// How much of what those words say that is, 0..=1.
+    coverage: f32,
+    manner: Manner,
+}
+
+/// Texts as they are read, each once: a turn may be a candidate and stand before another, and people repeat themselves.
+type Texts<'a> = HashMap<&'a str, Read<'a>>;
+
+fn read_all<'a>(corpus: &'a Corpus, candidates: &'a [Candidate]) -> Texts<'a> {
+    let mut texts = Texts::with_capacity(candidates.len());
+    let before = |candidate: &'a Candidate| candidate.before.as_ref().map(|before| before.text.as_str());
+    for text in candidates
+        .iter()
+        .flat_map(|one| std::iter::once(one.text.as_str()).chain(before(one)))
+    {
+        if let Entry::Vacant(place) = texts.entry(text) {
+            place.insert(corpus.read(text));
+        }
+    }
+    texts
+}
+
 /// A candidate while it is scored.
 struct Scored<'a> {
     candidate: &'a Candidate,
+    read: &'a Read<'a>,
     lexical: f32,
     relevance: f32,
     bonus: f32,
@@ -189,22 +220,24 @@ impl Scored<'_> {
 /// The `limit` best of the candidates that answer at all, best first, and beside them those that say the same as one of
 /// them, marked.
 pub fn rank(question: &Question, corpus: &Corpus, candidates: &[Candidate], limit: usize) -> Vec<Ranked> {
+    let read = read_all(corpus, candidates);
     let mut scored: Vec<Scored<'_>> = candidates
         .iter()
-        .filter_map(|candidate| scored(corpus, candidate))
+        .filter_map(|candidate| scored(corpus, candidate, read.get(candidate.text.as_str())?))
         .collect();
     let sessions = best_of_sessions(&scored);
     let best = sessions.values().copied().fold(f32::MIN_POSITIVE, f32::max);
     for one in &mut scored {
         let of_session = sessions.get(&one.candidate.session).copied().unwrap_or_default();
-        one.bonus = w::SESSION * of_session / best + bonus(question, corpus, one.candidate);
+        one.bonus = w::SESSION * of_session / best + bonus(question, one, &read);
     }
     scored.sort_by(order);
     scored.truncate(limit.saturating_add(COMPARED));
-    let texts: Vec<HashSet<String>> = scored
+    let mut stems = Stems::default();
+    let texts: Vec<Vec<u32>> = scored
         .iter()
         .take(COMPARED)
-        .map(|one| stems(&one.candidate.text))
+        .map(|one| stems.of(&one.candidate.text))
         .collect();
     let mut same = find_same(&texts).into_iter();
     let ids: Vec<MemoryId> = scored.iter().map(|one| one.candidate.id).collect();
@@ -224,7 +257,7 @@ pub fn rank(question: &Question, corpus: &Corpus, candidates: &[Candidate], limi
                 bonus: one.bonus,
                 total: one.total(),
             },
-            why: why::why(question, corpus, one.candidate),
+            why: why::why(question, &one.read.found, one.candidate),
             same_as,
         })
         .collect()
@@ -247,9 +280,9 @@ pub fn relevance(lexical: f32, cosine: Option<f32>) -> f32 {
 }
 
 /// A candidate with its relevance; `None` if that is too little to come up.
-fn scored<'a>(corpus: &Corpus, candidate: &'a Candidate) -> Option<Scored<'a>> {
+fn scored<'a>(corpus: &Corpus, candidate: &'a Candidate, read: &'a Read<'a>) -> Option<Scored<'a>> {
     // In a store of a few turns every word stands in many documents and BM25 is next to nothing.
-    let own_words = w::OWN_WORDS * corpus.coverage(&candidate.text);
+    let own_words = w::OWN_WORDS * read.coverage;
     let lexical = corpus.lexical(candidate.bm25).max(own_words);
     let relevance = relevance(lexical, candidate.cosine);
     let least = match candidate.cosine {
@@ -260,6 +293,7 @@ fn scored<'a>(corpus: &Corpus, candidate: &'a Candidate) -> Option<Scored<'a>> {
     let enough = relevance.max(w::LEXICAL_ALONE * lexical) >= least;
     enough.then_some(Scored {
         candidate,
+        read,
         lexical,
         relevance,
         bonus: 0.0,
@@ -267,8 +301,8 @@ fn scored<'a>(corpus: &Corpus, candidate: &'a Candidate) -> Option<Scored<'a>> {
 }
 
 /// What does not depend on other candidates.
-fn bonus(question: &Question, corpus: &Corpus, candidate: &Candidate) -> f32 {
-    let manner = Manner::of(&candidate.text);
+fn bonus(question: &Question, one: &Scored<'_>, read: &Texts<'_>) -> f32 {
+    let (candidate, manner) = (one.candidate, one.read.manner);
     let mut bonus = w::FULLNESS * (manner.content as f32 / w::FULL_WORDS).min(1.0);
     if candidate.voice.is_named_in(question) {
         bonus += w::NAMED;
@@ -283,7 +317,7 @@ fn bonus(question: &Question, corpus: &Corpus, candidate: &Candidate) -> f32 {
         bonus -= w::ASKS;
     }
     if let Some(before) = &candidate.before {
-        bonus += w::ASKED_BEFORE_WORDS * corpus.coverage(&before.text);
+        bonus += w::ASKED_BEFORE_WORDS * read.get(before.text.as_str()).map_or(0.0, |read| read.coverage);
         bonus += w::ASKED_BEFORE_COSINE * before.cosine.unwrap_or_default();
     }
     bonus

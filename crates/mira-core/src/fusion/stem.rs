@@ -86,13 +86,14 @@ const STEP_4: Endings = &[
 struct Stem(String);
 
 impl Stem {
-    /// What stands before an ending.
+    /// What stands before an ending. As in FTS5, a word that is nothing else does not end in it.
     fn before(&self, ending: &str) -> Option<String> {
-        self.0.strip_suffix(ending).map(str::to_owned)
+        let rest = self.0.strip_suffix(ending).filter(|rest| !rest.is_empty());
+        rest.map(str::to_owned)
     }
 
     fn plurals(&mut self) {
-        if self.0.ends_with("sses") || self.0.ends_with("ies") {
+        if self.before("sses").or_else(|| self.before("ies")).is_some() {
             self.drop(2);
         } else if self.0.ends_with('s') && !self.0.ends_with("ss") {
             self.drop(1);
@@ -121,7 +122,7 @@ impl Stem {
     }
 
     fn swap(&mut self, endings: Endings, holds: fn(&str) -> bool) {
-        let fitting = endings.iter().filter(|(ending, _)| self.0.ends_with(ending));
+        let fitting = endings.iter().filter(|(ending, _)| self.before(ending).is_some());
         let Some((ending, other)) = fitting.max_by_key(|(ending, _)| ending.len()) else {
             return;
         };
@@ -210,6 +211,9 @@ mod tests {
         check("hobby", "hobbi");
         check("planned", "plan");
         check("agreed", "agre");
+        check("eed", "e");
+        check("ies", "ie");
+        check("feed", "feed");
         check("moving", "move");
         check("falling", "fall");
         check("relational", "relat");

@@ -1,8 +1,8 @@
 //! Why a memory came up, in a few words for the owner: what it shares with the message, never how it was computed.
 
 use super::{
-    question::Question,
-    rank::{Candidate, Corpus, Voice},
+    question::{Question, Term},
+    rank::{Candidate, Voice},
     words::is_stop,
 };
 use crate::memory::MemoryKind;
@@ -13,12 +13,12 @@ const SIMILAR: f32 = 0.40;
 /// The most words that are named.
 const MAX_WORDS: usize = 2;
 
-/// The reason.
-pub fn why(question: &Question, corpus: &Corpus, candidate: &Candidate) -> String {
+/// The reason; `found` are the question's words that stand in its text.
+pub fn why(question: &Question, found: &[&Term], candidate: &Candidate) -> String {
     let mut parts = Vec::new();
     // The scores of one that stands in for another are the other's.
     let similar = !candidate.stands_in && candidate.cosine.is_some_and(|cosine| cosine >= SIMILAR);
-    let words = telling_words(corpus, &candidate.text);
+    let words = telling_words(found);
     if !words.is_empty() {
         parts.push(format!("says {}", words.join(" and ")));
     } else if candidate.stands_in {
@@ -40,10 +40,9 @@ pub fn why(question: &Question, corpus: &Corpus, candidate: &Candidate) -> Strin
     parts.join(", ")
 }
 
-/// The words of the question that stand in the text, those that say most first, quoted.
-fn telling_words(corpus: &Corpus, text: &str) -> Vec<String> {
-    let mut found = corpus.found_in(text);
-    found.retain(|term| !is_stop(&term.word));
+/// The words that say most first, quoted.
+fn telling_words(found: &[&Term]) -> Vec<String> {
+    let mut found: Vec<&Term> = found.iter().copied().filter(|term| !is_stop(&term.word)).collect();
     found.sort_by(|a, b| b.idf.total_cmp(&a.idf));
     found
         .iter()

@@ -2,7 +2,7 @@
 //! tell: whether the turn before asks the same, and what to name in a reason.
 
 use super::stem::stem;
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 /// English words that ask, point or connect, and find nothing. Sorted.
 const STOP: &[&str] = &[
@@ -84,18 +84,42 @@ pub fn each_word(text: &str, mut call: impl FnMut(&str)) {
     let mut word = String::new();
     for run in text.split(|c: char| !c.is_alphanumeric()).filter(|run| !run.is_empty()) {
         word.clear();
-        word.extend(run.chars().flat_map(char::to_lowercase));
+        if run.is_ascii() {
+            word.push_str(run);
+            word.make_ascii_lowercase();
+        } else {
+            word.extend(run.chars().flat_map(char::to_lowercase));
+        }
         call(&word);
     }
 }
 
-/// The stems of a text.
-pub fn stems(text: &str) -> HashSet<String> {
-    let mut stems = HashSet::new();
-    each_word(text, |word| {
-        stems.insert(stem(word));
-    });
-    stems
+/// Stems as numbers, for texts that are compared with each other: each word is stemmed once, however often it comes.
+#[derive(Debug, Default)]
+pub struct Stems {
+    words: HashMap<String, u32>,
+    stems: HashMap<String, u32>,
+}
+
+impl Stems {
+    /// The stems of a text, each once, in order.
+    pub fn of(&mut self, text: &str) -> Vec<u32> {
+        let mut numbers = Vec::new();
+        each_word(text, |word| numbers.push(self.number(word)));
+        numbers.sort_unstable();
+        numbers.dedup();
+        numbers
+    }
+
+    fn number(&mut self, word: &str) -> u32 {
+        if let Some(&number) = self.words.get(word) {
+            return number;
+        }
+        let next = u32::try_from(self.stems.len()).unwrap_or(u32::MAX);
+        let number = *self.stems.entry(stem(word)).or_insert(next);
+        self.words.insert(word.to_owned(), number);
+        number
+    }
 }
 
 /// How a text speaks.
@@ -109,29 +133,36 @@ pub struct Manner {
     pub ends_asking: bool,
 }
 
-impl Manner {
-    /// Reads a text.
-    pub fn of(text: &str) -> Self {
-        let mut manner = Self {
-            ends_asking: ends_asking(text),
-            ..Self::default()
+/// A [`Manner`] while a text is read word by word.
+#[derive(Debug, Default)]
+pub(super) struct Reading {
+    manner: Manner,
+    unspaced: usize,
+}
+
+impl Reading {
+    /// The next word, in lower case.
+    pub(super) fn word(&mut self, word: &str) {
+        self.manner.time |= is_time(word);
+        let letters = if word.is_ascii() {
+            0
+        } else {
+            word.chars().filter(|&c| is_unspaced(c)).count()
         };
-        let mut unspaced = 0;
-        each_word(text, |word| {
-            manner.time |= is_time(word);
-            let letters = if word.is_ascii() {
-                0
-            } else {
-                word.chars().filter(|&c| is_unspaced(c)).count()
-            };
-            if letters > 0 {
-                unspaced += letters;
-            } else if !is_stop(word) {
-                manner.content += 1;
-            }
-        });
-        manner.content += unspaced / 2;
-        manner
+        if letters > 0 {
+            self.unspaced += letters;
+        } else if !is_stop(word) {
+            self.manner.content += 1;
+        }
+    }
+
+    /// How the text speaks, all of whose words were read.
+    pub(super) fn end(self, text: &str) -> Manner {
+        Manner {
+            content: self.manner.content + self.unspaced / 2,
+            ends_asking: ends_asking(text),
+            ..self.manner
+        }
     }
 }
 
@@ -180,7 +211,9 @@ mod tests {
             time,
             ends_asking,
         };
-        assert_eq!(Manner::of(text), expect, "{text}");
+        let mut reading = Reading::default();
+        each_word(text, |word| reading.word(word));
+        assert_eq!(reading.end(text), expect, "{text}");
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! The law of a turn: which event may follow which. Checked on every turn in tests and debug builds.
 //!
-//! `message? status* recall? (status | tool...)* persona? (chunk | status | tool...)* (complete | error)? done`
+//! `message? status* recall? (status | tool_call | tool_result)* persona? (chunk | status | tool_call | tool_result)*
+//! (complete | error)? done`. Each call has exactly one result, before the end.
 
 use super::TurnEvent;
+use crate::ids::ToolCallId;
 
 /// A broken law.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -12,7 +14,7 @@ pub struct Broken {
     after: &'static str,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 enum Place {
     #[default]
     Start,
@@ -40,6 +42,8 @@ impl Place {
 #[derive(Debug, Clone, Default)]
 pub struct Law {
     place: Place,
+    /// Calls without a result yet.
+    open: Vec<ToolCallId>,
 }
 
 impl Law {
@@ -59,12 +63,28 @@ impl Law {
             (TurnEvent::Persona { .. }, _) => ("persona", None),
             (TurnEvent::Chunk(text), Place::Speaking) if !text.is_empty() => ("chunk", Some(Place::Speaking)),
             (TurnEvent::Chunk(_), _) => ("chunk", None),
-            (TurnEvent::Complete(_), place) if place < Place::Ended => ("complete", Some(Place::Ended)),
+            (TurnEvent::ToolCall(call), place) if place < Place::Ended && !self.open.contains(&call.id) => {
+                self.open.push(call.id);
+                ("tool_call", Some(place.max(Place::Recalled)))
+            }
+            (TurnEvent::ToolCall(_), _) => ("tool_call", None),
+            (TurnEvent::ToolResult(call), place) if place < Place::Ended && self.open.contains(&call.id) => {
+                self.open.retain(|id| *id != call.id);
+                ("tool_result", Some(place))
+            }
+            (TurnEvent::ToolResult(_), _) => ("tool_result", None),
+            (TurnEvent::Complete(_), place) if place < Place::Ended && self.open.is_empty() => {
+                ("complete", Some(Place::Ended))
+            }
             (TurnEvent::Complete(_), _) => ("complete", None),
-            (TurnEvent::Error { .. }, place) if place < Place::Ended => ("error", Some(Place::Ended)),
+            (TurnEvent::Error { .. }, place) if place < Place::Ended && self.open.is_empty() => {
+                ("error", Some(Place::Ended))
+            }
             (TurnEvent::Error { .. }, _) => ("error", None),
             // Only a turn stopped before its first word ends without `complete` or `error`.
-            (TurnEvent::Done(_), Place::Start | Place::Before | Place::Recalled | Place::Ended) => {
+            (TurnEvent::Done(_), Place::Start | Place::Before | Place::Recalled | Place::Ended)
+                if self.open.is_empty() =>
+            {
                 ("done", Some(Place::Done))
             }
             (TurnEvent::Done(_), _) => ("done", None),
@@ -109,6 +129,53 @@ mod tests {
             retryable: false,
         };
         TurnEvent::Error { failure, message: None }
+    }
+
+    fn call(n: u128, ended: bool) -> crate::tool::ToolCall {
+        use crate::tool::{CallOutcome, CallStatus, Effect, ToolCall};
+        ToolCall {
+            id: ToolCallId(uuid::Uuid::from_u128(n)),
+            tool: "recall".into(),
+            arguments: "{}".into(),
+            effect: Effect::Read,
+            outcome: ended.then(|| CallOutcome::unsuccessful(CallStatus::Failed, "no")),
+        }
+    }
+
+    #[test]
+    fn each_call_has_one_result() {
+        let asked = |n| TurnEvent::ToolCall(Box::new(call(n, false)));
+        let answered = |n| TurnEvent::ToolResult(Box::new(call(n, true)));
+        let (chunk, done) = (TurnEvent::Chunk("a".into()), TurnEvent::Done(Outcome::Complete));
+        check(
+            &[
+                status(),
+                asked(1),
+                asked(2),
+                answered(2),
+                answered(1),
+                persona(),
+                chunk.clone(),
+                error(),
+                done.clone(),
+            ],
+            true,
+        );
+        check(
+            &[persona(), chunk, asked(1), status(), answered(1), error(), done.clone()],
+            true,
+        );
+        check(&[asked(1), answered(1), done.clone()], true);
+        check(&[asked(1), error()], false);
+        check(&[asked(1), done], false);
+        check(&[answered(1)], false);
+        check(&[asked(1), answered(1), answered(1)], false);
+        check(&[error(), asked(1)], false);
+        let recall = TurnEvent::Recall {
+            memories: vec![],
+            degraded: None,
+        };
+        check(&[asked(1), answered(1), recall], false);
     }
 
     fn check(events: &[TurnEvent], legal: bool) {

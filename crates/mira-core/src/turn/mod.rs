@@ -8,10 +8,11 @@ pub mod laws;
 
 use crate::{
     chat::{Message, MessageStatus, Mood, ReplyMeta, Usage},
-    ids::{ClientId, MessageId, TurnId},
+    ids::{ClientId, MessageId, ToolCallId, TurnId},
     memory::{Degraded, Recalled},
     model::{Ending, Finished, Head, ModelEvent},
     persona::PersonaName,
+    tool::{AskedCalls, CallOutcome, CallStatus, ToolCall},
 };
 
 /// What a turn is busy with.
@@ -146,6 +147,10 @@ pub enum TurnEvent {
     },
     /// Text to append to the reply.
     Chunk(String),
+    /// A tool is called.
+    ToolCall(Box<ToolCall>),
+    /// What came of a call.
+    ToolResult(Box<ToolCall>),
     /// The stored reply.
     Complete(Box<Message>),
     /// The turn failed; with the partial reply if one was kept.
@@ -172,6 +177,19 @@ pub struct Draft {
     pub model: Option<String>,
     /// Tokens spent.
     pub usage: Option<Usage>,
+    /// The tools called, each with its outcome.
+    pub calls: Vec<ToolCall>,
+}
+
+/// What the driver does after an event of the model.
+#[derive(Debug)]
+pub enum Step {
+    /// It goes on listening.
+    Listen,
+    /// It runs tools, then asks the model again.
+    Call(Box<AskedCalls>),
+    /// The talking is over.
+    End(Box<End>),
 }
 
 /// The end of a turn's talking; the driver stores the draft and tells the clients.
@@ -207,6 +225,11 @@ pub struct Turn {
     fallback: ReplyMeta,
     head: Option<Head>,
     text: String,
+    /// Where the text of the present call of the model begins.
+    round_from: usize,
+    /// Tokens of the calls of the model that are over.
+    usage: Usage,
+    calls: Vec<ToolCall>,
     thinking_told: bool,
     stored_to: usize,
 }
@@ -231,6 +254,9 @@ impl Turn {
             fallback,
             head: None,
             text: String::new(),
+            round_from: 0,
+            usage: Usage::default(),
+            calls: Vec::new(),
             thinking_told: false,
             stored_to: 0,
         }
@@ -266,8 +292,48 @@ impl Turn {
         self.stored_to = self.stored_to.saturating_add(bytes).min(self.text.len());
     }
 
-    /// One event of the model. `Ok` events go to the clients; `Err` is the end.
-    pub fn on_model(&mut self, event: ModelEvent, out: &mut Vec<TurnEvent>) -> Result<(), Box<End>> {
+    /// The tools called so far.
+    pub fn calls(&self) -> &[ToolCall] {
+        &self.calls
+    }
+
+    /// What was said since the model was last asked; the next call of it begins here.
+    pub fn take_round(&mut self) -> String {
+        let said = self.text.get(self.round_from..).unwrap_or_default().to_owned();
+        self.round_from = self.text.len();
+        said
+    }
+
+    /// A tool begins its work.
+    pub fn begin_call(&mut self, call: ToolCall, out: &mut Vec<TurnEvent>) {
+        out.push(TurnEvent::ToolCall(Box::new(call.clone())));
+        self.calls.push(call);
+    }
+
+    /// A tool is done. A call that is not open has its outcome already.
+    pub fn end_call(&mut self, id: ToolCallId, outcome: CallOutcome, out: &mut Vec<TurnEvent>) {
+        let open = |call: &&mut ToolCall| call.id == id && call.outcome.is_none();
+        if let Some(call) = self.calls.iter_mut().find(open) {
+            call.outcome = Some(outcome);
+            out.push(TurnEvent::ToolResult(Box::new(call.clone())));
+        }
+    }
+
+    /// Ends every call that is still open: the turn is cut off.
+    pub fn abort_calls(&mut self, why: &str, out: &mut Vec<TurnEvent>) {
+        let open: Vec<ToolCallId> = self
+            .calls
+            .iter()
+            .filter(|call| call.outcome.is_none())
+            .map(|call| call.id)
+            .collect();
+        for id in open {
+            self.end_call(id, CallOutcome::unsuccessful(CallStatus::Failed, why), out);
+        }
+    }
+
+    /// One event of the model; what it means to clients goes to `out`.
+    pub fn on_model(&mut self, event: ModelEvent, out: &mut Vec<TurnEvent>) -> Step {
         match event {
             ModelEvent::Thinking => {
                 if !std::mem::replace(&mut self.thinking_told, true) {
@@ -276,26 +342,39 @@ impl Turn {
                         detail: None,
                     });
                 }
-                Ok(())
+                Step::Listen
             }
             ModelEvent::Head(head) => {
                 self.open(head, out);
-                Ok(())
+                Step::Listen
             }
             ModelEvent::Text(text) => {
-                if text.is_empty() {
-                    return Ok(());
-                }
-                if self.head.is_none() {
-                    let head = head_of(&self.fallback);
-                    self.open(head, out);
-                }
-                self.text.push_str(&text);
-                out.push(TurnEvent::Chunk(text));
-                Ok(())
+                self.hear(text, out);
+                Step::Listen
             }
-            ModelEvent::Finished(finished) => Err(Box::new(self.finish(*finished))),
+            ModelEvent::Calls(asked) => {
+                self.usage = self.usage.plus(asked.usage);
+                self.thinking_told = false;
+                Step::Call(asked)
+            }
+            ModelEvent::Finished(finished) => Step::End(Box::new(self.finish(*finished))),
         }
+    }
+
+    fn hear(&mut self, mut text: String, out: &mut Vec<TurnEvent>) {
+        if text.is_empty() {
+            return;
+        }
+        if self.head.is_none() {
+            let head = head_of(&self.fallback);
+            self.open(head, out);
+        }
+        // What she says after a tool is a paragraph of its own.
+        if self.round_from > 0 && self.round_from == self.text.len() {
+            text.insert_str(0, "\n\n");
+        }
+        self.text.push_str(&text);
+        out.push(TurnEvent::Chunk(text));
     }
 
     fn open(&mut self, mut head: Head, out: &mut Vec<TurnEvent>) {
@@ -322,6 +401,14 @@ impl Turn {
         if let Some(name) = &self.forced {
             meta.persona = name.clone();
         }
+        if self.round_from > 0
+            && let Some(head) = self.head.take()
+        {
+            // She spoke before she called a tool: what was shown then stands.
+            (meta.persona, meta.mood, meta.mood_cause) = (head.persona, head.mood, head.mood_cause);
+        }
+        let usage = self.usage.plus(usage);
+        let calls = std::mem::take(&mut self.calls);
         if self.text.trim().is_empty() {
             let failure = Failure {
                 kind: FailureKind::ModelNonsense,
@@ -357,6 +444,7 @@ impl Turn {
                 status,
                 model: Some(model),
                 usage: Some(usage),
+                calls,
             }),
             failure,
             outcome,
@@ -372,13 +460,16 @@ impl Turn {
             meta.mood_cause = head.mood_cause;
         }
         let content = std::mem::take(&mut self.text);
+        let calls = std::mem::take(&mut self.calls);
+        let usage = (self.usage != Usage::default()).then_some(self.usage);
         let draft = |status| {
             (!content.trim().is_empty()).then(|| Draft {
                 content: content.clone(),
                 meta: meta.clone(),
                 status,
                 model: model.map(str::to_owned),
-                usage: None,
+                usage,
+                calls: calls.clone(),
             })
         };
         match why {
@@ -455,7 +546,7 @@ mod tests {
     fn run(forced: Option<&str>, events: Vec<ModelEvent>) -> (Vec<TurnEvent>, End) {
         let (mut turn, mut out) = (turn(forced), Vec::new());
         for event in events {
-            if let Err(end) = turn.on_model(event, &mut out) {
+            if let Step::End(end) = turn.on_model(event, &mut out) {
                 let mut law = laws::Law::default();
                 for event in &out {
                     law.check(event).unwrap();
@@ -531,12 +622,70 @@ mod tests {
         let (mut turn, mut out) = (turn(None), Vec::new());
         assert_eq!(turn.unstored(), None);
         for part in ["a", "bé"] {
-            turn.on_model(ModelEvent::Text(part.into()), &mut out).unwrap();
+            turn.on_model(ModelEvent::Text(part.into()), &mut out);
         }
         assert_eq!(turn.unstored(), Some("abé"));
         turn.mark_stored(1);
         assert_eq!(turn.unstored(), Some("bé"));
         turn.mark_stored(100);
         assert_eq!(turn.unstored(), None);
+    }
+
+    #[test]
+    fn a_tool_in_the_middle_is_part_of_the_reply() {
+        let (mut turn, mut out) = (turn(None), Vec::new());
+        turn.on_model(ModelEvent::Text("Let me look.".into()), &mut out);
+        let asked = AskedCalls {
+            usage: Usage {
+                input_tokens: 5,
+                ..Usage::default()
+            },
+            ..AskedCalls::default()
+        };
+        assert!(matches!(
+            turn.on_model(ModelEvent::Calls(Box::new(asked)), &mut out),
+            Step::Call(_)
+        ));
+        assert_eq!(turn.take_round(), "Let me look.");
+        let call = ToolCall {
+            id: ToolCallId(Uuid::nil()),
+            tool: "recall".into(),
+            arguments: "{}".into(),
+            effect: crate::tool::Effect::Read,
+            outcome: None,
+        };
+        turn.begin_call(call.clone(), &mut out);
+        turn.begin_call(
+            ToolCall {
+                id: ToolCallId(Uuid::from_u128(1)),
+                ..call.clone()
+            },
+            &mut out,
+        );
+        turn.end_call(call.id, CallOutcome::unsuccessful(CallStatus::Denied, "no"), &mut out);
+        turn.end_call(
+            call.id,
+            CallOutcome::unsuccessful(CallStatus::Failed, "again"),
+            &mut out,
+        );
+        turn.abort_calls("cut off", &mut out);
+        turn.on_model(ModelEvent::Text("Here.".into()), &mut out);
+        let Step::End(end) = turn.on_model(finished(Ending::Whole), &mut out) else {
+            panic!("it ends")
+        };
+        let mut law = laws::Law::default();
+        for event in &out {
+            law.check(event).unwrap();
+        }
+        let draft = end.draft.unwrap();
+        assert_eq!(draft.content, "Let me look.\n\nHere.");
+        assert_eq!(draft.usage.unwrap().input_tokens, 5);
+        assert_eq!(draft.meta.persona.as_str(), "default", "what was shown first stands");
+        let ended: Vec<_> = draft
+            .calls
+            .iter()
+            .map(|call| call.outcome.as_ref().unwrap().status)
+            .collect();
+        assert_eq!(ended, [CallStatus::Denied, CallStatus::Failed]);
     }
 }

@@ -3,20 +3,21 @@
 //! stream has the same form with `message` in the place of `delta`.
 
 use crate::{
+    calls::{Calls, Piece},
     speech::Speech,
-    wire::{self, First, Trouble, WireEnd, Words},
+    wire::{self, First, Many, Trouble, WireEnd, Words},
 };
-use mira_core::reply::FUNCTION_NAME;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 
 /// Reads one completion.
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
     end: WireEnd,
     finish_reason: Option<String>,
-    /// The index of the forced call among the tool calls.
-    call: Option<u64>,
+    calls: Calls,
+    /// The one call of the legacy form.
+    legacy: Calls,
 }
 
 #[derive(Deserialize)]
@@ -54,7 +55,7 @@ struct Delta<'a> {
     #[serde(borrow, default)]
     reasoning: Words<'a>,
     #[serde(borrow, default)]
-    tool_calls: First<ToolCall<'a>>,
+    tool_calls: Many<ToolCall<'a>>,
     #[serde(borrow, default)]
     function_call: Option<Function<'a>>,
 }
@@ -64,6 +65,8 @@ struct ToolCall<'a> {
     #[serde(default)]
     index: Option<u64>,
     #[serde(borrow, default)]
+    id: Words<'a>,
+    #[serde(borrow, default)]
     function: Option<Function<'a>>,
 }
 
@@ -71,15 +74,16 @@ struct ToolCall<'a> {
 struct Function<'a> {
     #[serde(borrow, default)]
     name: Words<'a>,
+    /// A string; an object from some servers.
     #[serde(borrow, default)]
-    arguments: Words<'a>,
+    arguments: Option<&'a RawValue>,
 }
 
 impl Decoder {
     /// Takes one event's name and data; the end, if it is the last.
     pub fn event(&mut self, name: &[u8], data: &[u8], speech: &mut Speech) -> Result<Option<WireEnd>, Trouble> {
         if data.trim_ascii() == b"[DONE]" {
-            return Ok(Some(self.finish()));
+            return Ok(Some(self.finish(speech)));
         }
         let chunk: Chunk<'_> = serde_json::from_slice(data)?;
         let failed = chunk.error.as_ref().is_some_and(|error| !error.is_null());
@@ -94,7 +98,7 @@ impl Decoder {
         }
         if let Some(choice) = chunk.choices.0 {
             if let Some(delta) = choice.delta.or(choice.message) {
-                self.delta(&delta, speech);
+                self.delta(&delta, speech)?;
             }
             if let Some(reason) = choice.finish_reason.get() {
                 self.finish_reason = Some(reason.to_owned());
@@ -103,7 +107,7 @@ impl Decoder {
         Ok(None)
     }
 
-    fn delta(&mut self, delta: &Delta<'_>, speech: &mut Speech) {
+    fn delta(&mut self, delta: &Delta<'_>, speech: &mut Speech) -> Result<(), Trouble> {
         if delta.reasoning_content.get().or(delta.reasoning.get()).is_some() {
             speech.thinking();
         }
@@ -113,24 +117,39 @@ impl Decoder {
         if let Some(words) = delta.refusal.get() {
             speech.refusal(words);
         }
-        if let Some(call) = &delta.tool_calls.0
-            && let Some(function) = &call.function
-        {
-            let index = call.index.unwrap_or(0);
-            if self.call.is_none() && function.name.get() == Some(FUNCTION_NAME) {
-                self.call = Some(index);
-            }
-            if self.call == Some(index)
-                && let Some(arguments) = function.arguments.get()
-            {
-                speech.arguments(arguments);
-            }
+        for call in &delta.tool_calls.0 {
+            let Some(function) = &call.function else { continue };
+            let arguments = function.arguments.map(wire::text_or_json);
+            let piece = Piece {
+                place: call.index,
+                id: call.id.get(),
+                name: function.name.get(),
+                arguments: arguments.as_deref(),
+            };
+            self.calls.take(piece, speech)?;
         }
-        if let Some(function) = &delta.function_call
-            && let Some(arguments) = function.arguments.get()
-        {
-            speech.arguments(arguments);
+        match &delta.function_call {
+            Some(function) => self.legacy(function, speech),
+            None => Ok(()),
         }
+    }
+
+    /// A piece of the one call of the legacy form; where nothing else was offered it is the answer, named or not.
+    fn legacy(&mut self, function: &Function<'_>, speech: &mut Speech) -> Result<(), Trouble> {
+        let arguments = function.arguments.map(wire::text_or_json);
+        if speech.offered() {
+            let piece = Piece {
+                place: Some(0),
+                id: None,
+                name: function.name.get(),
+                arguments: arguments.as_deref(),
+            };
+            return self.legacy.take(piece, speech);
+        }
+        if let Some(arguments) = arguments.filter(|arguments| !arguments.is_empty()) {
+            speech.arguments(&arguments);
+        }
+        Ok(())
     }
 
     /// Whether the reply is whole, even if more is to come (usage, `[DONE]`).
@@ -139,15 +158,20 @@ impl Decoder {
     }
 
     /// The end of what came.
-    pub fn finish(&mut self) -> WireEnd {
+    pub fn finish(&mut self, speech: &Speech) -> WireEnd {
         let cut = match self.finish_reason.as_deref() {
             Some("length" | "max_tokens" | "model_length") => Some("max_output_tokens"),
             Some("content_filter") => Some("content_filter"),
             Some("error") => Some("error"),
             _ => None,
         };
+        let mut calls = self.calls.finish(speech);
+        if calls.is_empty() {
+            calls = self.legacy.finish(speech);
+        }
         WireEnd {
             cut: cut.map(str::to_owned),
+            calls: calls.into_iter().map(|(_, call)| call).collect(),
             ..std::mem::take(&mut self.end)
         }
     }
@@ -158,7 +182,7 @@ pub(crate) fn whole(body: &[u8], speech: &mut Speech) -> Result<WireEnd, Trouble
     let mut decoder = Decoder::default();
     decoder.event(b"", body, speech)?;
     if decoder.is_finished() || speech.begun {
-        Ok(decoder.finish())
+        Ok(decoder.finish(speech))
     } else {
         Err(Trouble::Garbage("a completion without choices".to_owned()))
     }

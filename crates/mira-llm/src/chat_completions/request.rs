@@ -4,7 +4,8 @@
 use crate::{
     dialect::{Ask, Dialect, LimitName, Stage},
     error::LlmError,
-    prompt_items::{self, Item},
+    offers::Choice,
+    prompt_items::{self, Item, Said},
     two_step, wire,
 };
 use bytes::Bytes;
@@ -35,13 +36,13 @@ struct Body<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     response_format: Option<ResponseFormat<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    tools: Option<[Tool<'a>; 1]>,
+    tools: Option<Vec<Tool<'a>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tool_choice: Option<ToolChoice>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    functions: Option<[Function<'a>; 1]>,
+    functions: Option<Vec<Function<'a>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    function_call: Option<Named>,
+    function_call: Option<FunctionCall>,
     messages: Vec<Item<'a>>,
 }
 
@@ -73,8 +74,8 @@ struct Tool<'a> {
 
 #[derive(Serialize)]
 struct Function<'a> {
-    name: &'static str,
-    description: &'static str,
+    name: &'a str,
+    description: &'a str,
     /// Not a field of the legacy form.
     #[serde(skip_serializing_if = "Option::is_none")]
     strict: Option<bool>,
@@ -82,15 +83,78 @@ struct Function<'a> {
 }
 
 #[derive(Serialize)]
-struct ToolChoice {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    function: Named,
+#[serde(untagged)]
+enum ToolChoice {
+    Mode(&'static str),
+    Function {
+        #[serde(rename = "type")]
+        kind: &'static str,
+        function: Named,
+    },
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum FunctionCall {
+    Mode(&'static str),
+    Function(Named),
 }
 
 #[derive(Serialize)]
 struct Named {
     name: &'static str,
+}
+
+const NAMED: Named = Named { name: FUNCTION_NAME };
+
+/// The functions of a request: what is offered, then the answer itself where it is one.
+fn functions<'a>(
+    dialect: &Dialect,
+    request: &'a ModelRequest,
+    stage: Stage<'_>,
+    schema: &'a RawValue,
+) -> Result<Vec<Function<'a>>, LlmError> {
+    let ask = dialect.ask(stage);
+    let strict = (ask != Ask::LegacyFunction && dialect.offers.strict).then_some(true);
+    let mut functions = Vec::new();
+    if dialect.offers_tools(stage, request) {
+        for tool in request.tools.iter() {
+            functions.push(Function {
+                name: &tool.name,
+                description: &tool.description,
+                strict,
+                parameters: wire::raw_ref(&tool.parameters)?,
+            });
+        }
+    }
+    if ask.is_function() {
+        functions.push(Function {
+            name: FUNCTION_NAME,
+            description: two_step::FUNCTION_DESCRIPTION,
+            strict,
+            parameters: schema,
+        });
+    }
+    Ok(functions)
+}
+
+fn tool_choice(choice: Choice) -> Option<ToolChoice> {
+    match choice {
+        Choice::Unsaid | Choice::Auto => None,
+        Choice::Required => Some(ToolChoice::Mode("required")),
+        Choice::None => Some(ToolChoice::Mode("none")),
+        Choice::Answer => Some(ToolChoice::Function {
+            kind: "function",
+            function: NAMED,
+        }),
+    }
+}
+
+fn function_call(choice: Choice) -> FunctionCall {
+    match choice {
+        Choice::Unsaid | Choice::Auto | Choice::Required | Choice::None => FunctionCall::Mode("auto"),
+        Choice::Answer => FunctionCall::Function(NAMED),
+    }
 }
 
 /// The body of one call.
@@ -100,23 +164,28 @@ pub(crate) fn body(
     request: &ModelRequest,
     stage: Stage<'_>,
 ) -> Result<Bytes, LlmError> {
-    const NAMED: Named = Named { name: FUNCTION_NAME };
     let ask = dialect.ask(stage);
     let streamed = stage == Stage::Reply;
     let schema = wire::raw(two_step::schema(request, stage))?;
     let limit = |name| two_step::limit(dialect, stage).filter(|_| dialect.limit_name == name);
-    let function = |strict| Function {
-        name: FUNCTION_NAME,
-        description: two_step::FUNCTION_DESCRIPTION,
-        strict,
-        parameters: &schema,
+    let choice = dialect.choice(stage, request);
+    let functions = Some(functions(dialect, request, stage, &schema)?).filter(|list| !list.is_empty());
+    let (tools, functions) = match ask {
+        Ask::LegacyFunction => (None, functions),
+        Ask::Schema | Ask::Tool | Ask::Words => {
+            let tool = |function| Tool {
+                kind: "function",
+                function,
+            };
+            (functions.map(|list| list.into_iter().map(tool).collect()), None)
+        }
     };
     let mut messages = Vec::with_capacity(request.messages.len() + 4);
-    messages.push(Item {
+    messages.push(Item::Said(Said {
         role: prompt_items::top_role(dialect),
         content: Cow::Borrowed(&*request.system),
-    });
-    messages.extend(prompt_items::items(dialect, request, stage));
+    }));
+    messages.extend(prompt_items::items(dialect, request, stage)?);
     wire::encode(&Body {
         model,
         stream: streamed,
@@ -134,18 +203,10 @@ pub(crate) fn body(
                 schema: &schema,
             },
         }),
-        tools: (ask == Ask::Tool).then(|| {
-            [Tool {
-                kind: "function",
-                function: function(Some(true)),
-            }]
-        }),
-        tool_choice: (ask == Ask::Tool).then_some(ToolChoice {
-            kind: "function",
-            function: NAMED,
-        }),
-        functions: (ask == Ask::LegacyFunction).then(|| [function(None)]),
-        function_call: (ask == Ask::LegacyFunction).then_some(NAMED),
+        tool_choice: tools.as_ref().and_then(|_: &Vec<Tool<'_>>| tool_choice(choice)),
+        tools,
+        function_call: functions.is_some().then(|| function_call(choice)),
+        functions,
         messages,
     })
 }

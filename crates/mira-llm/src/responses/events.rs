@@ -1,20 +1,27 @@
 //! The stream of the Responses API, event by event. Deltas take the short way: one pass over borrowed JSON. Unknown
 //! events and items are passed over; the end is `completed`, `incomplete`, `failed` or `error`.
 
+use super::output::{self, Asked, ItemHead};
 use crate::{
+    calls::{Calls, Piece},
     speech::Speech,
     wire::{self, Trouble, WireEnd, Words},
 };
 use mira_core::reply::FUNCTION_NAME;
 use serde::Deserialize;
-use serde_json::Value;
-use std::borrow::Cow;
+use serde_json::{Value, value::RawValue};
+use std::{borrow::Cow, sync::Arc};
 
 /// Reads one response.
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
-    /// Output items whose words are not the reply: commentary, calls of other functions.
+    /// Output items whose words are not the reply: commentary.
     hidden: Vec<u64>,
+    calls: Calls,
+    /// Finished items with their places, kept while calls may come: they go back unchanged with the outputs.
+    done: Vec<(Option<u64>, Arc<str>)>,
+    /// What the kept items weigh.
+    kept: usize,
 }
 
 #[derive(Deserialize)]
@@ -30,39 +37,24 @@ struct Event<'a> {
 #[derive(Deserialize)]
 struct ItemEvent<'a> {
     #[serde(borrow)]
-    item: ItemHead<'a>,
+    item: &'a RawValue,
 }
 
 #[derive(Deserialize)]
-struct ItemHead<'a> {
-    #[serde(borrow, default, rename = "type")]
-    kind: Words<'a>,
+struct ArgumentsDone<'a> {
     #[serde(borrow, default)]
-    phase: Words<'a>,
-    #[serde(borrow, default)]
-    name: Words<'a>,
+    arguments: Option<&'a RawValue>,
 }
 
-impl ItemHead<'_> {
-    /// Whether its words are not the reply.
-    fn is_hidden(&self) -> bool {
-        match self.kind.get() {
-            Some("message") => self.phase.get().is_some_and(|phase| phase != "final_answer"),
-            Some("function_call") => self.name.get() != Some(FUNCTION_NAME),
-            _ => false,
-        }
-    }
-}
-
-/// A terminal event without its output, which is read only where nothing was streamed.
+/// A terminal event. Its output is read for calls, and for words only where none were streamed.
 #[derive(Deserialize)]
-struct Terminal {
-    #[serde(default)]
-    response: Option<Tail>,
+struct Terminal<'a> {
+    #[serde(borrow, default)]
+    response: Option<Tail<'a>>,
 }
 
 #[derive(Default, Deserialize)]
-struct Tail {
+struct Tail<'a> {
     #[serde(default)]
     model: Option<Value>,
     #[serde(default)]
@@ -71,9 +63,11 @@ struct Tail {
     incomplete_details: Option<Value>,
     #[serde(default)]
     status: Option<Value>,
+    #[serde(borrow, default)]
+    output: Option<&'a RawValue>,
 }
 
-impl Tail {
+impl Tail<'_> {
     fn end(&self, cut: bool) -> WireEnd {
         let reason = wire::text(
             self.incomplete_details
@@ -84,7 +78,14 @@ impl Tail {
             model: wire::text(self.model.as_ref()),
             usage: wire::usage(self.usage.as_ref()),
             cut: cut.then(|| reason.unwrap_or_else(|| "incomplete".to_owned())),
+            ..WireEnd::default()
         }
+    }
+
+    /// The final output, item by item.
+    fn items(&self) -> Vec<&RawValue> {
+        let list = self.output.map(|output| serde_json::from_str(output.get()));
+        list.and_then(Result::ok).unwrap_or_default()
     }
 }
 
@@ -99,21 +100,29 @@ impl Decoder {
         let delta = event.delta.get();
         match (&*event.kind, delta) {
             ("response.output_text.delta", Some(delta)) if !hidden() => speech.text(delta),
-            ("response.function_call_arguments.delta", Some(delta)) if !hidden() => speech.arguments(delta),
+            ("response.function_call_arguments.delta", Some(delta)) => {
+                self.arguments(event.output_index, delta, speech)?;
+            }
+            ("response.function_call_arguments.done", _) => {
+                let done: ArgumentsDone<'_> = serde_json::from_slice(data)?;
+                self.arguments_done(event.output_index, done.arguments, speech)?;
+            }
             ("response.refusal.delta", Some(delta)) => speech.refusal(delta),
-            ("response.output_item.added", _) => self.item(data, event.output_index, speech),
+            ("response.output_item.added", _) => self.begun(data, event.output_index, speech)?,
+            ("response.output_item.done", _) => self.finished(data, event.output_index, speech)?,
             ("response.completed" | "response.incomplete", _) => {
-                let terminal: Terminal = serde_json::from_slice(data)?;
+                let terminal: Terminal<'_> = serde_json::from_slice(data)?;
                 if !speech.begun {
                     let whole: Value = serde_json::from_slice(data)?;
                     hear_output(whole.get("response"), speech);
                 }
-                return Ok(Some(
-                    terminal
-                        .response
-                        .unwrap_or_default()
-                        .end(event.kind == "response.incomplete"),
-                ));
+                let tail = terminal.response.unwrap_or_default();
+                let (calls, carry) = self.asked(&tail.items(), speech)?;
+                return Ok(Some(WireEnd {
+                    calls,
+                    carry,
+                    ..tail.end(event.kind == "response.incomplete")
+                }));
             }
             ("response.cancelled", _) => {
                 return Ok(Some(WireEnd {
@@ -139,16 +148,95 @@ impl Decoder {
     }
 
     /// An item begins. One that does not look as expected is an unknown one.
-    fn item(&mut self, data: &[u8], index: Option<u64>, speech: &mut Speech) {
+    fn begun(&mut self, data: &[u8], index: Option<u64>, speech: &mut Speech) -> Result<(), Trouble> {
         let Ok(ItemEvent { item }) = serde_json::from_slice::<ItemEvent<'_>>(data) else {
-            return;
+            return Ok(());
         };
-        if item.kind.get() == Some("reasoning") {
-            speech.thinking();
+        let Ok(head) = serde_json::from_str::<ItemHead<'_>>(item.get()) else {
+            return Ok(());
+        };
+        match head.kind.get() {
+            Some("reasoning") => speech.thinking(),
+            Some("function_call") => self.calls.take(head.piece(index), speech)?,
+            _ if head.is_hidden() => self.hidden.extend(index),
+            _ => {}
         }
-        if item.is_hidden() {
-            self.hidden.extend(index);
+        Ok(())
+    }
+
+    /// Arguments go to their call; without one that was announced they are the answer's.
+    fn arguments(&mut self, index: Option<u64>, delta: &str, speech: &mut Speech) -> Result<(), Trouble> {
+        if !self.calls.knows(index) {
+            speech.arguments(delta);
+            return Ok(());
         }
+        let piece = Piece {
+            place: index,
+            arguments: Some(delta),
+            ..Piece::default()
+        };
+        self.calls.take(piece, speech)
+    }
+
+    /// The arguments in one, from servers that send no deltas.
+    fn arguments_done(
+        &mut self,
+        index: Option<u64>,
+        arguments: Option<&RawValue>,
+        speech: &mut Speech,
+    ) -> Result<(), Trouble> {
+        match arguments {
+            Some(arguments) if self.calls.waits_for_arguments(index, speech) => {
+                self.arguments(index, &wire::text_or_json(arguments), speech)
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// An item is whole: kept for the way back.
+    fn finished(&mut self, data: &[u8], index: Option<u64>, speech: &mut Speech) -> Result<(), Trouble> {
+        if !speech.offered() {
+            return Ok(());
+        }
+        let Ok(ItemEvent { item }) = serde_json::from_slice::<ItemEvent<'_>>(data) else {
+            return Ok(());
+        };
+        self.kept = self.kept.saturating_add(item.get().len());
+        if self.kept > output::MOST_CARRIED_BYTES {
+            return Err(Trouble::TooLarge(output::MOST_CARRIED_BYTES));
+        }
+        if let Ok(head) = serde_json::from_str::<ItemHead<'_>>(item.get())
+            && head.kind.get() == Some("function_call")
+            && let Some(name) = head.name.get()
+            && !speech.is_answer(name)
+        {
+            speech.other_call();
+        }
+        self.done.push((index, item.get().into()));
+        Ok(())
+    }
+
+    /// The calls of the whole response and what goes back with them: out of the final output if there is one, else out
+    /// of the items as they came.
+    fn asked(&mut self, last: &[&RawValue], speech: &Speech) -> Result<Asked, Trouble> {
+        let begun = self.calls.finish(speech);
+        let done = std::mem::take(&mut self.done);
+        if !speech.offered() {
+            return Ok(Asked::default());
+        }
+        if !last.is_empty() {
+            return output::asked(last.iter().map(|item| item.get()), speech);
+        }
+        let never_done = begun
+            .iter()
+            .filter(|(place, _)| !done.iter().any(|(index, _)| index == place))
+            .map(|(_, call)| output::item_of(call));
+        let items: Vec<Arc<str>> = done
+            .iter()
+            .map(|(_, item)| Arc::clone(item))
+            .chain(never_done)
+            .collect();
+        output::asked(items.iter().map(AsRef::as_ref), speech)
     }
 }
 
@@ -161,10 +249,15 @@ pub(crate) fn whole(body: &[u8], speech: &mut Speech) -> Result<WireEnd, Trouble
     if !response.get("output").is_some_and(Value::is_array) {
         return Err(Trouble::Garbage("a response without output".to_owned()));
     }
-    hear_output(Some(&response), speech);
-    let tail: Tail = serde_json::from_slice(body)?;
+    let tail: Tail<'_> = serde_json::from_slice(body)?;
     let cut = wire::text(tail.status.as_ref()).is_some_and(|status| status != "completed");
-    Ok(tail.end(cut))
+    let (calls, carry) = output::asked(tail.items().iter().map(|item| item.get()), speech)?;
+    hear_output(Some(&response), speech);
+    Ok(WireEnd {
+        calls,
+        carry,
+        ..tail.end(cut)
+    })
 }
 
 /// The reply in a response's final output.
@@ -182,6 +275,7 @@ fn hear_output(response: Option<&Value>, speech: &mut Speech) {
         };
         match head.kind.get() {
             _ if head.is_hidden() => {}
+            Some("function_call") if head.name.get() != Some(FUNCTION_NAME) => speech.other_call(),
             Some("function_call") => {
                 if let Some(arguments) = wire::text(item.get("arguments")) {
                     speech.arguments(&arguments);

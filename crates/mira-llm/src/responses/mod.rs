@@ -1,4 +1,5 @@
 //! The Responses API.
 
 pub(crate) mod events;
+mod output;
 pub(crate) mod request;

@@ -4,6 +4,7 @@
 use crate::{
     dialect::{Ask, Dialect, Stage},
     error::LlmError,
+    offers::Choice,
     prompt_items::{self, Item},
     two_step, wire,
 };
@@ -35,7 +36,7 @@ struct Body<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<Text<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    tools: Option<[Tool<'a>; 1]>,
+    tools: Option<Vec<Tool<'a>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tool_choice: Option<ToolChoice>,
     instructions: &'a str,
@@ -73,17 +74,66 @@ struct Format<'a> {
 struct Tool<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
-    name: &'static str,
-    description: &'static str,
+    name: &'a str,
+    description: &'a str,
     strict: bool,
     parameters: &'a RawValue,
 }
 
 #[derive(Serialize)]
-struct ToolChoice {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    name: &'static str,
+#[serde(untagged)]
+enum ToolChoice {
+    Mode(&'static str),
+    Function {
+        #[serde(rename = "type")]
+        kind: &'static str,
+        name: &'static str,
+    },
+}
+
+/// The tools of a request: what is offered, then the answer itself where it is one.
+fn tools<'a>(
+    dialect: &Dialect,
+    request: &'a ModelRequest,
+    stage: Stage<'_>,
+    schema: &'a RawValue,
+) -> Result<Vec<Tool<'a>>, LlmError> {
+    // The API has no tool without it.
+    let strict = dialect.offers.strict;
+    let mut tools = Vec::new();
+    if dialect.offers_tools(stage, request) {
+        for tool in request.tools.iter() {
+            tools.push(Tool {
+                kind: "function",
+                name: &tool.name,
+                description: &tool.description,
+                strict,
+                parameters: wire::raw_ref(&tool.parameters)?,
+            });
+        }
+    }
+    if dialect.ask(stage).is_function() {
+        tools.push(Tool {
+            kind: "function",
+            name: FUNCTION_NAME,
+            description: two_step::FUNCTION_DESCRIPTION,
+            strict,
+            parameters: schema,
+        });
+    }
+    Ok(tools)
+}
+
+fn tool_choice(choice: Choice) -> Option<ToolChoice> {
+    match choice {
+        Choice::Unsaid | Choice::Auto => None,
+        Choice::Required => Some(ToolChoice::Mode("required")),
+        Choice::None => Some(ToolChoice::Mode("none")),
+        Choice::Answer => Some(ToolChoice::Function {
+            kind: "function",
+            name: FUNCTION_NAME,
+        }),
+    }
 }
 
 /// The body of one call.
@@ -102,6 +152,7 @@ pub(crate) fn body(
         strict: true,
         schema: &schema,
     });
+    let tools = Some(tools(dialect, request, stage, &schema)?).filter(|list| !list.is_empty());
     let verbosity = dialect.verbosity.as_deref();
     wire::encode(&Body {
         model,
@@ -115,18 +166,11 @@ pub(crate) fn body(
         max_output_tokens: two_step::limit(dialect, stage),
         reasoning: dialect.effort.as_deref().map(|effort| Reasoning { effort }),
         text: (format.is_some() || verbosity.is_some()).then_some(Text { format, verbosity }),
-        tools: ask.is_function().then_some([Tool {
-            kind: "function",
-            name: FUNCTION_NAME,
-            description: two_step::FUNCTION_DESCRIPTION,
-            strict: true,
-            parameters: &schema,
-        }]),
-        tool_choice: ask.is_function().then_some(ToolChoice {
-            kind: "function",
-            name: FUNCTION_NAME,
-        }),
+        tool_choice: tools
+            .as_ref()
+            .and_then(|_: &Vec<Tool<'_>>| tool_choice(dialect.choice(stage, request))),
+        tools,
         instructions: &request.system,
-        input: prompt_items::items(dialect, request, stage),
+        input: prompt_items::items(dialect, request, stage)?,
     })
 }

@@ -16,3 +16,5 @@ mod forms;
 mod odd_servers;
 mod side;
 mod support;
+mod tool_bodies;
+mod tools;

@@ -6,6 +6,7 @@ use mira_core::{
     chat::{Mood, ReplyMeta, Role},
     model::{Finished, Head, ModelEvent, ModelRequest, PromptMessage},
     persona::PersonaName,
+    tool::AskedCalls,
 };
 use mira_llm::{Api, ChatModel, Endpoint, LlmError, RetryPolicy, Secret, connect};
 use openai_sim::{Flavour, Plan, Reply, Sim, SimConfig};
@@ -39,6 +40,7 @@ pub fn message(role: Role, text: &str) -> PromptMessage {
     PromptMessage {
         role,
         text: text.into(),
+        calls: Vec::new(),
     }
 }
 
@@ -51,6 +53,9 @@ pub fn request() -> ModelRequest {
             message(Role::User, "How are you?"),
         ],
         tail: "[state]\nmood: steady\n[/state]".into(),
+        tools: [].into(),
+        rounds: Vec::new(),
+        no_more_calls: false,
         personas: vec![persona("default"), persona("haven")],
         fallback: fallback(),
         cache_key: "session-1".into(),
@@ -107,16 +112,18 @@ pub struct Heard {
     pub text: String,
     pub texts: usize,
     pub finished: Option<Finished>,
+    pub calls: Option<AskedCalls>,
     pub error: Option<LlmError>,
 }
 
-/// Takes a stream to its end; the law: `Thinking* Head? (Text | Thinking)* (Finished | error)`.
+/// Takes a stream to its end; the law: `Thinking* Head? (Text | Thinking)* (Finished | Calls | error)`.
 pub async fn hear(model: &Arc<dyn ChatModel>, request: ModelRequest) -> Heard {
     let mut heard = Heard::default();
+    let offered = !request.tools.is_empty();
     let mut stream = model.stream(request);
     while let Some(item) = stream.next().await {
         assert!(
-            heard.finished.is_none() && heard.error.is_none(),
+            heard.finished.is_none() && heard.error.is_none() && heard.calls.is_none(),
             "{item:?} after the end"
         );
         match item {
@@ -137,16 +144,21 @@ pub async fn hear(model: &Arc<dyn ChatModel>, request: ModelRequest) -> Heard {
                 heard.texts += 1;
             }
             Ok(ModelEvent::Finished(finished)) => heard.finished = Some(*finished),
+            Ok(ModelEvent::Calls(asked)) => {
+                assert!(
+                    offered && !asked.calls.is_empty(),
+                    "calls where they may come: {asked:?}"
+                );
+                heard.calls = Some(*asked);
+            }
             Err(error) => {
                 assert!(!error.to_string().contains(KEY) && !format!("{error:?}").contains(KEY));
                 heard.error = Some(error);
             }
         }
     }
-    assert!(
-        heard.finished.is_some() != heard.error.is_some(),
-        "exactly one end: {heard:?}"
-    );
+    let ends = [heard.finished.is_some(), heard.error.is_some(), heard.calls.is_some()];
+    assert_eq!(ends.iter().filter(|end| **end).count(), 1, "exactly one end: {heard:?}");
     heard
 }
 

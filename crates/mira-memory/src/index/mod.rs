@@ -118,6 +118,18 @@ pub trait VectorIndex: Send + Sync + std::fmt::Debug {
     /// Writes points; those it has are replaced. All or an error, after which any part may be written.
     fn upsert(&self, account: AccountId, points: Vec<Point>) -> BoxFuture<'_, Result<(), IndexError>>;
 
+    /// The same, for points that were waited for in the outbox of the store: answers which of its rows are still to be
+    /// taken off. An index that is in the store's own file does that in the same transaction.
+    fn upsert_queued(
+        &self,
+        account: AccountId,
+        points: Vec<Point>,
+        outbox: Vec<i64>,
+    ) -> BoxFuture<'_, Result<Vec<i64>, IndexError>> {
+        let written = self.upsert(account, points);
+        Box::pin(async move { written.await.map(|()| outbox) })
+    }
+
     /// Takes points out; those it has not are no error.
     fn remove(&self, account: AccountId, ids: Vec<MemoryId>) -> BoxFuture<'_, Result<(), IndexError>>;
 

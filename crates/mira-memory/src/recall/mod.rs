@@ -98,13 +98,10 @@ pub async fn recall(
         .await;
     let mut found = Found::new(rows, &bm25, &meaning.cosines);
     found.replace_outdated(store, account, &query).await?;
-    let ranked = rank(
-        &question,
-        &corpus,
-        &found.candidates(&meaning.cosines),
-        query.considered,
-    );
-    let (items, merged) = whole(store, account, ranked).await?;
+    let (candidates, told) = found.candidates(&meaning.cosines);
+    let ranked = rank(&question, &corpus, &candidates, query.considered);
+    let told = told.whole(store, account, candidates, &ranked).await?;
+    let (items, merged) = told.recalled(ranked);
     Ok(RecallOutcome {
         items,
         merged,
@@ -131,30 +128,6 @@ fn most_relevant(
         .collect();
     scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(b.1.cmp(&a.1)));
     scored.into_iter().map(|(_, id)| id).take(RANKED).collect()
-}
-
-/// The memories of the best, whole.
-async fn whole(
-    store: &Store,
-    account: AccountId,
-    ranked: Vec<Ranked>,
-) -> Result<(Vec<Recalled>, Vec<Recalled>), StoreError> {
-    let (kept, same): (Vec<Ranked>, Vec<Ranked>) = ranked.into_iter().partition(|one| one.same_as.is_none());
-    let ids: Vec<MemoryId> = kept.iter().chain(&same).map(|one| one.id).collect();
-    let memories = store.find_memories(account, &ids).await?;
-    let mut by_id: HashMap<MemoryId, Memory> = memories.into_iter().map(|memory| (memory.id, memory)).collect();
-    let mut read = |list: Vec<Ranked>, why: Option<&str>| {
-        list.into_iter()
-            .filter_map(|one| {
-                Some(Recalled {
-                    memory: by_id.remove(&one.id)?,
-                    scores: one.scores,
-                    why: why.map_or(one.why, str::to_owned),
-                })
-            })
-            .collect()
-    };
-    Ok((read(kept, None), read(same, Some("says the same as a better one"))))
 }
 
 // ---- meaning ------------------------------------------------------------------------------------------------------
@@ -247,8 +220,8 @@ struct Found(Vec<FoundRow>);
 impl Found {
     fn new(rows: Vec<RecallRow>, bm25: &HashMap<MemoryId, f32>, cosines: &HashMap<MemoryId, f32>) -> Self {
         let with = |row: RecallRow| FoundRow {
-            bm25: bm25.get(&row.id).copied().unwrap_or_default(),
-            cosine: cosines.get(&row.id).copied(),
+            bm25: bm25.get(&row.memory.id).copied().unwrap_or_default(),
+            cosine: cosines.get(&row.memory.id).copied(),
             stands_in: false,
             row,
         };
@@ -270,7 +243,7 @@ impl Found {
             let missing: Vec<MemoryId> = outdated
                 .iter()
                 .filter_map(|one| one.row.successor)
-                .filter(|id| !query.exclude.contains(id) && !self.0.iter().any(|one| one.row.id == *id))
+                .filter(|id| !query.exclude.contains(id) && !self.0.iter().any(|one| one.row.memory.id == *id))
                 .collect::<HashSet<_>>()
                 .into_iter()
                 .collect();
@@ -282,7 +255,10 @@ impl Found {
                 stands_in: false,
             }));
             for old in &outdated {
-                let successor = self.0.iter_mut().find(|one| Some(one.row.id) == old.row.successor);
+                let successor = self
+                    .0
+                    .iter_mut()
+                    .find(|one| Some(one.row.memory.id) == old.row.successor);
                 if let Some(new) = successor {
                     new.stands_in |= old.bm25 > new.bm25 || old.cosine > new.cosine;
                     new.bm25 = new.bm25.max(old.bm25);
@@ -298,23 +274,88 @@ impl Found {
         Ok(())
     }
 
-    fn candidates(self, cosines: &HashMap<MemoryId, f32>) -> Vec<Candidate> {
-        let candidate = |one: FoundRow| Candidate {
-            before: question_before(&one.row).map(|(id, text)| Before {
-                text: text.clone(),
-                cosine: cosines.get(id).copied(),
-            }),
-            id: one.row.id,
-            kind: one.row.kind,
-            voice: Voice::read(&one.row.about),
-            session: one.row.session,
-            at: one.row.at,
-            text: one.row.text,
-            pinned: one.row.pinned,
-            stands_in: one.stands_in,
-            bm25: one.bm25,
-            cosine: one.cosine,
+    /// What is ranked, and what is told of it.
+    fn candidates(self, cosines: &HashMap<MemoryId, f32>) -> (Vec<Candidate>, Told) {
+        let mut told = Told::default();
+        let candidate = |mut one: FoundRow| {
+            let before = question_before(&one.row).map(|(id, _)| cosines.get(id).copied());
+            let memory = &mut one.row.memory;
+            let candidate = Candidate {
+                before: before
+                    .zip(one.row.before.take())
+                    .map(|(cosine, (_, text))| Before { text, cosine }),
+                id: memory.id,
+                kind: memory.kind,
+                voice: Voice::read(&one.row.about),
+                session: memory.session_id.clone(),
+                at: memory.valid_from,
+                text: std::mem::take(&mut memory.text),
+                pinned: memory.pinned,
+                stands_in: one.stands_in,
+                bm25: one.bm25,
+                cosine: one.cosine,
+            };
+            if !one.row.whole {
+                told.cut.insert(candidate.id);
+            }
+            told.memories.insert(candidate.id, one.row.memory);
+            candidate
         };
-        self.0.into_iter().map(candidate).collect()
+        let candidates = self.0.into_iter().map(candidate).collect();
+        (candidates, told)
+    }
+}
+
+/// What is told of the memories that come up.
+#[derive(Default)]
+struct Told {
+    /// Without their texts, which the candidates have.
+    memories: HashMap<MemoryId, Memory>,
+    /// Those of whose text there is only the beginning.
+    cut: HashSet<MemoryId>,
+}
+
+impl Told {
+    /// Puts the texts back, those that were cut whole.
+    async fn whole(
+        mut self,
+        store: &Store,
+        account: AccountId,
+        candidates: Vec<Candidate>,
+        ranked: &[Ranked],
+    ) -> Result<Self, StoreError> {
+        for candidate in candidates {
+            if let Some(memory) = self.memories.get_mut(&candidate.id) {
+                memory.text = candidate.text;
+            }
+        }
+        let ids = ranked.iter().map(|one| one.id);
+        let cut: Vec<MemoryId> = ids.filter(|id| self.cut.contains(id)).collect();
+        if !cut.is_empty() {
+            for memory in store.find_memories(account, &cut).await? {
+                self.memories.insert(memory.id, memory);
+            }
+        }
+        Ok(self)
+    }
+
+    /// The best, and what says the same as one of them.
+    fn recalled(mut self, ranked: Vec<Ranked>) -> (Vec<Recalled>, Vec<Recalled>) {
+        let (mut items, mut merged) = (Vec::new(), Vec::new());
+        for one in ranked {
+            let Some(memory) = self.memories.remove(&one.id) else {
+                continue;
+            };
+            let (list, why) = match one.same_as {
+                None => (&mut items, one.why),
+                Some(_) => (&mut merged, "says the same as a better one".to_owned()),
+            };
+            list.push(Recalled {
+                memory,
+                scores: one.scores,
+                why,
+            });
+        }
+        (items, merged)
     }
 }

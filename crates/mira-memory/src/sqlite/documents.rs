@@ -291,6 +291,25 @@ async fn fact_documents(
     rows.iter().map(read).collect()
 }
 
+/// `?1` keys and texts, `?2` keys of what has no pairs of letters.
+macro_rules! write_plain {
+    () => {
+        "INSERT OR REPLACE INTO recall_fts (rowid, text)
+         SELECT j.value ->> 0, j.value ->> 1 FROM json_each(?1) j;
+         DELETE FROM recall_grams WHERE rowid IN (
+                SELECT id FROM recall_grams_docsize WHERE id IN (SELECT value FROM json_each(?2)))"
+    };
+}
+
+const WRITE_PLAIN: &str = write_plain!();
+/// `?3` keys of what is gone, `?4` keys and pairs of letters.
+const WRITE: &str = concat!(
+    write_plain!(),
+    "; DELETE FROM recall_fts WHERE rowid IN (SELECT value FROM json_each(?3));
+     INSERT OR REPLACE INTO recall_grams (rowid, grams)
+     SELECT j.value ->> 0, j.value ->> 1 FROM json_each(?4) j"
+);
+
 /// Writes documents, each whole; those of `None` are taken away.
 async fn write(conn: &mut SqliteConnection, documents: &Documents) -> Result<(), StoreError> {
     let mut texts: Vec<(i64, String)> = Vec::with_capacity(documents.len());
@@ -309,19 +328,16 @@ async fn write(conn: &mut SqliteConnection, documents: &Documents) -> Result<(),
         // A NUL separates words as any control character does, but ends a text in SQLite's JSON.
         texts.push((*key, text.replace('\0', " ")));
     }
-    let query = sqlx::query(
-        "INSERT OR REPLACE INTO recall_fts (rowid, text)
-         SELECT j.value ->> 0, j.value ->> 1 FROM json_each(?1) j;
-         DELETE FROM recall_fts WHERE rowid IN (SELECT value FROM json_each(?2));
-         DELETE FROM recall_grams WHERE rowid IN (
-                SELECT id FROM recall_grams_docsize WHERE id IN (SELECT value FROM json_each(?3)));
-         INSERT OR REPLACE INTO recall_grams (rowid, grams)
-         SELECT j.value ->> 0, j.value ->> 1 FROM json_each(?4) j",
-    )
-    .bind(json(&texts)?)
-    .bind(json(&gone)?)
-    .bind(json(&plain)?)
-    .bind(json(&pairs)?);
+    if gone.is_empty() && pairs.is_empty() {
+        let query = sqlx::query(WRITE_PLAIN).bind(json(&texts)?).bind(json(&plain)?);
+        bind_spare(query, SPARE).execute(conn).await?;
+        return Ok(());
+    }
+    let query = sqlx::query(WRITE)
+        .bind(json(&texts)?)
+        .bind(json(&plain)?)
+        .bind(json(&gone)?)
+        .bind(json(&pairs)?);
     bind_spare(query, SPARE).execute(conn).await?;
     Ok(())
 }
@@ -333,6 +349,10 @@ async fn find_names(conn: &mut SqliteConnection, account: AccountId) -> Result<S
         .await?;
     let mut c = Columns::new("mira_state", &row);
     c.named(account.0);
+    read_names(&mut c)
+}
+
+fn read_names(c: &mut Columns<'_>) -> Result<SpeakerNames, StoreError> {
     Ok(SpeakerNames {
         owner: c.take("owner_name")?,
         mira: c.take("mira_name")?,
@@ -385,8 +405,9 @@ pub(super) async fn delete_all(conn: &mut SqliteConnection, account: AccountId) 
 
 /// `?2` now, `?3` the most.
 const DUE_DOCUMENTS: &str = "
-    SELECT id, memory_id, kind FROM outbox
-     WHERE step = 'document' AND next_at <= ?2 AND account_id = ?1 ORDER BY next_at, id LIMIT (?3 + 0)";
+    SELECT o.id, o.memory_id, o.kind, t.owner_name, t.mira_name
+      FROM outbox o CROSS JOIN mira_state t ON t.account_id = o.account_id
+     WHERE o.step = 'document' AND o.next_at <= ?2 AND o.account_id = ?1 ORDER BY o.next_at, o.id LIMIT (?3 + 0)";
 
 /// `?2` ids of messages: those that can be remembered and are not yet.
 const INSERT_MEMORIES: &str = "
@@ -408,7 +429,8 @@ const ADVANCE: &str = "
     DELETE FROM outbox WHERE account_id = ?1 AND id IN (SELECT value FROM json_each(?2))
        AND (kind = 'summary' OR NOT EXISTS (SELECT 1 FROM memories k WHERE k.account_id = ?1 AND k.id = memory_id));
     UPDATE outbox SET step = 'vector', space_id = 0, attempts = 0, next_at = 0
-     WHERE account_id = ?1 AND id IN (SELECT value FROM json_each(?2))";
+     WHERE account_id = ?1 AND id IN (SELECT value FROM json_each(?2));
+    SELECT changes()";
 
 async fn write_due(
     conn: &mut SqliteConnection,
@@ -424,6 +446,7 @@ async fn write_due(
         .await?;
     let left = rows.len() > limit as usize;
     let (mut done, mut messages, mut facts) = (Vec::new(), Vec::new(), Vec::new());
+    let mut names = None;
     for row in rows.iter().take(limit as usize) {
         let mut c = Columns::new("outbox", row);
         let id: i64 = c.take("id")?;
@@ -435,11 +458,13 @@ async fn write_due(
             MemoryKind::Fact => facts.push(memory),
             MemoryKind::Summary => {}
         }
+        if names.is_none() {
+            names = Some(read_names(&mut c)?);
+        }
     }
-    if done.is_empty() {
+    let Some(names) = names else {
         return Ok(DocumentsReport::default());
-    }
-    let names = find_names(&mut *conn, account).await?;
+    };
     let mut documents = Documents::new();
     if !messages.is_empty() {
         sqlx::query(INSERT_MEMORIES)
@@ -460,8 +485,8 @@ async fn write_due(
         .bind(account.0)
         .bind(json(&done)?)
         .bind(hex_list(&messages)?);
-    bind_spare(advance, SPARE).execute(&mut *conn).await?;
-    let written: i64 = sqlx::query_scalar("SELECT changes()").fetch_one(conn).await?;
+    let changes = bind_spare(advance, SPARE).fetch_one(conn).await?;
+    let written = Columns::new("outbox", &changes).count("id")?;
     Ok(DocumentsReport {
         written: u32::try_from(written).unwrap_or(u32::MAX),
         left,

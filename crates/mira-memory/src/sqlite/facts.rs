@@ -14,6 +14,7 @@ use super::{
     outbox::{self, Step},
     rows::{Columns, SPARE, bind_spare, blob, ms},
     tombstones::{self, TombstoneKey, normalised},
+    turns::calls::{self, Quotes},
     writer::Class,
 };
 use futures_util::FutureExt;
@@ -177,7 +178,8 @@ async fn merge(
 const INSERT: &str = "
     INSERT INTO memories (account_id, id, kind, session_id, message_id, project_id, about, topic, text, salience,
                           pinned, source, valid_from, created_at, updated_at)
-    VALUES (?1, ?2, 'fact', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13)";
+    VALUES (?1, ?2, 'fact', ?3, ?4, (SELECT p.id FROM projects p WHERE p.account_id = ?1 AND p.id = ?5), ?6, ?7, ?8,
+            ?9, ?10, ?11, ?12, ?13, ?13)";
 
 async fn insert(
     conn: &mut SqliteConnection,
@@ -366,7 +368,11 @@ async fn patch(
             .map(|memory| memory.text)
             .filter(|old| patch.text.as_ref().is_some_and(|new| new != old));
     }
-    if gone.is_some() {
+    if let Some(old) = &gone {
+        // Memory tools print facts: those words are no more either.
+        let mut quotes = Quotes::default();
+        quotes.add_fact(old);
+        calls::empty_quoting(&mut *conn, account, &quotes).await?;
         tombstones::mark_pending(&mut *conn, account, now).await?;
     }
     let memory = memories::find(conn, account, &[id]).await?.pop();

@@ -3,7 +3,8 @@
 //!
 //! Law: what is forgotten is as if it had never been known, but for its empty place in the conversation. Everything made
 //! of it goes along: facts it is the evidence of, summaries that cover it, what a reply noted about it (intent, moods'
-//! causes, topics), an automatic title, the documents of its neighbours. What others said in words of their own stays.
+//! causes, topics), an automatic title, the documents of its neighbours, what tools were given and brought for it or
+//! quote of it. What others said in words of their own stays.
 
 use super::{
     Store, documents,
@@ -16,6 +17,7 @@ use super::{
     summaries::{self, HandedOut},
     tombstones::{self, TombstoneKey},
     traces::{count_left, quoted},
+    turns::calls::{self, Quotes},
     writer::{Chore, Class},
 };
 use futures_util::FutureExt;
@@ -86,6 +88,7 @@ struct Work<'a> {
     now: Timestamp,
     done: Forgotten,
     traces: Traces,
+    quotes: Quotes,
 }
 
 /// A message to forget.
@@ -148,8 +151,8 @@ impl Work<'_> {
                 self.done.kind = MemoryKind::Summary;
                 self.traces.add_text(&text);
                 self.forget_summary(id).await?;
+                self.gone(id);
                 self.done.memory_ids.push(id);
-                self.traces.ids.push((self.account, id));
                 Ok(true)
             }
         }
@@ -179,8 +182,28 @@ impl Work<'_> {
         if !self.done.sessions.contains(&target.session) {
             self.done.sessions.push(target.session);
         }
-        self.traces.ids.push((self.account, id.into()));
+        self.gone(id.into());
         Ok(true)
+    }
+
+    /// Notes that a memory is gone.
+    fn gone(&mut self, id: MemoryId) {
+        self.traces.ids.push((self.account, id));
+        self.quotes.add_id(id);
+    }
+
+    /// What tools were given and brought on the way to replies to what is forgotten, and wherever they quote it.
+    async fn empty_calls(&mut self) -> Result<(), StoreError> {
+        let emptied = calls::empty_quoting(&mut *self.conn, self.account, &self.quotes).await?;
+        for words in &emptied.words {
+            self.traces.add_text(words);
+        }
+        for session in emptied.sessions {
+            if !self.done.sessions.contains(&session) {
+                self.done.sessions.push(session);
+            }
+        }
+        Ok(())
     }
 
     /// The message, unless it is forgotten already; its words are noted.
@@ -201,6 +224,7 @@ impl Work<'_> {
         let role = c.parsed("role", parse_role)?;
         let content: String = c.take("content")?;
         self.traces.add_text(&content);
+        self.quotes.add_said(&content);
         if let Some(metadata) = c.take::<Option<&str>>("metadata")? {
             self.traces.add_text(metadata);
         }
@@ -224,6 +248,9 @@ impl Work<'_> {
             for row in &replies {
                 noted.push(MemoryId(Columns::new("messages", row).uuid("id")?));
             }
+        }
+        for note in &noted {
+            self.quotes.add_message(MessageId(note.0));
         }
         let noted = hex_list(&noted)?;
         let notes: Vec<String> = sqlx::query_scalar(LIST_NOTES)
@@ -334,7 +361,8 @@ impl Work<'_> {
             .execute(&mut *self.conn)
             .await?;
         self.traces.add_text(text);
-        self.traces.ids.push((self.account, id));
+        self.quotes.add_fact(text);
+        self.gone(id);
         self.done.memory_ids.push(id);
         let digest = tombstones::id_digest(self.account, id);
         tombstones::insert(&mut *self.conn, self.account, &[digest], self.now).await
@@ -354,10 +382,12 @@ impl Work<'_> {
         let mut c = Columns::new("summaries", &row);
         c.named(id);
         let session: SessionId = c.parsed("session_id", str::parse)?;
-        self.traces.add_text(c.take("text")?);
+        let text: &str = c.take("text")?;
+        self.traces.add_text(text);
+        self.quotes.add_said(text);
         self.handed.take_back(self.account, &session);
         summaries::make_stale(&mut *self.conn, self.account, id).await?;
-        self.traces.ids.push((self.account, id));
+        self.gone(id);
         self.done.stale_summaries.push(id);
         if !self.done.sessions.contains(&session) {
             self.done.sessions.push(session);
@@ -419,10 +449,12 @@ impl Store {
                             stale_summaries: Vec::new(),
                         },
                         traces: Traces::default(),
+                        quotes: Quotes::default(),
                     };
                     if !work.forget(id).await? {
                         return Ok(None);
                     }
+                    work.empty_calls().await?;
                     tombstones::mark_pending(&mut *work.conn, account, now).await?;
                     // Before the commit: whoever sees the mark finds the words. Those of a job that fails do no harm.
                     traces.lock().unwrap_or_else(PoisonError::into_inner).merge(work.traces);

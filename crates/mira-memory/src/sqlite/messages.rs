@@ -5,6 +5,7 @@ use super::{
     Store,
     error::StoreError,
     rows::{Columns, blob, int, ms},
+    turns::calls,
 };
 use jiff::Timestamp;
 use mira_core::{
@@ -25,7 +26,8 @@ macro_rules! message_columns {
               ELSE hex(m.id) END,
          m.role, m.content, m.status, m.project_id, m.metadata,
          m.persona, m.mood, m.mood_cause, m.intent, m.owner_mood, m.tags, m.salience,
-         m.model, m.input_tokens, m.cached_tokens, m.output_tokens, m.reasoning_tokens, m.created_at"
+         m.model, m.input_tokens, m.cached_tokens, m.output_tokens, m.reasoning_tokens, m.tool_calls,
+         m.created_at"
     };
 }
 pub(super) use message_columns;
@@ -100,6 +102,7 @@ pub(super) fn read(row: &SqliteRow) -> Result<Placed, StoreError> {
     let meta = read_meta(&mut c)?;
     let model: Option<String> = c.take("model")?;
     let usage = read_usage(&mut c)?;
+    let tool_calls = c.parsed_or_null("tool_calls", calls::parse)?.unwrap_or_default();
     let created_at = c.time("created_at")?;
     let message = Message {
         id,
@@ -114,6 +117,7 @@ pub(super) fn read(row: &SqliteRow) -> Result<Placed, StoreError> {
         metadata,
         model,
         usage,
+        tool_calls,
         created_at,
     };
     Ok(Placed { ord, depth, message })

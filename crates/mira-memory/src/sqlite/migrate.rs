@@ -26,6 +26,24 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
         include_str!("../../../../migrations/0002_memory.up.sql"),
         include_str!("../../../../migrations/0002_memory.down.sql"),
     ),
+    (
+        3,
+        "tools",
+        include_str!("../../../../migrations/0003_tools.up.sql"),
+        include_str!("../../../../migrations/0003_tools.down.sql"),
+    ),
+    (
+        4,
+        "projects",
+        include_str!("../../../../migrations/0004_projects.up.sql"),
+        include_str!("../../../../migrations/0004_projects.down.sql"),
+    ),
+    (
+        5,
+        "repositories",
+        include_str!("../../../../migrations/0005_repositories.up.sql"),
+        include_str!("../../../../migrations/0005_repositories.down.sql"),
+    ),
 ];
 
 /// The table sqlx keeps its books in.

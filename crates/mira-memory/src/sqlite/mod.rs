@@ -6,6 +6,7 @@
 //! Write `LIMIT (?3 + 0)`, never `LIMIT ?3`: SQLite plans by the value of a bare parameter there, and prepares the
 //! statement anew each time one is bound, which costs ten times what most of our queries do.
 
+pub mod artifacts;
 pub mod documents;
 pub mod error;
 pub mod facts;
@@ -19,9 +20,12 @@ pub mod messages;
 pub mod migrate;
 pub mod moods;
 pub mod outbox;
+pub mod projects;
+pub mod proposals;
 mod readers;
 pub(crate) mod recall_rows;
 pub mod receipts;
+pub mod repos;
 mod rows;
 pub mod search;
 pub mod sessions;

@@ -20,7 +20,7 @@ use mira_core::{
     ids::{AccountId, MemoryId, ProjectId, SessionId},
     memory::MemoryKind,
 };
-use sqlx::SqliteConnection;
+use sqlx::{Row, SqliteConnection};
 
 /// The most rows handed out at once.
 const MAX_DUE: u32 = 1000;
@@ -179,17 +179,38 @@ pub(super) fn parse_kind(text: &str) -> Result<MemoryKind, String> {
     MemoryKind::parse(text).ok_or_else(|| unknown(text))
 }
 
-const DUE_VECTORS: &str = "
+macro_rules! due_vectors {
+    () => {
+        "
     SELECT o.id, nullif(o.space_id, 0), o.attempts, k.key, k.id, k.kind, k.about, k.session_id, k.project_id,
            k.valid_from, substr(CAST(coalesce(k.text, m.content, '') AS BLOB), 1, 32000)
       FROM outbox o CROSS JOIN memories k ON k.account_id = o.account_id AND k.id = o.memory_id
       LEFT JOIN messages m ON k.kind = 'message' AND m.account_id = k.account_id AND m.id = k.id
      WHERE o.step = 'vector' AND o.next_at <= ?2 AND o.account_id = ?1
-     ORDER BY o.next_at, o.id LIMIT (?3 + 0)";
+     ORDER BY o.next_at, o.id LIMIT (?3 + 0)"
+    };
+}
 
-const DUE_REMOVALS: &str = "
+macro_rules! due_removals {
+    () => {
+        "
     SELECT id, memory_id FROM outbox WHERE step = 'remove' AND next_at <= ?2 AND account_id = ?1
-     ORDER BY next_at, id LIMIT (?3 + 0)";
+     ORDER BY next_at, id LIMIT (?3 + 0)"
+    };
+}
+
+const DUE_VECTORS: &str = due_vectors!();
+const DUE_REMOVALS: &str = due_removals!();
+const DUE_WORK: &str = concat!(due_removals!(), ";", due_vectors!());
+/// How many columns a row of [`DUE_REMOVALS`] has; one of [`DUE_VECTORS`] has more.
+const REMOVAL_COLUMNS: usize = 2;
+
+fn read_removal(row: &sqlx::sqlite::SqliteRow) -> Result<(i64, MemoryId), StoreError> {
+    let mut c = Columns::new("outbox", row);
+    let id: i64 = c.take("id")?;
+    c.named(id);
+    Ok((id, MemoryId(c.uuid("memory_id")?)))
+}
 
 fn read_job(row: &sqlx::sqlite::SqliteRow) -> Result<VectorJob, StoreError> {
     let mut c = Columns::new("outbox", row);
@@ -351,6 +372,28 @@ impl Store {
         rows.iter().map(read_job).collect()
     }
 
+    /// [`Store::due_removals`] and [`Store::due_vectors`], asked at once.
+    pub async fn due_work(
+        &self,
+        account: AccountId,
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<(Vec<(i64, MemoryId)>, Vec<VectorJob>), StoreError> {
+        let query = sqlx::query(DUE_WORK)
+            .bind(account.0)
+            .bind(ms(now))
+            .bind(i64::from(limit.clamp(1, MAX_DUE)));
+        let rows = bind_spare(query, SPARE).fetch_all(&mut *self.read().await?).await?;
+        let is_job = |row: &&sqlx::sqlite::SqliteRow| row.len() > REMOVAL_COLUMNS;
+        let removals = rows
+            .iter()
+            .filter(|row| !is_job(row))
+            .map(read_removal)
+            .collect::<Result<_, _>>()?;
+        let jobs = rows.iter().filter(is_job).map(read_job).collect::<Result<_, _>>()?;
+        Ok((removals, jobs))
+    }
+
     /// Up to `limit` (at most 1000) points to take out of an index outside: the row's id and the memory that was.
     pub async fn due_removals(
         &self,
@@ -364,13 +407,7 @@ impl Store {
             .bind(i64::from(limit.clamp(1, MAX_DUE)))
             .fetch_all(&mut *self.read().await?)
             .await?;
-        let read = |row| {
-            let mut c = Columns::new("outbox", row);
-            let id: i64 = c.take("id")?;
-            c.named(id);
-            Ok((id, MemoryId(c.uuid("memory_id")?)))
-        };
-        rows.iter().map(read).collect()
+        rows.iter().map(read_removal).collect()
     }
 
     /// These rows are done. Work queued since for the same memories has ids of its own and stays.

@@ -114,6 +114,14 @@ impl<'r> Columns<'r> {
         Timestamp::from_millisecond(at).map_err(|error| self.bad(column, error))
     }
 
+    /// The next column, a time or null.
+    pub(super) fn time_or_null(&mut self, column: &'static str) -> Result<Option<Timestamp>, StoreError> {
+        let at: Option<i64> = self.take(column)?;
+        at.map(Timestamp::from_millisecond)
+            .transpose()
+            .map_err(|error| self.bad(column, error))
+    }
+
     /// The next column, a count.
     pub(super) fn count(&mut self, column: &'static str) -> Result<u64, StoreError> {
         let n: i64 = self.take(column)?;

@@ -256,7 +256,7 @@ const BY_WORD: &str = search_sql!(
 const BY_GRAM: &str = search_sql!("messages_grams", "NULL");
 
 /// Title and snippet stand after the message's own columns.
-const TITLE_COLUMN: usize = 24;
+const TITLE_COLUMN: usize = 25;
 
 fn read_hit(row: &SqliteRow, runs: &[Vec<char>]) -> Result<(i64, SearchHit), StoreError> {
     let placed = read(row)?;

@@ -102,6 +102,8 @@ pub enum PatchOutcome {
     NoSuchSession,
     /// `head_id` is no message of it.
     NoSuchMessage,
+    /// There is no such project.
+    NoSuchProject,
 }
 
 /// Which sessions to list.
@@ -206,7 +208,7 @@ pub(super) async fn find(
     row.as_ref().map(|row| Ok(read(row)?.0)).transpose()
 }
 
-/// Makes the session unless it is there; answers whether it was made.
+/// Makes the session unless it is there; answers whether it was made. A project that is gone is none.
 pub(super) async fn insert(
     conn: &mut SqliteConnection,
     account: AccountId,
@@ -215,7 +217,7 @@ pub(super) async fn insert(
     let done = sqlx::query(
         "INSERT INTO sessions
              (account_id, id, title, pinned_persona, project_id, memory, recency, created_at, updated_at)
-         SELECT ?1, ?2, ?3, ?4, ?5, ?6,
+         SELECT ?1, ?2, ?3, ?4, (SELECT p.id FROM projects p WHERE p.account_id = ?1 AND p.id = ?5), ?6,
                 coalesce((SELECT recency + 1 FROM sessions WHERE account_id = ?1 ORDER BY recency DESC LIMIT 1), 1),
                 ?7, ?7
           WHERE true
@@ -261,6 +263,11 @@ async fn update(
         && !has_message(&mut *conn, account, id, head).await?
     {
         return Ok(PatchOutcome::NoSuchMessage);
+    }
+    if let Some(Some(project)) = patch.project_id
+        && !super::projects::exists(&mut *conn, account, project).await?
+    {
+        return Ok(PatchOutcome::NoSuchProject);
     }
     sqlx::query(concat!(
         "UPDATE sessions SET
@@ -459,7 +466,7 @@ impl Store {
         };
         Ok(match self.update_session(account, id, patch, now).await? {
             PatchOutcome::Updated(session) => Some(session),
-            PatchOutcome::NoSuchSession | PatchOutcome::NoSuchMessage => None,
+            PatchOutcome::NoSuchSession | PatchOutcome::NoSuchMessage | PatchOutcome::NoSuchProject => None,
         })
     }
 

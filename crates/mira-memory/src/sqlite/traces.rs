@@ -4,6 +4,7 @@
 use super::{Store, error::StoreError, search, tombstones::normalised};
 use futures_util::TryStreamExt;
 use mira_core::ids::{AccountId, MemoryId};
+use serde_json::Value;
 use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 use std::{
     collections::{BTreeSet, HashMap},
@@ -27,7 +28,7 @@ const STEM_CUT: usize = 4;
 // ---- bytes --------------------------------------------------------------------------------------------------------
 
 /// Byte strings to look for all at once, whatever the case of ASCII letters.
-struct Needles {
+pub(super) struct Needles {
     all: Vec<Vec<u8>>,
     /// How many bytes the index goes by: up to 4, as many as the shortest has.
     width: usize,
@@ -40,7 +41,7 @@ struct Needles {
 
 impl Needles {
     /// `None` if there is nothing to look for.
-    fn new<I: IntoIterator<Item = Vec<u8>>>(needles: I) -> Option<Self> {
+    pub(super) fn new<I: IntoIterator<Item = Vec<u8>>>(needles: I) -> Option<Self> {
         let all: Vec<Vec<u8>> = needles
             .into_iter()
             .map(|needle| needle.to_ascii_lowercase())
@@ -99,7 +100,7 @@ impl Needles {
         }
     }
 
-    fn scan_all(&self, bytes: &[u8], found: &mut dyn FnMut(usize, usize)) {
+    pub(super) fn scan_all(&self, bytes: &[u8], found: &mut dyn FnMut(usize, usize)) {
         self.scan(bytes, bytes.len(), found);
     }
 
@@ -318,7 +319,7 @@ fn visible(text: &str) -> &str {
 }
 
 /// A text as it may stand in a row.
-struct Wanted {
+pub(super) struct Wanted {
     lower: String,
     /// Between spaces, so that it matches whole words; empty if it has none.
     normal: String,
@@ -327,7 +328,7 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn new(text: &str) -> Self {
+    pub(super) fn new(text: &str) -> Self {
         let lower = visible(text).to_lowercase();
         let normal = normalised(text);
         let escaped = serde_json::Value::from(lower.as_str()).to_string();
@@ -343,10 +344,53 @@ impl Wanted {
     }
 
     fn is_in(&self, bytes: &[u8]) -> bool {
-        let text = String::from_utf8_lossy(bytes).to_lowercase();
-        text.contains(&self.lower)
-            || text.contains(&self.escaped)
-            || (!self.normal.is_empty() && format!(" {} ", normalised(&text)).contains(&self.normal))
+        self.stands_in(&Haystack::new(bytes))
+    }
+
+    pub(super) fn stands_in(&self, haystack: &Haystack) -> bool {
+        haystack.lower.contains(&self.lower)
+            || haystack.lower.contains(&self.escaped)
+            || (!self.normal.is_empty() && haystack.normal.contains(&self.normal))
+    }
+}
+
+/// A row's value, made ready to be searched. Where it is JSON with escapes, its strings follow as they read, also those
+/// of JSON within its strings: the arguments of a tool call are such.
+pub(super) struct Haystack {
+    lower: String,
+    normal: String,
+}
+
+impl Haystack {
+    pub(super) fn new(bytes: &[u8]) -> Self {
+        let mut texts = vec![String::from_utf8_lossy(bytes).into_owned()];
+        decode(&mut texts);
+        // Two spaces between them, so that no words in a row reach from one into the next.
+        let normal: Vec<String> = texts.iter().map(|text| normalised(text)).collect();
+        Self {
+            lower: texts.join("\n").to_lowercase(),
+            normal: format!(" {} ", normal.join("  ")),
+        }
+    }
+}
+
+/// Appends the strings of each text that is a JSON object or list, and so on.
+fn decode(texts: &mut Vec<String>) {
+    let mut next = 0;
+    while let Some(text) = texts.get(next) {
+        next += 1;
+        if !text.starts_with(['{', '[']) || !text.contains('\\') {
+            continue;
+        }
+        let mut open: Vec<Value> = serde_json::from_str(text).into_iter().collect();
+        while let Some(value) = open.pop() {
+            match value {
+                Value::String(text) => texts.push(text),
+                Value::Array(items) => open.extend(items),
+                Value::Object(fields) => open.extend(fields.into_iter().map(|(_, value)| value)),
+                Value::Null | Value::Bool(_) | Value::Number(_) => {}
+            }
+        }
     }
 }
 
@@ -552,6 +596,12 @@ mod tests {
             (r#"{"text":"he said: \"Lives in Graz\""}"#, true),
             ("and he said, lives -- in Graz!", true),
             ("he said lives in Grazia", false),
+            (
+                r#"{"arguments":"{\"text\":\"He said:\\n\\\"Lives in Graz\\\"\"}"}"#,
+                true,
+            ),
+            (r#"["{\"text\":\"l\\u0069ves in Graz, he said\"}"]"#, false),
+            (r#"["{\"text\":\"He said: l\\u0069ves in Graz\"}"]"#, true),
         ] {
             assert_eq!(wanted.is_in(text.as_bytes()), expect, "{text}");
         }

@@ -6,7 +6,7 @@ use mira_core::{
     chat::{MemoryMode, Message},
     ids::{MessageId, SessionId},
 };
-use mira_memory::{BeginKind, LexicalQuery, NewSession, SendParent, SpeakerNames, Store, revert_last};
+use mira_memory::{BeginKind, LexicalQuery, NewSession, SendParent, SpeakerNames, Store};
 use proptest::prelude::*;
 use sqlx::Connection;
 
@@ -250,7 +250,7 @@ async fn before_memory() -> (Fixture, Vec<Message>) {
         .begun(&session, send(fixture.message_id(), "unanswered", SendParent::Head))
         .await;
     fixture.store.close().await;
-    assert_eq!(revert_last(&options(&fixture.dir), now()).await.unwrap(), Some(2));
+    revert_to(&options(&fixture.dir), 1, now()).await;
     (fixture, vec![q, a])
 }
 
@@ -304,7 +304,7 @@ async fn a_file_from_before_memory_is_taken_up() {
     assert_eq!(hits.items.len(), 1);
     // And once more, with memories in it.
     fixture.store.close().await;
-    assert_eq!(revert_last(&options(&fixture.dir), later).await.unwrap(), Some(2));
+    revert_to(&options(&fixture.dir), 1, later).await;
     let store = Store::open(options(&fixture.dir), later + jiff::SignedDuration::from_secs(60))
         .await
         .unwrap();

@@ -536,7 +536,7 @@ async fn what_was_deleted_before_memory_came_is_wiped_by_the_migration() {
     fixture.say(&session_id("t"), "kept", "yes").await;
     let options = options(&fixture.dir);
     fixture.store.close().await;
-    mira_memory::revert_last(&options, now()).await.unwrap();
+    revert_to(&options, 1, now()).await;
     let mut conn = SqliteConnection::connect(options.path.to_str().unwrap()).await.unwrap();
     sqlx::query("PRAGMA foreign_keys = ON")
         .execute(&mut conn)

@@ -1,10 +1,7 @@
 //! What recall finds by words.
 
 use crate::support::*;
-use mira_core::{
-    ids::{MemoryId, ProjectId},
-    memory::MemoryKind,
-};
+use mira_core::{ids::MemoryId, memory::MemoryKind};
 use mira_memory::{BeginKind, LexicalHits, LexicalQuery, SendParent};
 use proptest::prelude::*;
 use sqlx::{Connection, SqliteConnection};
@@ -83,7 +80,7 @@ async fn terms_are_stemmed_counted_and_scored() {
 #[tokio::test]
 async fn filters() {
     let (fixture, session) = Fixture::with_session().await;
-    let project = ProjectId(Uuid::from_u128(7));
+    let project = fixture.known_project(7).await;
     let kind = BeginKind::Send {
         message_id: fixture.message_id(),
         content: "tomatoes 東京 in the project".to_owned(),
@@ -135,6 +132,39 @@ async fn filters() {
             .hits
             .is_empty()
     );
+}
+
+/// What everybody says all the time finds the newest, and only where nothing else does.
+#[tokio::test]
+async fn what_is_everywhere_finds_the_newest() {
+    let (fixture, _) = Fixture::with_session().await;
+    fixture
+        .execute(
+            "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 400)
+             INSERT INTO memories (key, account_id, id, kind, about, text, source, valid_from, created_at, updated_at)
+             SELECT n, 1, CAST(printf('%016d', n) AS BLOB), 'fact', 'owner', 'day', 'conversation', 0, 0, 0 FROM n;
+             INSERT INTO recall_fts (rowid, text)
+             SELECT key, CASE key WHEN 7 THEN 'day tomato day day' ELSE 'day day day' END FROM memories",
+        )
+        .await;
+    let ask = async |words: &[&str], kinds: &[MemoryKind], limit: u32| {
+        let query = LexicalQuery {
+            limit,
+            kinds: kinds.to_vec(),
+            ..terms(words)
+        };
+        // As soon as it is known how common the words are, it is the same.
+        let first = fixture.store.find_lexical(ME, query.clone()).await.unwrap();
+        assert_eq!(fixture.store.find_lexical(ME, query).await.unwrap(), first);
+        let keys: Vec<i64> = first.hits.iter().map(|hit| hit.key).collect();
+        (keys, first.df)
+    };
+    assert_eq!(ask(&["days"], &[], 3).await, (vec![400, 399, 398], vec![400]));
+    assert_eq!(ask(&["days"], &[MemoryKind::Fact], 3).await.1, vec![400]);
+    assert_eq!(ask(&["days"], &[MemoryKind::Message], 3).await.0, Vec::<i64>::new());
+    assert_eq!(ask(&["tomato", "days"], &[], 1).await, (vec![7], vec![1]));
+    let (keys, df) = ask(&["tomato", "days"], &[], 3).await;
+    assert_eq!((keys[0], keys.len(), df), (7, 3, vec![1, 400]));
 }
 
 /// The scores are those of FTS5, whatever was rewritten and removed before.

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod accounts;
+mod artifacts;
 mod documents;
 mod facts;
 mod files;
@@ -12,10 +13,13 @@ mod lexical;
 mod lists;
 mod memories;
 mod outbox;
+mod projects;
 mod recall;
 mod receipts;
+mod repos;
 mod search;
 mod summaries;
 mod support;
+mod tool_calls;
 mod transfer;
 mod turns;

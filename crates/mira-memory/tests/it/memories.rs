@@ -26,7 +26,7 @@ async fn filled() -> (Fixture, Vec<MemoryId>) {
         content: "Motorcycles of the project".to_owned(),
         client_id: None,
         parent: SendParent::Head,
-        project_id: Some(ProjectId(Uuid::from_u128(5))),
+        project_id: Some(fixture.known_project(5).await),
         metadata: None,
     };
     let (_, third) = fixture.begun(&session_id("t"), kind).await;

@@ -8,7 +8,7 @@ use mira_core::{
 };
 use mira_memory::{
     BeginKind, BeginOutcome, BeginTurn, BranchFrom, Durability, FinishOutcome, FinishTurn, MiraChange, NewReply,
-    NewSession, SendParent, Store, StoreOptions, TurnState,
+    NewSession, SendParent, Store, StoreOptions, TurnState, migration_info, revert_last,
 };
 use sqlx::{Connection, SqliteConnection};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -90,6 +90,7 @@ pub fn reply(content: &str) -> NewReply {
             output_tokens: 5,
             reasoning_tokens: 2,
         }),
+        tool_calls: Vec::new(),
     }
 }
 
@@ -218,6 +219,18 @@ impl Fixture {
 
     pub async fn head(&self, session: &SessionId) -> Option<MessageId> {
         self.store.find_session(ME, session).await.unwrap().unwrap().head_id
+    }
+}
+
+/// Takes a closed file back to an older schema.
+pub async fn revert_to(options: &StoreOptions, version: i64, at: Timestamp) {
+    while migration_info(&options.path)
+        .await
+        .unwrap()
+        .iter()
+        .any(|migration| migration.applied && migration.version > version)
+    {
+        revert_last(options, at).await.unwrap().unwrap();
     }
 }
 

@@ -1,7 +1,13 @@
 //! Export and import.
 
-use crate::support::*;
-use mira_memory::{BeginKind, ExportReport, ImportReport, Page, SendParent, Store, StoreError};
+use crate::{
+    support::*,
+    tool_calls::{awkward, calls_of, said},
+};
+use mira_core::project::ArtifactContent;
+use mira_memory::{
+    BeginKind, ExportReport, ImportReport, Page, ProjectFilter, SendParent, SessionPatch, Store, StoreError,
+};
 use tokio::sync::mpsc;
 
 async fn export(store: &Store) -> (Vec<String>, ExportReport) {
@@ -107,7 +113,7 @@ async fn bad_files_name_their_line() {
     };
     check(&["not json".to_owned()], 1).await;
     check(&lines[1..], 1).await;
-    check(&[lines[0].replace("\"version\":2", "\"version\":3")], 1).await;
+    check(&[lines[0].replace("\"version\":3", "\"version\":4")], 1).await;
     check(&[], 0).await;
     // Without its session and parents a message is refused, and its batch with it.
     let orphan = lines.iter().find(|line| line.contains("with a name")).unwrap();
@@ -205,4 +211,158 @@ async fn files_of_the_first_version_are_read() {
     let imported = import(&fixture.store, &lines).await.unwrap();
     assert_eq!((imported.sessions, imported.messages, imported.facts), (1, 1, 0));
     assert_eq!(fixture.write_documents(10).await, 1);
+}
+
+#[tokio::test]
+async fn projects_and_artifacts_come_along() {
+    let (fixture, session) = Fixture::with_session().await;
+    let project = fixture.project("A \"project\"").await;
+    fixture.project("Another").await;
+    let into = SessionPatch {
+        project_id: Some(Some(project)),
+        ..SessionPatch::default()
+    };
+    fixture.store.update_session(ME, &session, into, now()).await.unwrap();
+    let (question, _) = fixture.say(&session, "in it", "yes").await;
+    let artifact = fixture.artifact(project, "a", "one\n").await;
+    fixture.put(artifact.id, "two\u{1}\n").await;
+    fixture.put(artifact.id, "one\n").await;
+    let picture = ArtifactContent::Image(b"GIF89a\xff\x00".to_vec());
+    let picture = fixture.new_artifact(project, "p", picture);
+    let picture = fixture.store.create_artifact(ME, picture).await.unwrap().unwrap();
+    let (lines, report) = export(&fixture.store).await;
+    assert_eq!((report.projects, report.artifacts, report.versions), (2, 2, 4));
+
+    // An import that broke off goes on where it ended.
+    let copy = Fixture::new().await;
+    let cut = lines.iter().position(|line| line.contains("\"version\":2,")).unwrap();
+    assert!(import(&copy.store, &lines[..cut]).await.is_err());
+    assert_eq!(
+        copy.store
+            .find_artifact(ME, artifact.id)
+            .await
+            .unwrap()
+            .unwrap()
+            .version,
+        1
+    );
+    assert_eq!(
+        copy.store.find_artifact(ME, picture.id).await.unwrap(),
+        None,
+        "it has no version yet"
+    );
+    let imported = import(&copy.store, &lines).await.unwrap();
+    assert_eq!((imported.projects, imported.artifacts, imported.versions), (0, 0, 3));
+    // Her state is that of an account with a past: it is not imported then.
+    let stateless = |lines: &[String]| {
+        lines
+            .iter()
+            .filter(|line| !line.contains("\"state\""))
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    same(&stateless(&lines), &stateless(&export(&copy.store).await.0));
+    for id in [artifact.id, picture.id] {
+        let (left, right) = (fixture.store.find_artifact(ME, id), copy.store.find_artifact(ME, id));
+        assert_eq!(left.await.unwrap(), right.await.unwrap());
+    }
+    assert_eq!(
+        copy.store
+            .find_message(ME, question.id)
+            .await
+            .unwrap()
+            .unwrap()
+            .project_id,
+        Some(project)
+    );
+    let found = copy.store.list_projects(
+        ME,
+        ProjectFilter {
+            q: Some("PROJECT".to_owned()),
+            tag: None,
+        },
+        Page::first(9),
+    );
+    assert_eq!(found.await.unwrap().items.len(), 1);
+
+    // A history that went another way stays as it is; one that is behind catches up.
+    let behind = Fixture::new().await;
+    import(&behind.store, &lines).await.unwrap();
+    let mine = behind.put(artifact.id, "mine").await;
+    fixture.put(artifact.id, "theirs").await;
+    fixture.put(artifact.id, "theirs, again").await;
+    let (newer, _) = export(&fixture.store).await;
+    assert_eq!(import(&behind.store, &newer).await.unwrap().versions, 0);
+    assert_eq!(behind.store.find_artifact(ME, artifact.id).await.unwrap(), Some(mine));
+    assert_eq!(import(&copy.store, &newer).await.unwrap().versions, 2);
+
+    let broken =
+        |what: &str, with: &str| -> Vec<String> { lines.iter().map(|line| line.replace(what, with)).collect() };
+    for (what, with) in [
+        ("\"kind\":\"code\"", "\"kind\":\"rumour\""),
+        ("\"text\":\"one\\n\"", "\"text\":\"another\""),
+        ("\"author\":\"owner\"", "\"author\":\"guest\""),
+        ("\"name\":\"Another\"", "\"name\":\" \""),
+        ("\"tags\":[]", "\"tags\":[\"Upper\"]"),
+        ("\"image\":\"R0lG", "\"image\":\"AAAA"),
+    ] {
+        let lines = broken(what, with);
+        let refused = import(&Fixture::new().await.store, &lines).await;
+        assert!(matches!(refused, Err(StoreError::Import { .. })), "{what}: {refused:?}");
+    }
+    // A project that no line brings is none.
+    let without: Vec<String> = { lines.iter() }
+        .filter(|line| !line.contains("\"type\":\"project\"") && !line.contains("\"type\":\"artifact"))
+        .cloned()
+        .collect();
+    let copy = Fixture::new().await;
+    import(&copy.store, &without).await.unwrap();
+    assert_eq!(
+        copy.store.find_session(ME, &session).await.unwrap().unwrap().project_id,
+        None
+    );
+    assert_eq!(
+        copy.store
+            .find_message(ME, question.id)
+            .await
+            .unwrap()
+            .unwrap()
+            .project_id,
+        None
+    );
+}
+
+#[tokio::test]
+async fn an_export_carries_calls() {
+    let (fixture, session) = Fixture::with_session().await;
+    let calls = awkward();
+    let (_, reply) = said(&fixture, &session, "q", calls.clone()).await;
+    fixture.say(&session, "no tools", "none").await;
+    let (lines, _) = export(&fixture.store).await;
+    let with = |lines: &[String]| lines.iter().filter(|line| line.contains("tool_calls")).count();
+    assert_eq!(with(&lines), 1, "only where there are some");
+    let copy = Fixture::new().await;
+    import(&copy.store, &lines).await.unwrap();
+    assert_eq!(calls_of(&copy, &reply).await, calls);
+    same(&lines, &export(&copy.store).await.0);
+    assert_eq!(
+        copy.count("SELECT count(*) FROM messages WHERE tool_calls IS NOT NULL")
+            .await,
+        1
+    );
+    // The owner calls no tools, and a call is one.
+    let at = lines.iter().position(|line| line.contains("tool_calls")).unwrap();
+    for (what, with) in [
+        ("\"role\":\"assistant\"", "\"role\":\"user\""),
+        ("\"effect\":\"read\"", "\"effect\":\"magic\""),
+    ] {
+        let mut bad = lines.clone();
+        bad[at] = bad[at].replacen(what, with, 1);
+        assert_ne!(bad[at], lines[at]);
+        let copy = Fixture::new().await;
+        match import(&copy.store, &bad).await {
+            Err(StoreError::Import { line, .. }) => assert_eq!(line, at as u64 + 1),
+            other => panic!("{other:?}"),
+        }
+    }
 }

@@ -188,7 +188,7 @@ async fn every_column_of_the_owners_message_is_kept() {
         content: "東京 and 👩‍🚀 \0 end".to_owned(),
         client_id: Some(client_id("c")),
         parent: SendParent::Head,
-        project_id: Some(mira_core::ids::ProjectId(fixture.message_id().0)),
+        project_id: Some(fixture.project("p").await),
         metadata: Some(mira_core::chat::MessageMetadata {
             file_path: Some("src/lib.rs".to_owned()),
             attachment_id: None,

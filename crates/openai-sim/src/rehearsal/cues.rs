@@ -212,6 +212,11 @@ fn cue(input: &RehearsalInput<'_>, whole: &Words<'_>, words: &Words<'_>) -> Cue 
         .unwrap_or(Cue::Plain)
 }
 
+/// Whether a message speaks of danger.
+pub(super) fn is_danger(text: &str) -> bool {
+    harm(&Words::new(&normalise(text))).is_some()
+}
+
 fn harm(words: &Words<'_>) -> Option<Harm> {
     let table = [
         (Harm::Body, BODY),

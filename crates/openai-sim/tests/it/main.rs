@@ -9,3 +9,4 @@ mod responses;
 mod rules;
 mod rules_chat;
 mod support;
+mod tools;

@@ -44,6 +44,12 @@ pub struct ImportObject {
     pub moods: u64,
     /// Facts stored.
     pub facts: u64,
+    /// Projects stored.
+    pub projects: u64,
+    /// Artifacts stored.
+    pub artifacts: u64,
+    /// Versions of artifacts stored.
+    pub versions: u64,
     /// Objects that were there already.
     pub skipped: u64,
 }
@@ -56,6 +62,9 @@ impl From<mira_memory::ImportReport> for ImportObject {
             messages,
             moods,
             facts,
+            projects,
+            artifacts,
+            versions,
             skipped,
         } = report;
         Self {
@@ -64,6 +73,9 @@ impl From<mira_memory::ImportReport> for ImportObject {
             messages,
             moods,
             facts,
+            projects,
+            artifacts,
+            versions,
             skipped,
         }
     }

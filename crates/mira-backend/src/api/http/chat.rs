@@ -11,7 +11,7 @@ use crate::{
         extract::{Json, Path, Query},
         failure::TurnFailed,
         frames::{json, sse},
-        wire::MessageObject,
+        wire::{MessageObject, ToolResultObject},
     },
     services::{
         auth::Identity,
@@ -63,8 +63,7 @@ pub struct ChatAnswer {
     /// The reply's id.
     pub message_id: String,
     /// Results of tools.
-    #[schema(value_type = Vec<Object>)]
-    pub tool_results: [(); 0],
+    pub tool_results: Vec<ToolResultObject>,
     /// Sources.
     #[schema(value_type = Vec<Object>)]
     pub citations: [(); 0],
@@ -114,7 +113,7 @@ pub async fn chat(
         mood: meta.map(|m| m.mood.as_str().to_owned()),
         session_id: live.id.to_string(),
         message_id: reply.id.to_string(),
-        tool_results: [],
+        tool_results: reply.tool_calls.iter().filter_map(ToolResultObject::of).collect(),
         citations: [],
     };
     Ok(with_session(axum::Json(answer).into_response(), &live.id, secure))

@@ -1,7 +1,7 @@
 //! `/api/memories`, `/api/memory`, `/api/messages/{id}/receipt`: what she remembers, why it came up, and how to correct,
 //! pin or forget it.
 
-use super::sessions::check_limit;
+use super::sessions::{check_limit, known_project};
 use crate::{
     api::{
         chat_body::Complaints,
@@ -232,10 +232,7 @@ pub async fn create_memory(
     let text = check_text(&body.text, &mut complaints);
     let about = check_name("about", body.about.as_deref().unwrap_or_default(), &mut complaints);
     let topic = check_name("topic", body.topic.as_deref().unwrap_or_default(), &mut complaints);
-    let project: Option<ProjectId> = complaints.parse("project_id", body.project_id.as_deref());
-    if project.is_some() {
-        complaints.add("project_id", "there is no such project");
-    }
+    let project = known_project(&state, &identity, &mut complaints, body.project_id.as_deref()).await?;
     complaints.done()?;
     let Some(note) = FactNote::tidy(&about, &topic, &text, None) else {
         return Err(ApiError::field("text", "must not be empty"));

@@ -6,7 +6,7 @@ use crate::{
         chat_body::Complaints,
         error::{ApiError, Problem},
         extract::{Path, Query},
-        wire::{MessageObject, PersonaObject},
+        wire::{MessageObject, PersonaObject, ToolCallObject},
     },
     services::auth::Identity,
     state::AppState,
@@ -44,6 +44,8 @@ pub struct ActiveTurn {
     pub message_id: String,
     /// Its text so far.
     pub content: String,
+    /// The tools called so far.
+    pub tool_calls: Vec<ToolCallObject>,
     /// The events after this number continue the text.
     pub from_seq: u64,
 }
@@ -175,6 +177,7 @@ pub async fn history(
             turn_id: active.turn_id.to_string(),
             message_id: active.message_id.to_string(),
             content: active.content,
+            tool_calls: active.calls.iter().map(ToolCallObject::of).collect(),
             from_seq: before.seq,
         });
     let messages = objects(page.messages).await?;

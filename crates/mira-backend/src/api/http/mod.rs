@@ -1,7 +1,10 @@
 //! The REST routes, one file per noun.
 
 pub mod admin;
+pub mod artifact_views;
+pub mod artifacts;
 pub mod chat;
+pub mod git;
 pub mod health;
 pub mod login;
 pub mod memories;
@@ -9,4 +12,6 @@ pub mod messages;
 pub mod metrics;
 pub mod openapi;
 pub mod page;
+pub mod projects;
 pub mod sessions;
+pub mod tools;

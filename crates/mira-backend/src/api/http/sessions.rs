@@ -128,7 +128,7 @@ pub struct PatchSession {
 }
 
 /// Absent leaves a value as it is; null is not a value.
-fn not_null<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+pub(super) fn not_null<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
 
@@ -177,12 +177,20 @@ pub(super) async fn live(state: &AppState, identity: &Identity, id: &str) -> Res
         .ok_or(ApiError::NotFound("session"))
 }
 
-fn no_project(complaints: &mut Complaints, project: Option<&str>) -> Option<ProjectId> {
+/// A project of the caller's; a name of none that is theirs is a complaint.
+pub(super) async fn known_project(
+    state: &AppState,
+    identity: &Identity,
+    complaints: &mut Complaints,
+    project: Option<&str>,
+) -> Result<Option<ProjectId>, ApiError> {
     let id: Option<ProjectId> = complaints.parse("project_id", project);
-    if id.is_some() {
+    if let Some(id) = id
+        && state.store().find_project(identity.account, id).await?.is_none()
+    {
         complaints.add("project_id", "there is no such project");
     }
-    id
+    Ok(id)
 }
 
 fn check_title(title: Option<String>, complaints: &mut Complaints) -> Option<String> {
@@ -234,7 +242,7 @@ pub async fn create_session(
 ) -> Result<Response, ApiError> {
     let mut complaints = Complaints::default();
     let named: Option<SessionId> = complaints.parse("id", body.id.as_deref());
-    let project_id = no_project(&mut complaints, body.project_id.as_deref());
+    let project_id = known_project(&state, &identity, &mut complaints, body.project_id.as_deref()).await?;
     let title = check_title(body.title, &mut complaints);
     complaints.done()?;
     let id = named.unwrap_or_else(|| SessionId::from(state.clock().new_uuid()));
@@ -294,9 +302,9 @@ pub async fn patch_session(
     let mut complaints = Complaints::default();
     let head_id: Option<MessageId> = complaints.parse("head_id", body.head_id.as_deref());
     let title = body.title.map(|title| check_title(title, &mut complaints));
-    let project_id = body
+    let project_id: Option<Option<ProjectId>> = body
         .project_id
-        .map(|project| no_project(&mut complaints, project.as_deref()));
+        .map(|project| complaints.parse("project_id", project.as_deref()));
     complaints.done()?;
     let patch = SessionPatch {
         title,
@@ -318,6 +326,7 @@ pub async fn patch_session(
         }
         PatchOutcome::NoSuchSession => Err(ApiError::NotFound("session")),
         PatchOutcome::NoSuchMessage => Err(ApiError::field("head_id", "no such message in this session")),
+        PatchOutcome::NoSuchProject => Err(ApiError::field("project_id", "there is no such project")),
     }
 }
 

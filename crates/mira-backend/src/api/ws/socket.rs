@@ -8,7 +8,7 @@ use crate::{
     api::{
         error::{ApiError, Problem},
         frames::{error_frame, json},
-        wire::{MessageObject, SessionObject},
+        wire::{MessageObject, SessionObject, ToolCallObject},
     },
     services::{
         auth::{AuthError, Identity},
@@ -487,6 +487,7 @@ fn hello(state: &AppState, session: &Session, snapshot: &Snapshot) -> Bytes {
         turn_id: String,
         message_id: String,
         content: &'a str,
+        tool_calls: Vec<ToolCallObject>,
         from_seq: u64,
     }
     #[derive(Serialize)]
@@ -505,6 +506,7 @@ fn hello(state: &AppState, session: &Session, snapshot: &Snapshot) -> Bytes {
         turn_id: active.turn_id.to_string(),
         message_id: active.message_id.to_string(),
         content: &active.content,
+        tool_calls: active.calls.iter().map(ToolCallObject::of).collect(),
         from_seq: snapshot.seq,
     });
     json(&Hello {

@@ -2,7 +2,7 @@
 
 use super::TurnEnd;
 use crate::services::{
-    deps::{Deps, MemoryChange, Scope},
+    deps::{Deps, Scope},
     facts::{self, Lesson},
     hub::{actor::Refusal, live::Live},
     summarization::Overflow,
@@ -130,14 +130,7 @@ async fn learn(deps: &Deps, account: AccountId, lesson: Option<Lesson>, draft: O
     }
     let (notes, salience) = (&draft.meta.remember, draft.meta.salience);
     match facts::learn(&deps.memories, account, &lesson, notes, &draft.content, salience).await {
-        Ok(learnt) => {
-            for memory in &learnt.created {
-                deps.tell_account((deps.encoder.memory)(MemoryChange::Created(memory)));
-            }
-            for memory in &learnt.superseded {
-                deps.tell_account((deps.encoder.memory)(MemoryChange::Updated(memory)));
-            }
-        }
+        Ok(learnt) => facts::announce(deps, &learnt.created, &learnt.superseded),
         Err(error) => tracing::error!(%error, session.id = %lesson.session, "facts could not be stored"),
     }
 }
@@ -188,6 +181,7 @@ fn finish_turn(deps: &Deps, turn_id: TurnId, draft: Option<Draft>, outcome: Outc
         status: draft.status,
         model: draft.model,
         usage: draft.usage,
+        tool_calls: draft.calls,
     });
     let state = match outcome {
         Outcome::Complete => TurnState::Complete,

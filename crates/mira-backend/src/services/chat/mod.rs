@@ -6,6 +6,8 @@
 
 mod close;
 mod prepare;
+mod project;
+mod rounds;
 mod voice;
 
 pub use close::{close, fallback_meta, shutting_down};
@@ -13,7 +15,7 @@ pub use close::{close, fallback_meta, shutting_down};
 use self::{
     close::{Closing, close_with, failure_of_refusal},
     prepare::{Plan, Ready, prepare},
-    voice::Voice,
+    voice::{Heard, Voice},
 };
 use crate::services::{
     context::{self, View, Window},
@@ -319,24 +321,31 @@ impl TurnTask {
             metadata: None,
             model: None,
             usage: None,
+            tool_calls: Vec::new(),
             created_at: begin.now,
         };
         match &begin.kind {
             BeginKind::Send {
                 message_id,
                 content,
+                project_id,
+                metadata,
+                ..
+            }
+            | BeginKind::Edit {
+                message_id,
+                content,
+                project_id,
                 metadata,
                 ..
             } => {
                 let message = Message {
+                    project_id: *project_id,
                     metadata: metadata.clone(),
                     ..own(*message_id, content)
                 };
                 self.push_message(&mut window, message);
             }
-            BeginKind::Edit {
-                message_id, content, ..
-            } => self.push_message(&mut window, own(*message_id, content)),
             BeginKind::Regenerate { .. } => {
                 let last = window.messages.last();
                 if last.is_some_and(|message| message.status == MessageStatus::Forgotten) {
@@ -431,8 +440,9 @@ impl TurnTask {
         let Ready {
             mut turn,
             mut stream,
-            closing,
+            mut closing,
             window,
+            mut tools,
             recall: _,
         } = ready;
         let mut voice = Voice::new(self, &mut turn, law);
@@ -440,7 +450,21 @@ impl TurnTask {
             stage: Stage::Thinking,
             detail: None,
         });
-        let end = voice.listen(&mut stream, early).await;
+        let mut early = early;
+        let end = loop {
+            let asked = match voice.listen(&mut stream, early.take()).await {
+                Heard::End(end) => break *end,
+                Heard::Calls(asked) => asked,
+            };
+            if let Err(end) = voice.run_tools(&mut tools, *asked).await {
+                break *end;
+            }
+            stream = self.deps.model.stream(tools.request.clone());
+        };
+        if let (Some(lesson), Some(draft)) = (&mut closing.lesson, &end.draft) {
+            let outcomes = draft.calls.iter().filter_map(|call| call.outcome.as_ref());
+            lesson.untrusted |= outcomes.into_iter().any(|outcome| outcome.untrusted);
+        }
         // The upstream connection goes back to its pool (or is closed) before the disk is waited for.
         drop(stream);
         if let Some(draft) = &end.draft {

@@ -1,7 +1,7 @@
 //! Between the owner's message and the model: memory is asked, the prompt is built, the model's stream is opened. Needs
 //! nothing of the turn's task, so that it runs beside the commit of the message.
 
-use super::close::Closing;
+use super::{close::Closing, project, rounds::Tools};
 use crate::services::{
     context::{View, Window},
     deps::Deps,
@@ -10,12 +10,13 @@ use crate::services::{
     memory::{Gathered, RecallAsk},
     personas,
     summarization::{Overflow, notes_before},
+    tools::{MemoryUse, Setting},
 };
 use futures_util::stream::BoxStream;
 use jiff::tz::TimeZone;
 use mira_core::{
     chat::{MemoryMode, Message, ReplyMeta, Role},
-    ids::{AccountId, MemoryId, MessageId, TurnId},
+    ids::{AccountId, MemoryId, MessageId, ToolCallId, TurnId},
     memory::{Fate, Memory, MemorySource, Receipt, ReceiptItem, Scores},
     model::{ModelEvent, ModelRequest},
     persona::PersonaName,
@@ -23,6 +24,7 @@ use mira_core::{
     turn::{Turn, TurnEvent},
 };
 use mira_llm::LlmError;
+use mira_tools::CallContext;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
@@ -48,6 +50,7 @@ pub(super) struct Ready {
     pub(super) stream: BoxStream<'static, Result<ModelEvent, LlmError>>,
     pub(super) closing: Closing,
     pub(super) window: Window,
+    pub(super) tools: Tools,
     /// What clients are told of memory, if anything.
     pub(super) recall: Option<TurnEvent>,
 }
@@ -65,9 +68,13 @@ pub(super) async fn prepare(deps: Deps, plan: Plan) -> Result<Ready, Refusal> {
         tz,
         fresh,
     } = plan;
-    let (gathered, summaries) = tokio::join!(
+    let project = own(&window)
+        .and_then(|message| message.project_id)
+        .or(view.session.project_id);
+    let (gathered, summaries, project_notes) = tokio::join!(
         gather(&deps, account, &view, &window, &alternatives),
         summaries(&deps, account, &view, &window),
+        project::notes(&deps, account, project),
     );
     let set = deps.personas.fresh().await;
     let pin = view.session.pinned_persona.clone();
@@ -88,15 +95,21 @@ pub(super) async fn prepare(deps: Deps, plan: Plan) -> Result<Ready, Refusal> {
         .chain(gathered.items.iter().take(gathered.wanted).map(|item| &item.memory))
         .cloned()
         .collect();
+    let offers = deps.tools.offers(Setting {
+        memory: memory_use(&deps, &view),
+        project: project.is_some(),
+    });
     let built = prompt::build(&PromptInput {
         persona: overlay,
         personas: &set,
         pinned: forced.is_some(),
         state: &view.state,
+        project: project_notes.as_ref(),
         summaries: &summaries,
         history: &window.messages,
         skipped: window.skipped,
         memories: &offered,
+        tools: &offers,
         zone: &zone,
         local_time: &local.strftime("%A %-d %B %Y, %H:%M (%Q)").to_string(),
         budget_tokens: deps.settings.context_tokens,
@@ -113,7 +126,8 @@ pub(super) async fn prepare(deps: Deps, plan: Plan) -> Result<Ready, Refusal> {
     let reads = view.session.memory != MemoryMode::Off;
     let recall = recall_event(&gathered, &used);
     let receipt = reads.then(|| receipt(&gathered, &built, reply_id, now));
-    let lesson = lesson(&deps, &view, &window, &used).filter(|_| fresh);
+    let untrusted = used.iter().any(|memory| memory.source == MemorySource::Tool);
+    let lesson = lesson(&deps, &view, &window, &used, untrusted).filter(|_| fresh);
     let overflow = overflow(&deps, account, &view, &window);
     let fallback = ReplyMeta {
         persona: overlay.name.clone(),
@@ -137,19 +151,45 @@ pub(super) async fn prepare(deps: Deps, plan: Plan) -> Result<Ready, Refusal> {
         system: built.system,
         messages: built.messages,
         tail: built.tail,
+        tools: offers,
+        rounds: Vec::new(),
+        no_more_calls: false,
         personas: set.iter().map(|p| p.name.clone()).collect(),
         fallback: fallback.clone(),
         cache_key: view.session.id.to_string(),
     };
-    let stream = deps.model.stream(request);
+    let stream = deps.model.stream(request.clone());
+    let context = CallContext {
+        account,
+        session: view.session.id.clone(),
+        project,
+        turn: turn_id,
+        message: own(&window).map(|message| message.id),
+        reply: reply_id,
+        call: ToolCallId(turn_id.0),
+        // Whoever wrote an AGENTS.md speaks in this turn too.
+        untrusted: untrusted || project_notes.as_ref().is_some_and(project::has_strangers),
+        zone,
+    };
+    let tools = Tools::new(Arc::clone(deps.tools.registry()), context, request);
     let turn = Turn::new(turn_id, reply_id, forced, pinned, fallback);
     Ok(Ready {
         turn,
         stream,
         closing,
         window,
+        tools,
         recall,
     })
+}
+
+/// What of memory the turn's tools may touch.
+fn memory_use(deps: &Deps, view: &View) -> MemoryUse {
+    match view.session.memory {
+        MemoryMode::Off => MemoryUse::None,
+        MemoryMode::On if !deps.memories.is_paused() => MemoryUse::Write,
+        MemoryMode::On | MemoryMode::ReadOnly => MemoryUse::Read,
+    }
 }
 
 /// The owner's message: the last of the window.
@@ -295,7 +335,7 @@ fn prompt_hash(built: &Prompt) -> [u8; 32] {
 }
 
 /// What the turn may teach; nothing where memory is not written.
-fn lesson(deps: &Deps, view: &View, window: &Window, used: &[&Memory]) -> Option<Lesson> {
+fn lesson(deps: &Deps, view: &View, window: &Window, used: &[&Memory], untrusted: bool) -> Option<Lesson> {
     if view.session.memory != MemoryMode::On || deps.memories.is_paused() {
         return None;
     }
@@ -306,7 +346,7 @@ fn lesson(deps: &Deps, view: &View, window: &Window, used: &[&Memory]) -> Option
         evidence: own.id,
         owner_text: own.content.clone(),
         recalled: used.iter().map(|memory| (memory.id, memory.text.clone())).collect(),
-        untrusted: used.iter().any(|memory| memory.source == MemorySource::Tool),
+        untrusted,
     })
 }
 

@@ -9,7 +9,8 @@ use crate::services::deps::Scope;
 use futures_util::{StreamExt, future::BoxFuture, stream::BoxStream};
 use mira_core::{
     model::ModelEvent,
-    turn::{End, Failure, FailureKind, Interruption, Turn, TurnEvent, laws::Law},
+    tool::{AskedCalls, ToolCall},
+    turn::{End, Failure, FailureKind, Interruption, Step, Turn, TurnEvent, laws::Law},
 };
 use mira_llm::LlmError;
 use mira_memory::{CheckpointPart, ReplyHead, StoreError};
@@ -25,12 +26,20 @@ const RENDER_EVERY: Duration = Duration::from_millis(40);
 const MAX_REPLY_BYTES: usize = 2 * 1024 * 1024;
 /// A turn while it speaks: the machine, its checkpoints, its HTML.
 pub(super) struct Voice<'a> {
-    task: &'a TurnTask,
-    turn: &'a mut Turn,
+    pub(super) task: &'a TurnTask,
+    pub(super) turn: &'a mut Turn,
     pub(super) law: Law,
     html: Option<LiveHtml>,
     html_fed: usize,
     parts: u32,
+}
+
+/// What ends the listening to one call of the model.
+pub(super) enum Heard {
+    /// The talking is over.
+    End(Box<End>),
+    /// The model waits for tools.
+    Calls(Box<AskedCalls>),
 }
 
 type Checkpoint = BoxFuture<'static, Result<usize, StoreError>>;
@@ -63,11 +72,11 @@ impl<'a> Voice<'a> {
         &mut self,
         stream: &mut BoxStream<'static, Result<ModelEvent, LlmError>>,
         early: Option<Option<Result<ModelEvent, LlmError>>>,
-    ) -> End {
+    ) -> Heard {
         if let Some(event) = early
-            && let Some(end) = self.on_event(event).await
+            && let Some(heard) = self.on_event(event).await
         {
-            return end;
+            return heard;
         }
         let hard = self.task.deps.lifecycle.hard().clone();
         let mut checkpoint: Option<Checkpoint> = None;
@@ -86,14 +95,11 @@ impl<'a> Voice<'a> {
             }
             tokio::select! {
                 biased;
-                () = self.task.stop.cancelled() => return self.turn.interrupt(Interruption::Stop, Some(self.model())),
-                () = hard.cancelled() => return self.turn.interrupt(Interruption::Failure(shutting_down()), Some(self.model())),
+                () = self.task.stop.cancelled() => return self.interrupt(Interruption::Stop),
+                () = hard.cancelled() => return self.interrupt(Interruption::Failure(shutting_down())),
                 stored = wait_for(&mut checkpoint) => {
                     checkpoint = None;
-                    match stored {
-                        Ok(bytes) => self.turn.mark_stored(bytes),
-                        Err(error) => tracing::warn!(%error, turn.id = %self.task.turn_id, "partial text could not be stored"),
-                    }
+                    self.note_stored(stored);
                 }
                 () = &mut checkpoint_due, if checkpoint_armed => {
                     checkpoint_armed = false;
@@ -103,60 +109,110 @@ impl<'a> Voice<'a> {
                     render_armed = false;
                     self.render();
                 }
-                event = stream.next() => if let Some(end) = self.on_event(event).await {
+                event = stream.next() => if let Some(heard) = self.on_event(event).await {
                     // A checkpoint under way must not be overtaken by the end of its own turn.
-                    if let Some(checkpoint) = checkpoint
-                        && let Err(error) = checkpoint.await
-                    {
-                        tracing::warn!(%error, turn.id = %self.task.turn_id, "partial text could not be stored");
+                    if let Some(checkpoint) = checkpoint {
+                        self.note_stored(checkpoint.await);
                     }
-                    return end;
+                    return heard;
                 },
             }
         }
     }
 
-    async fn on_event(&mut self, event: Option<Result<ModelEvent, LlmError>>) -> Option<End> {
+    fn interrupt(&mut self, why: Interruption) -> Heard {
+        Heard::End(Box::new(self.turn.interrupt(why, Some(self.model()))))
+    }
+
+    fn note_stored(&mut self, stored: Result<usize, StoreError>) {
+        match stored {
+            Ok(bytes) => self.turn.mark_stored(bytes),
+            Err(error) => tracing::warn!(%error, turn.id = %self.task.turn_id, "partial text could not be stored"),
+        }
+    }
+
+    async fn on_event(&mut self, event: Option<Result<ModelEvent, LlmError>>) -> Option<Heard> {
         let event = match event {
             Some(Ok(event)) => event,
             Some(Err(error)) => {
                 let failure = failure_of(&error);
                 tracing::warn!(%error, turn.id = %self.task.turn_id, session.id = %self.task.live.id, "the model call failed");
-                return Some(self.turn.interrupt(Interruption::Failure(failure), Some(self.model())));
+                return Some(self.interrupt(Interruption::Failure(failure)));
             }
-            None => {
-                let failure = failure_of(&LlmError::CutOff);
-                return Some(self.turn.interrupt(Interruption::Failure(failure), Some(self.model())));
-            }
+            None => return Some(self.interrupt(Interruption::Failure(failure_of(&LlmError::CutOff)))),
         };
         let mut out = Vec::with_capacity(2);
-        let end = self.turn.on_model(event, &mut out).err();
+        let step = self.turn.on_model(event, &mut out);
+        if let Err(end) = self.tell(&out).await {
+            return Some(Heard::End(end));
+        }
+        match step {
+            Step::Listen if self.turn.text().len() > MAX_REPLY_BYTES => {
+                let detail = format!("The reply grew beyond {MAX_REPLY_BYTES} bytes and was cut.");
+                let failure = Failure {
+                    kind: FailureKind::ModelNonsense,
+                    detail,
+                    retryable: true,
+                };
+                Some(self.interrupt(Interruption::Failure(failure)))
+            }
+            Step::Listen => None,
+            Step::Call(asked) => Some(Heard::Calls(asked)),
+            Step::End(end) => Some(Heard::End(end)),
+        }
+    }
+
+    /// Tells the listeners. An `Err` is the end of the turn: nothing can be numbered any more.
+    pub(super) async fn tell(&mut self, events: &[TurnEvent]) -> Result<(), Box<End>> {
         if let Err(error) = self.task.live.reserve(&self.task.deps).await {
             tracing::error!(%error, session.id = %self.task.live.id, "no event numbers could be reserved");
-            return Some(
-                self.turn
-                    .interrupt(Interruption::Failure(storage_failure(&error)), Some(self.model())),
-            );
+            let failure = Interruption::Failure(storage_failure(&error));
+            return Err(Box::new(self.turn.interrupt(failure, Some(self.model()))));
         }
-        for event in &out {
+        for event in events {
             if matches!(event, TurnEvent::Persona { .. }) {
                 self.task.deps.metrics.first_word();
             }
             self.say(event);
         }
-        if end.is_none() && self.turn.text().len() > MAX_REPLY_BYTES {
-            let detail = format!("The reply grew beyond {MAX_REPLY_BYTES} bytes and was cut.");
-            let failure = Failure {
-                kind: FailureKind::ModelNonsense,
-                detail,
-                retryable: true,
-            };
-            return Some(self.turn.interrupt(Interruption::Failure(failure), Some(self.model())));
-        }
-        end.map(|end| *end)
+        Ok(())
     }
 
-    fn model(&self) -> &'a str {
+    /// Stores and draws what was said so far: a tool may take its time.
+    pub(super) async fn store_text(&mut self) {
+        if let Some(checkpoint) = self.checkpoint() {
+            let stored = checkpoint.await;
+            self.note_stored(stored);
+        }
+        if self.html_behind() {
+            self.render();
+        }
+    }
+
+    /// Stores that calls begin; what they do may not outlast the knowledge that they were made.
+    pub(super) async fn store_begun(&self, first: usize, calls: &[ToolCall]) -> Result<(), StoreError> {
+        let (account, turn_id) = (self.task.live.account, self.task.turn_id);
+        let first = u32::try_from(first).unwrap_or(u32::MAX);
+        self.task
+            .deps
+            .store
+            .begin_tool_calls(account, turn_id, first, calls)
+            .await?;
+        Ok(())
+    }
+
+    /// Stores what came of call number `n`.
+    pub(super) async fn store_ended(&self, n: usize) {
+        let Some(call) = self.turn.calls().get(n) else { return };
+        let (account, turn_id) = (self.task.live.account, self.task.turn_id);
+        let n = u32::try_from(n).unwrap_or(u32::MAX);
+        if let Err(error) = self.task.deps.store.end_tool_call(account, turn_id, n, call).await {
+            // It is stored once more with the reply.
+            tracing::warn!(%error, turn.id = %turn_id, "a tool's result could not be stored yet");
+        }
+    }
+
+    pub(super) fn model(&self) -> &'a str {
         self.task.deps.settings.model.as_str()
     }
 

@@ -10,6 +10,7 @@ use mira_core::{
     budget::estimate_tokens,
     chat::{ChatRequest, Message, MessageStatus, title_from},
     ids::{MessageId, TurnId},
+    tool::{CallOutcome, CallStatus, ToolCall},
     turn::{Draft, End, Failure, FailureKind, Interruption, Outcome, Stage, Turn, TurnEvent},
 };
 use mira_memory::{BeginKind, BeginOutcome, BeginTurn, SendParent, StoreError};
@@ -103,6 +104,9 @@ pub enum Refusal {
     /// No such message in this session.
     #[error("no such message in this session")]
     NoSuchMessage,
+    /// No such project.
+    #[error("there is no such project")]
+    NoSuchProject,
     /// The message is not of the kind that this can be done to.
     #[error("this cannot be done to that message")]
     WrongRole,
@@ -400,11 +404,8 @@ impl Actor {
     async fn close_panicked(&mut self, running: &Running) {
         tracing::error!(turn.id = %running.turn_id, session.id = %self.live.id, "a turn panicked");
         let snapshot = self.live.log.snapshot();
-        let text = snapshot
-            .active
-            .filter(|a| a.turn_id == running.turn_id)
-            .map(|a| a.content)
-            .unwrap_or_default();
+        let said = snapshot.active.filter(|a| a.turn_id == running.turn_id);
+        let (text, calls) = said.map(|a| (a.content, a.calls)).unwrap_or_default();
         let failure = Failure {
             kind: FailureKind::Internal,
             detail: "Something broke inside Mira.".to_owned(),
@@ -413,6 +414,7 @@ impl Actor {
         let fallback = chat::fallback_meta(&self.deps, self.live.account).await;
         let mut turn = Turn::new(running.turn_id, running.reply_id, None, false, fallback.clone());
         let mut end = turn.interrupt(Interruption::Failure(failure), None);
+        let (calls, aborted) = aborted(calls);
         if !text.trim().is_empty() {
             let status = MessageStatus::Interrupted;
             end.draft = Some(Draft {
@@ -421,10 +423,14 @@ impl Actor {
                 status,
                 model: None,
                 usage: None,
+                calls,
             });
             end.outcome = Outcome::Interrupted;
         }
         let scope = scope(&self.live, running.turn_id, running.reply_id);
+        for event in aborted {
+            self.live.emit(&self.deps, &scope, &event);
+        }
         chat::close(&self.deps, &self.live, &scope, end).await;
     }
 
@@ -573,6 +579,17 @@ pub fn accept_without_turn(outcome: BeginOutcome) -> Result<Accepted, Refusal> {
         BeginOutcome::ClientIdConflict => Err(Refusal::ClientIdConflict),
         BeginOutcome::NoSuchSession => Err(Refusal::NoSuchSession),
         BeginOutcome::NoSuchMessage => Err(Refusal::NoSuchMessage),
+        BeginOutcome::NoSuchProject => Err(Refusal::NoSuchProject),
         BeginOutcome::WrongRole | BeginOutcome::Begun { .. } => Err(Refusal::WrongRole),
     }
+}
+
+/// The calls of a turn that broke, each with an outcome, and what is to be said of those that had none.
+fn aborted(mut calls: Vec<ToolCall>) -> (Vec<ToolCall>, Vec<TurnEvent>) {
+    let mut events = Vec::new();
+    for call in calls.iter_mut().filter(|call| call.outcome.is_none()) {
+        call.outcome = Some(CallOutcome::unsuccessful(CallStatus::Failed, "the turn broke"));
+        events.push(TurnEvent::ToolResult(Box::new(call.clone())));
+    }
+    (calls, events)
 }

@@ -138,7 +138,19 @@ impl Live {
                     turn_id: scope.turn_id,
                     message_id: scope.reply_id,
                     content: String::new(),
+                    calls: Vec::new(),
                 });
+            }
+            TurnEvent::ToolCall(call) => {
+                if let Some(active) = active {
+                    active.calls.push((**call).clone());
+                }
+            }
+            TurnEvent::ToolResult(ended) => {
+                let calls = active.iter_mut().flat_map(|active| &mut active.calls);
+                for call in calls.filter(|call| call.id == ended.id) {
+                    call.clone_from(ended);
+                }
             }
             TurnEvent::Chunk(text) => {
                 if let Some(active) = active {

@@ -5,7 +5,10 @@
 //! and never exceed what was durably reserved, so that none is used twice even after a crash.
 
 use bytes::Bytes;
-use mira_core::ids::{MessageId, TurnId};
+use mira_core::{
+    ids::{MessageId, TurnId},
+    tool::ToolCall,
+};
 use std::{
     collections::VecDeque,
     sync::{Mutex, MutexGuard, PoisonError},
@@ -69,7 +72,7 @@ pub struct Entry {
 }
 
 /// The reply being spoken at this moment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ActiveTurn {
     /// The turn.
     pub turn_id: TurnId,
@@ -77,6 +80,8 @@ pub struct ActiveTurn {
     pub message_id: MessageId,
     /// Its text up to the log's last event.
     pub content: String,
+    /// The tools called so far.
+    pub calls: Vec<ToolCall>,
 }
 
 /// A consistent look at a log.

@@ -9,7 +9,7 @@ use self::{
     actor::{Accepted, Actor, Ask, Command, MAILBOX, Refusal},
     live::Live,
 };
-use crate::services::deps::{Change, Deps, MemoryChange};
+use crate::services::deps::{ArtifactChange, Change, Deps, MemoryChange, ProjectChange, ProposalChange, RepoChange};
 use bytes::Bytes;
 use mira_core::{
     chat::{Mood, Session},
@@ -20,7 +20,7 @@ use mira_core::{
 use mira_memory::{Nudge, StoreError};
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 use tokio::sync::{broadcast, mpsc, oneshot};
 
@@ -42,6 +42,23 @@ pub struct PersonaChange {
 #[derive(Clone)]
 pub struct Hub(Arc<Inner>);
 
+/// The same, without keeping them alive.
+#[derive(Clone)]
+pub struct HubRef(Weak<Inner>);
+
+impl HubRef {
+    /// The live sessions, while there are any.
+    pub fn upgrade(&self) -> Option<Hub> {
+        self.0.upgrade().map(Hub)
+    }
+}
+
+impl std::fmt::Debug for HubRef {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HubRef").finish_non_exhaustive()
+    }
+}
+
 struct Inner {
     deps: Deps,
     sessions: Mutex<HashMap<(AccountId, SessionId), Arc<Live>>>,
@@ -59,6 +76,11 @@ impl Hub {
             deps,
             sessions: Mutex::default(),
         }))
+    }
+
+    /// A handle that does not keep them alive.
+    pub fn downgrade(&self) -> HubRef {
+        HubRef(Arc::downgrade(&self.0))
     }
 
     /// What the services share.
@@ -230,6 +252,26 @@ impl Hub {
     /// Tells every socket of the account of a change of a memory.
     pub fn announce_memory(&self, change: MemoryChange<'_>) {
         self.0.deps.tell_account((self.0.deps.encoder.memory)(change));
+    }
+
+    /// Tells every socket of the account of a change of a project.
+    pub fn announce_project(&self, change: ProjectChange<'_>) {
+        self.0.deps.tell_account((self.0.deps.encoder.project)(change));
+    }
+
+    /// Tells every socket of the account of a change of an artifact.
+    pub fn announce_artifact(&self, change: ArtifactChange<'_>) {
+        self.0.deps.tell_account((self.0.deps.encoder.artifact)(change));
+    }
+
+    /// Tells every socket of the account of a change of an attached repository.
+    pub fn announce_repo(&self, change: RepoChange<'_>) {
+        self.0.deps.tell_account((self.0.deps.encoder.git)(change));
+    }
+
+    /// Tells every socket of the account of a change of a proposal.
+    pub fn announce_proposal(&self, change: ProposalChange<'_>) {
+        self.0.deps.tell_account((self.0.deps.encoder.proposal)(change));
     }
 
     /// Memories were forgotten, with what was said in `sessions`: no turn sees what an actor still remembers of it, and

@@ -75,7 +75,7 @@ impl Memories {
         };
         if self.0.limit > 0 && !ask.text.trim().is_empty() {
             ask.exclude.extend(gathered.pinned.iter().map(|memory| memory.id));
-            let look = AssertUnwindSafe(self.look(account, ask)).catch_unwind();
+            let look = AssertUnwindSafe(self.look(account, ask, self.0.limit)).catch_unwind();
             let found = match timeout_at(deadline, look).await {
                 Ok(Ok(found)) => found,
                 // Its own words are in the log.
@@ -90,6 +90,17 @@ impl Memories {
         }
         self.0.metrics.recalled(started.elapsed(), gathered.degraded);
         gathered
+    }
+
+    /// What answers a question of hers, at most `limit`; pinned memories are found like the others.
+    pub async fn look_up(&self, account: AccountId, ask: RecallAsk, limit: usize) -> Gathered {
+        let look = AssertUnwindSafe(self.look(account, ask, limit)).catch_unwind();
+        match timeout_at(Instant::now() + DEADLINE, look).await {
+            Ok(Ok(found)) => found,
+            // Its own words are in the log.
+            Ok(Err(_panic)) => Gathered::without(Degraded::Store),
+            Err(_) => Gathered::without(Degraded::Deadline),
+        }
     }
 
     /// What is pinned and not in the prompt already.
@@ -110,8 +121,7 @@ impl Memories {
     }
 
     /// What answers the message, without what is pinned.
-    async fn look(&self, account: AccountId, ask: RecallAsk) -> Gathered {
-        let limit = self.0.limit;
+    async fn look(&self, account: AccountId, ask: RecallAsk, limit: usize) -> Gathered {
         let mut degraded = None;
         let side = self.active();
         let text: String = ask.text.chars().take(QUERY_CHARS).collect();

@@ -198,8 +198,8 @@ impl Memories {
             self.heal(account).await?;
             *compared = true;
         }
-        self.remove(account).await?;
-        let jobs = self.0.store.due_vectors(account, VECTORS, now).await?;
+        let (removals, jobs) = self.0.store.due_work(account, VECTORS, now).await?;
+        self.remove(account, removals).await?;
         // Whoever queues work wakes the indexer, so a batch that is not full was the last: after an ordinary turn there is
         // nothing to look at again.
         let mut more = jobs.len() == VECTORS as usize;
@@ -216,8 +216,7 @@ impl Memories {
     }
 
     /// Takes out of Qdrant what the store has forgotten.
-    async fn remove(&self, account: AccountId) -> Result<(), Halt> {
-        let due = self.0.store.due_removals(account, VECTORS, self.0.clock.now()).await?;
+    async fn remove(&self, account: AccountId, due: Vec<(i64, MemoryId)>) -> Result<(), Halt> {
         if due.is_empty() {
             return Ok(());
         }
@@ -232,7 +231,6 @@ impl Memories {
         Ok(self.0.store.finish_outbox(account, rows).await?)
     }
 
-    /// Embeds a batch into the spaces its jobs name.
     /// Embeds; what is said meanwhile has its documents written at once, since a slow embedder is no reason for words not
     /// to be found. Whether there was such.
     async fn embed_and_write(&self, account: AccountId, jobs: Vec<VectorJob>, now: Timestamp) -> Result<bool, Halt> {
@@ -251,6 +249,7 @@ impl Memories {
         }
     }
 
+    /// Embeds a batch into the spaces its jobs name.
     async fn embed(&self, account: AccountId, jobs: Vec<VectorJob>, now: Timestamp) -> Result<(), Halt> {
         let (active, building) = (self.active(), self.building());
         let new = |job: &VectorJob| building.as_ref().filter(|side| job.space_id == Some(side.space));
@@ -340,17 +339,17 @@ impl Memories {
     }
 
     async fn upsert(&self, account: AccountId, side: &Side, points: Vec<Point>, rows: Vec<i64>) -> Result<(), Halt> {
-        if let Err(error) = side.index.upsert(account, points).await {
-            if matches!(error, IndexError::Missing(_)) {
-                self.refill(account, side).await?;
+        let left = match side.index.upsert_queued(account, points, rows).await {
+            Ok(left) => left,
+            Err(error) => {
+                if matches!(error, IndexError::Missing(_)) {
+                    self.refill(account, side).await?;
+                }
+                return Err(error.into());
             }
-            return Err(error.into());
-        }
+        };
         self.note_index_works();
-        if rows.is_empty() {
-            return Ok(());
-        }
-        Ok(self.0.store.finish_outbox(account, rows).await?)
+        Ok(self.0.store.finish_outbox(account, left).await?)
     }
 
     /// The collection is gone: it is made again and everything is queued.

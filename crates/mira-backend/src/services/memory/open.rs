@@ -24,8 +24,7 @@ use mira_memory::{
 use reqwest::Url;
 use std::{
     collections::VecDeque,
-    io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
+    io,
     path::Path,
     sync::{Arc, Mutex, RwLock, atomic::AtomicBool},
 };
@@ -226,27 +225,5 @@ pub(super) fn qdrant_config(settings: &QdrantSettings, model: &str, dimension: u
 /// Reads the key of the tombstones, or makes it (mode 0600). It lies outside the database, so that a copy of that alone
 /// does not tell what was forgotten.
 pub(crate) fn tombstone_key(path: &Path, clock: &dyn Clock) -> io::Result<TombstoneKey> {
-    let parse = |bytes: Vec<u8>| {
-        <[u8; 32]>::try_from(bytes)
-            .map(TombstoneKey::new)
-            .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "must hold 32 bytes"))
-    };
-    match std::fs::read(path) {
-        Ok(bytes) => return parse(bytes),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
-    }
-    let key = [clock.random_bytes(), clock.random_bytes()].concat();
-    // Whole or not at all: a half-written key would make every tombstone worthless.
-    let fresh = path.with_extension("key.new");
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&fresh)?;
-    file.write_all(&key)?;
-    file.sync_all()?;
-    std::fs::rename(&fresh, path)?;
-    parse(key)
+    crate::datadir::key_file(path, clock).map(TombstoneKey::new)
 }

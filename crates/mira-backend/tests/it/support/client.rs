@@ -355,6 +355,8 @@ pub struct Told {
     pub persona: Option<Value>,
     pub text: String,
     pub chunks: usize,
+    pub calls: Vec<Value>,
+    pub results: Vec<Value>,
     pub complete: Option<Value>,
     pub error: Option<Value>,
     pub outcome: String,
@@ -423,6 +425,22 @@ pub fn law_of(frames: &[Value], turn_id: &str) -> Told {
                 told.text.push_str(frame["content"].as_str().unwrap());
                 told.chunks += 1;
             }
+            "tool_call" => {
+                assert!(
+                    !told
+                        .calls
+                        .iter()
+                        .any(|call| call["tool_call_id"] == frame["tool_call_id"])
+                );
+                assert_eq!(frame["message_id"].as_str().map(str::len), Some(36), "{frame}");
+                told.calls.push((*frame).clone());
+            }
+            "tool_result" => {
+                let same = |other: &Value| other["tool_call_id"] == frame["tool_call_id"];
+                assert!(told.calls.iter().any(same), "a result of no call: {frame}");
+                assert!(!told.results.iter().any(same), "a second result: {frame}");
+                told.results.push((*frame).clone());
+            }
             "complete" => {
                 told.complete = Some(frame["message"].clone());
                 ended = true;
@@ -438,6 +456,7 @@ pub fn law_of(frames: &[Value], turn_id: &str) -> Told {
             other => panic!("{other} is not of a turn: {frame}"),
         }
     }
+    assert_eq!(told.calls.len(), told.results.len(), "each call has a result: {told:?}");
     assert!(!told.outcome.is_empty(), "no done for {turn_id}: {frames:#?}");
     let kept = match &told.error {
         Some(error) => error.get("message"),

@@ -75,7 +75,9 @@ impl Contract {
         let parts: Vec<&str> = path.split('/').collect();
         let fits = |template: &str| {
             let template: Vec<&str> = template.split('/').collect();
-            template.len() == parts.len()
+            // The parameter `path` at the end takes slashes.
+            let deep = template.last() == Some(&"{path}") && template.len() < parts.len();
+            (deep || template.len() == parts.len())
                 && template
                     .iter()
                     .zip(&parts)
@@ -127,12 +129,26 @@ impl Contract {
             }
             "session" if frame["action"] != "deleted" => self.object("Session", &frame["object"]),
             "memory" if frame["action"] != "deleted" => self.object("Memory", &frame["object"]),
-            "session" | "memory" => assert!(frame["object"]["id"].is_string(), "{frame}"),
+            "project" if frame["action"] != "deleted" => self.object("Project", &frame["object"]),
+            "artifact" if frame["action"] != "deleted" => self.object("Artifact", &frame["object"]),
+            "git" if frame["action"] != "deleted" => self.object("Repo", &frame["object"]),
+            "proposal" => self.object("Proposal", &frame["object"]),
+            "session" | "memory" | "project" | "artifact" | "git" => {
+                assert!(frame["object"]["id"].is_string(), "{frame}");
+            }
             "recall" => {
                 for memory in frame["memories"].as_array().unwrap() {
                     self.object("Recalled", memory);
                 }
             }
+            "tool_call" => assert!(frame["tool"].is_string() && frame["effect"].is_string(), "{frame}"),
+            "tool_result" => self.object(
+                "ToolResult",
+                &value!({
+                    "tool_call_id": frame["tool_call_id"], "tool_type": frame["tool_type"],
+                    "status": frame["status"], "data": frame["data"],
+                }),
+            ),
             "status" | "persona" | "chunk" | "done" | "html" | "reset" => {
                 assert!(frame["session_id"].is_string(), "{frame}");
             }
@@ -142,13 +158,14 @@ impl Contract {
         }
         let in_log = matches!(
             kind,
-            "message" | "status" | "recall" | "persona" | "chunk" | "complete" | "done"
+            "message" | "status" | "recall" | "persona" | "chunk" | "tool_call" | "tool_result" | "complete" | "done"
         );
         assert!(
             !in_log || frame["seq"].is_u64() || frame.get("turn_id").is_none(),
             "an event of a turn without its number: {frame}"
         );
-        if matches!(kind, "chunk" | "complete" | "done") && frame.get("turn_id").is_some() {
+        if matches!(kind, "chunk" | "tool_call" | "tool_result" | "complete" | "done") && frame.get("turn_id").is_some()
+        {
             assert!(frame["message_id"].is_string(), "{frame}");
         }
     }

@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod contract;
+pub mod forge;
 pub mod server;
 pub mod sim;
 pub mod ws;

@@ -217,6 +217,7 @@ impl Shared {
         let bytes = self.upstream.read_whole(response, timeout).await?;
         let answer = Answer::read(&bytes).map_err(|trouble| match trouble {
             wire::Trouble::Fault(fault) => self.upstream.classify(*fault, model),
+            wire::Trouble::TooLarge(limit) => LlmError::TooLarge { limit },
             wire::Trouble::Garbage(why) => LlmError::garbage(format!("no embeddings ({why}); is the base URL right?")),
         })?;
         self.requests.fetch_add(1, Ordering::Relaxed);

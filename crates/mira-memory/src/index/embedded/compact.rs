@@ -206,7 +206,20 @@ pub(super) struct Picked {
     pub shape: Shape,
 }
 
+impl View {
+    /// Bytes of codes in it.
+    pub(super) fn bytes(&self) -> usize {
+        let rows: usize = self.segments.iter().map(|segment| segment.tags.len()).sum();
+        rows * self.shape.row_bytes()
+    }
+}
+
 impl Picked {
+    /// Bytes of codes in it.
+    pub(super) fn bytes(&self) -> usize {
+        self.rows.len() * self.shape.row_bytes()
+    }
+
     /// Their cosines, as well as their codes tell.
     pub(super) fn score(&self, query: &Query) -> Vec<Hit> {
         let cosine = |segment: usize, row| self.segments.get(segment)?.near(row, self.shape, query);

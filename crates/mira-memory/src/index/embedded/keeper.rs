@@ -25,6 +25,8 @@ use tokio::sync::{mpsc, oneshot};
 
 /// Changes waiting for the keeper: a few batches of the indexer and removals; beyond this callers wait.
 pub(super) const ORDERS: usize = 64;
+/// Points that are put into the copy at once where the order was taken: those of a turn.
+const FEW: usize = 8;
 /// Bytes of vectors read at once at start.
 const SLICE_BYTES: usize = 4 << 20;
 /// The first wait after reading failed; doubles up to [`RETRY_CAP`].
@@ -36,7 +38,8 @@ type Reply = oneshot::Sender<Result<(), IndexError>>;
 /// What the keeper is asked to do.
 #[derive(Debug)]
 pub(super) enum Order {
-    Upsert(Vec<Point>, Reply),
+    /// Points, and the rows of the outbox that are done with them.
+    Upsert(Vec<Point>, Vec<i64>, Reply),
     Remove(Vec<MemoryId>, Reply),
     Clear(Reply),
     /// These rows do not parse: away with them, and let them be made again.
@@ -97,7 +100,7 @@ pub(super) async fn run(shared: Arc<Shared>, mut orders: mpsc::Receiver<Order>) 
 async fn obey(shared: &Arc<Shared>, order: Option<Order>) -> bool {
     let Some(order) = order else { return false };
     let (done, reply) = match order {
-        Order::Upsert(points, reply) => (upsert(shared, points).await, reply),
+        Order::Upsert(points, outbox, reply) => (upsert(shared, points, outbox).await, reply),
         Order::Remove(ids, reply) => (remove(shared, ids).await, reply),
         Order::Clear(reply) => (clear(shared).await, reply),
         Order::Renew(ids) => {
@@ -111,21 +114,22 @@ async fn obey(shared: &Arc<Shared>, order: Option<Order>) -> bool {
     true
 }
 
-async fn upsert(shared: &Arc<Shared>, points: Vec<Point>) -> Result<(), IndexError> {
+async fn upsert(shared: &Arc<Shared>, points: Vec<Point>, outbox: Vec<i64>) -> Result<(), IndexError> {
     let vectors = points
         .iter()
         .map(|point| (point.id, Arc::clone(&point.vector)))
         .collect();
     let keys: HashMap<MemoryId, i64> = shared
         .store
-        .put_vectors(shared.account, shared.space, vectors, Vec::new())
+        .put_vectors(shared.account, shared.space, vectors, outbox)
         .await
         .map_err(store_error)?
         .into_iter()
         .collect();
     let form = Form::of(shared.dimension);
+    let few = points.len() <= FEW;
     let shared = Arc::clone(shared);
-    blocking(move || {
+    let put = move || {
         let mut rows = Vec::with_capacity(points.len());
         let mut gone = Vec::new();
         for point in points {
@@ -143,8 +147,12 @@ async fn upsert(shared: &Arc<Shared>, points: Vec<Point>) -> Result<(), IndexErr
             }
         }
         apply(&shared, rows, &gone);
-    })
-    .await
+    };
+    if few {
+        put();
+        return Ok(());
+    }
+    blocking(put).await
 }
 
 /// Changes the copy.

@@ -41,6 +41,9 @@ const MAX_HITS: usize = 10_000;
 const SPARE: usize = 32;
 /// The most full vectors read for a search. Each is kilobytes, in several pages of the file.
 const MOST_EXACT: usize = 128;
+/// Bytes of codes that are compared at once where the question is asked (some 30 microseconds): another thread would take
+/// longer to wake than to do it.
+const INLINE_BYTES: usize = 256 << 10;
 
 /// What searches and the keeper share.
 #[derive(Debug)]
@@ -164,13 +167,19 @@ impl EmbeddedIndex {
             .acquire_owned()
             .await
             .map_err(|_| IndexError::Store("it is closed".to_owned()))?;
-        let (shared, query) = (Arc::clone(&self.shared), Arc::clone(query));
+        let view = {
+            let copy = self.shared.copy.lock().unwrap_or_else(PoisonError::into_inner);
+            copy.view(&filter)
+        };
+        let Some(view) = view else { return Ok(Vec::new()) };
+        let query = Query::new(Form::of(self.shared.dimension), query);
+        if view.bytes() <= INLINE_BYTES {
+            return Ok(scan(&view, &query, keep));
+        }
         blocking(move || {
             // Held by the scan itself: a caller that goes away does not make room for another.
             let _permit = permit;
-            let query = Query::new(Form::of(shared.dimension), &query);
-            let view = shared.copy.lock().unwrap_or_else(PoisonError::into_inner).view(&filter);
-            view.map(|view| scan(&view, &query, keep)).unwrap_or_default()
+            scan(&view, &query, keep)
         })
         .await
     }
@@ -252,6 +261,15 @@ impl VectorIndex for EmbeddedIndex {
     }
 
     fn upsert(&self, account: AccountId, points: Vec<Point>) -> BoxFuture<'_, Result<(), IndexError>> {
+        async move { self.upsert_queued(account, points, Vec::new()).await.map(|_| ()) }.boxed()
+    }
+
+    fn upsert_queued(
+        &self,
+        account: AccountId,
+        points: Vec<Point>,
+        outbox: Vec<i64>,
+    ) -> BoxFuture<'_, Result<Vec<i64>, IndexError>> {
         async move {
             if !self.is_of(account) {
                 return Self::foreign();
@@ -260,9 +278,10 @@ impl VectorIndex for EmbeddedIndex {
                 self.fits(&point.vector)?;
             }
             if points.is_empty() {
-                return Ok(());
+                return Ok(outbox);
             }
-            self.order(|reply| Order::Upsert(points, reply)).await
+            self.order(|reply| Order::Upsert(points, outbox, reply)).await?;
+            Ok(Vec::new())
         }
         .boxed()
     }
@@ -306,13 +325,15 @@ impl VectorIndex for EmbeddedIndex {
             if !self.is_of(account) || ids.is_empty() || is_zero(&query) {
                 return Ok(Vec::new());
             }
-            let shared = Arc::clone(&self.shared);
-            blocking(move || {
-                let query = Query::new(Form::of(shared.dimension), &query);
-                let picked = shared.copy.lock().unwrap_or_else(PoisonError::into_inner).pick(&ids);
-                picked.score(&query)
-            })
-            .await
+            let query = Query::new(Form::of(self.shared.dimension), &query);
+            let picked = {
+                let copy = self.shared.copy.lock().unwrap_or_else(PoisonError::into_inner);
+                copy.pick(&ids)
+            };
+            if picked.bytes() <= INLINE_BYTES {
+                return Ok(picked.score(&query));
+            }
+            blocking(move || picked.score(&query)).await
         }
         .boxed()
     }

@@ -1,6 +1,7 @@
 //! Terms and stems, without a store.
 
-use super::*;
+use super::{tables::varint, terms::plain_stems, *};
+use proptest::prelude::*;
 
 #[test]
 fn integers_of_fts5() {
@@ -36,4 +37,23 @@ fn terms_are_split_by_script() {
     check("東", &[], 1);
     check("Rust 東京", &["rust"], 1);
     check("🎉", &["🎉"], 0);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+
+    /// Words that are stemmed here have the stems FTS5 gives them.
+    #[test]
+    fn stems_are_those_of_fts5(
+        words in prop::collection::vec(
+            ("[a-zA-Z0-9]{1,9}", "(|s|es|ies|ed|eed|ing|ational|izer|fulness|ement|sion|y|ll|e|iviti|[a-z]{0,40})")
+                .prop_map(|(word, ending)| word + &ending),
+            1..60,
+        ),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let asked = runtime.block_on(Terms::new().ask_stems(&words)).unwrap();
+        prop_assert_eq!(plain_stems(&words), Some(asked));
+        prop_assert_eq!(plain_stems(&["two words".to_owned()]), None);
+    }
 }

@@ -4,6 +4,7 @@ use super::{
     AccountId, BATCH, ExportReport, FactLine, Line, Memory, Message, MessageId, MessageLine, MetaLine, MoodEntry,
     MoodLine, PersonaName, ProjectId, Row, Salience, SessionId, SessionLine, SqliteConnection, SqliteRow, StoreError,
     json, memories, memory_columns, memory_join, message_columns, mood_columns, moods, mpsc, parse_memory, read,
+    works::{self, EXPORT_ARTIFACTS, EXPORT_PROJECTS},
 };
 
 impl From<MoodEntry> for MoodLine {
@@ -61,6 +62,7 @@ fn message_line(message: Message, client_id: Option<String>) -> MessageLine {
         }),
         model: message.model,
         usage: message.usage,
+        tool_calls: message.tool_calls,
         created_at: message.created_at,
     }
 }
@@ -126,7 +128,15 @@ pub(super) async fn export_rows(
     account: AccountId,
     sink: &mut Sink,
 ) -> Result<(), StoreError> {
-    for part in [EXPORT_SESSIONS, EXPORT_MESSAGES, EXPORT_MOODS, EXPORT_FACTS] {
+    // Projects first: what belongs to one names it.
+    for part in [
+        EXPORT_PROJECTS,
+        EXPORT_SESSIONS,
+        EXPORT_MESSAGES,
+        EXPORT_MOODS,
+        EXPORT_FACTS,
+        EXPORT_ARTIFACTS,
+    ] {
         let mut after = i64::MIN;
         loop {
             let rows = sqlx::query(part)
@@ -145,7 +155,7 @@ pub(super) async fn export_rows(
             }
         }
     }
-    Ok(())
+    works::export_versions(conn, account, sink).await
 }
 
 pub(super) fn export_row(part: &str, row: &SqliteRow, report: &mut ExportReport) -> Result<(i64, Line), StoreError> {
@@ -165,6 +175,14 @@ pub(super) fn export_row(part: &str, row: &SqliteRow, report: &mut ExportReport)
         let (entry, cursor) = moods::read(row)?;
         report.moods += 1;
         Ok((cursor.0, Line::Mood(entry.into())))
+    } else if part == EXPORT_PROJECTS {
+        let (place, line) = works::read_project(row)?;
+        report.projects += 1;
+        Ok((place, Line::Project(line)))
+    } else if part == EXPORT_ARTIFACTS {
+        let (place, line) = works::read_artifact(row)?;
+        report.artifacts += 1;
+        Ok((place, Line::Artifact(line)))
     } else {
         let (key, memory) = memories::read(row)?;
         report.facts += 1;

@@ -1,11 +1,11 @@
 //! Lines of an export as rows, and the two doors.
 
 use super::{
-    AccountId, Arc, BATCH, BTreeSet, Class, ClientId, Connection, ExportReport, FORMAT, FactLine, FutureExt,
-    ImportReport, Line, MessageId, MessageLine, Mood, MoodLine, PersonaName, Salience, SessionId, SessionLine,
-    SqliteConnection, StateLine, Store, StoreError, Timestamp, VERSION, blob,
+    AccountId, Arc, BATCH, BATCH_BYTES, BTreeSet, Class, ClientId, Connection, ExportReport, FORMAT, FactLine,
+    FutureExt, ImportReport, Line, MessageId, MessageLine, Mood, MoodLine, PersonaName, Role, Salience, SessionId,
+    SessionLine, SqliteConnection, StateLine, Store, StoreError, Timestamp, VERSION, blob, calls,
     export::{Sink, export_rows},
-    grams, json, memories, mpsc, ms, outbox, state, usage_columns,
+    grams, json, memories, mpsc, ms, outbox, state, usage_columns, works,
 };
 
 /// A line that was understood, with its number.
@@ -18,6 +18,9 @@ struct Stored {
     messages: u64,
     moods: u64,
     facts: u64,
+    projects: u64,
+    artifacts: u64,
+    versions: u64,
     skipped: u64,
 }
 
@@ -44,6 +47,9 @@ fn parse_line(number: u64, text: &str) -> Result<Line, StoreError> {
             if let Some(meta) = &message.meta {
                 known_mood(&meta.mood).map_err(bad)?;
             }
+            if message.role == Role::User && !message.tool_calls.is_empty() {
+                return Err(bad("only a reply calls tools".to_owned()));
+            }
         }
         Line::Mood(mood) => known_mood(&mood.mood).map_err(bad)?,
         Line::State(state) => known_mood(&state.mood).map_err(bad)?,
@@ -53,6 +59,9 @@ fn parse_line(number: u64, text: &str) -> Result<Line, StoreError> {
                 return Err(bad("a fact says something about somebody".to_owned()));
             }
         }
+        Line::Project(project) => project.check().map_err(bad)?,
+        Line::Artifact(artifact) => artifact.check().map_err(bad)?,
+        Line::ArtifactVersion(version) => version.check().map_err(bad)?,
         Line::Session(_) | Line::End(_) => {}
     }
     Ok(line)
@@ -69,7 +78,7 @@ fn known_mood(mood: &str) -> Result<(), String> {
 const IMPORT_SESSION: &str = "
     INSERT INTO sessions (account_id, id, title, pinned_persona, project_id, memory, pinned, archived, created_at,
                           updated_at, recency)
-    SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,
+    SELECT ?1, ?2, ?3, ?4, (SELECT p.id FROM projects p WHERE p.account_id = ?1 AND p.id = ?5), ?6, ?7, ?8, ?9, ?10,
            coalesce((SELECT recency + 1 FROM sessions WHERE account_id = ?1 ORDER BY recency DESC LIMIT 1), 1)
      WHERE true
         ON CONFLICT (account_id, id) DO UPDATE SET
@@ -106,8 +115,9 @@ async fn import_session(
 const IMPORT_MESSAGE: &str = "
     INSERT INTO messages (account_id, session_id, id, parent_id, role, content, status, client_id, project_id, metadata,
                           persona, mood, mood_cause, intent, owner_mood, tags, salience, model, input_tokens,
-                          cached_tokens, output_tokens, reasoning_tokens, created_at, depth)
-    SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23,
+                          cached_tokens, output_tokens, reasoning_tokens, tool_calls, created_at, depth)
+    SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, (SELECT p.id FROM projects p WHERE p.account_id = ?1 AND p.id = ?9), ?10,
+           ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24,
            coalesce((SELECT depth + 1 FROM messages WHERE account_id = ?1 AND id = ?4 AND session_id = ?2), 0)
      WHERE true
         ON CONFLICT (account_id, id) DO NOTHING";
@@ -145,6 +155,7 @@ async fn import_message(
         .bind(cached_tokens)
         .bind(output_tokens)
         .bind(reasoning_tokens)
+        .bind(calls::column(&line.tool_calls)?)
         .bind(ms(line.created_at))
         .execute(&mut *conn)
         .await?;
@@ -185,7 +196,8 @@ async fn import_fact(conn: &mut SqliteConnection, account: AccountId, line: &Fac
     let done = sqlx::query(
         "INSERT INTO memories (account_id, id, kind, about, topic, text, session_id, message_id, project_id, salience,
                                pinned, source, valid_from, superseded_by, created_at, updated_at)
-         VALUES (?1, ?2, 'fact', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?14)
+         VALUES (?1, ?2, 'fact', ?3, ?4, ?5, ?6, ?7,
+                 (SELECT p.id FROM projects p WHERE p.account_id = ?1 AND p.id = ?8), ?9, ?10, ?11, ?12, ?13, ?14, ?14)
              ON CONFLICT (account_id, id) DO NOTHING",
     )
     .bind(account.0)
@@ -224,6 +236,9 @@ async fn import_batch(
             Line::Message(line) => import_message(&mut *conn, account, line).await,
             Line::Mood(line) => import_mood(&mut *conn, account, line).await,
             Line::Fact(line) => import_fact(&mut *conn, account, line).await,
+            Line::Project(line) => works::import_project(&mut *conn, account, line).await,
+            Line::Artifact(line) => works::import_artifact(&mut *conn, account, line).await,
+            Line::ArtifactVersion(line) => works::import_version(&mut *conn, account, line).await,
             Line::Header { .. } | Line::State(_) | Line::End(_) => continue,
         };
         let done = done.map_err(|error| match error {
@@ -246,6 +261,9 @@ async fn import_batch(
                     facts.push(line.id);
                 }
             }
+            Line::Project(_) => Stored::count(done, &mut stored.projects, &mut stored.skipped),
+            Line::Artifact(_) => Stored::count(done, &mut stored.artifacts, &mut stored.skipped),
+            Line::ArtifactVersion(_) => Stored::count(done, &mut stored.versions, &mut stored.skipped),
             Line::Header { .. } | Line::State(_) | Line::End(_) => {}
         }
     }
@@ -262,6 +280,23 @@ async fn import_batch(
     }
     outbox::queue_imported(conn, account, &messages, &facts).await?;
     Ok(stored)
+}
+
+/// Takes what has come, up to a batch; false at the end.
+async fn receive(lines: &mut mpsc::Receiver<String>, texts: &mut Vec<String>) -> bool {
+    let Some(first) = lines.recv().await else {
+        return false;
+    };
+    let mut bytes = first.len();
+    texts.push(first);
+    while texts.len() < BATCH
+        && bytes < BATCH_BYTES
+        && let Ok(next) = lines.try_recv()
+    {
+        bytes += next.len();
+        texts.push(next);
+    }
+    true
 }
 
 /// After all messages are there: the heads of sessions that have none, and (in an account without a past) her state.
@@ -344,7 +379,7 @@ impl Store {
         let mut heads = Vec::new();
         let mut state = None;
         let mut ended = false;
-        while lines.recv_many(&mut texts, BATCH).await > 0 {
+        while receive(&mut lines, &mut texts).await {
             let mut batch = Vec::with_capacity(texts.len());
             for text in texts.drain(..) {
                 report.lines += 1;
@@ -386,6 +421,9 @@ impl Store {
             report.messages += stored.messages;
             report.moods += stored.moods;
             report.facts += stored.facts;
+            report.projects += stored.projects;
+            report.artifacts += stored.artifacts;
+            report.versions += stored.versions;
             report.skipped += stored.skipped;
             progress(report);
         }

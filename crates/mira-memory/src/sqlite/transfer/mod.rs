@@ -3,12 +3,13 @@
 //! The first line names the format and its version, the last one counts what stood between. Import is idempotent: what
 //! is there already (by id) is skipped; each batch is stored whole or not at all.
 //!
-//! Version 1 has no facts. Never exported is what is made from the rest or means nothing elsewhere: recall's documents
+//! Version 1 has no facts, versions 1 and 2 have no projects and artifacts. Never exported is what is made from the rest or means nothing elsewhere: recall's documents
 //! and vectors (the import queues them), summaries, receipts, and the hashes of what must stay forgotten, whose key is
 //! this installation's.
 
 mod export;
 mod import;
+mod works;
 
 use super::{
     Store,
@@ -21,6 +22,7 @@ use super::{
     search::grams,
     sessions::parse_memory,
     state,
+    turns::calls,
     writer::Class,
 };
 use futures_util::FutureExt;
@@ -30,6 +32,7 @@ use mira_core::{
     ids::{AccountId, ClientId, MemoryId, MessageId, MoodId, ProjectId, SessionId},
     memory::Memory,
     persona::PersonaName,
+    tool::ToolCall,
 };
 use serde::{Deserialize, Serialize};
 use sqlx::{Connection, Row, SqliteConnection, sqlite::SqliteRow};
@@ -39,9 +42,11 @@ use tokio::sync::mpsc;
 /// The name of the format.
 const FORMAT: &str = "mira-export";
 /// The version written; older ones are read.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// Rows read or written at once.
 const BATCH: usize = 500;
+/// Bytes of lines stored at once, and a last line on top.
+const BATCH_BYTES: usize = 16 << 20;
 
 /// What an export wrote.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +60,15 @@ pub struct ExportReport {
     /// Facts, superseded ones included.
     #[serde(default)]
     pub facts: u64,
+    /// Projects.
+    #[serde(default)]
+    pub projects: u64,
+    /// Artifacts.
+    #[serde(default)]
+    pub artifacts: u64,
+    /// Versions of artifacts.
+    #[serde(default)]
+    pub versions: u64,
 }
 
 /// What an import has stored so far.
@@ -70,6 +84,12 @@ pub struct ImportReport {
     pub moods: u64,
     /// Facts stored.
     pub facts: u64,
+    /// Projects stored.
+    pub projects: u64,
+    /// Artifacts stored.
+    pub artifacts: u64,
+    /// Versions of artifacts stored.
+    pub versions: u64,
     /// Objects that were there already.
     pub skipped: u64,
 }
@@ -87,6 +107,9 @@ enum Line {
     Message(Box<MessageLine>),
     Mood(MoodLine),
     Fact(FactLine),
+    Project(works::ProjectLine),
+    Artifact(works::ArtifactLine),
+    ArtifactVersion(Box<works::VersionLine>),
     State(StateLine),
     End(ExportReport),
 }
@@ -119,6 +142,8 @@ struct MessageLine {
     meta: Option<MetaLine>,
     model: Option<String>,
     usage: Option<Usage>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    tool_calls: Vec<ToolCall>,
     created_at: Timestamp,
 }
 

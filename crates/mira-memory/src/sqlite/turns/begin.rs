@@ -30,12 +30,14 @@ struct NewMessage<'a> {
 /// Either what the turn works on, or why it does not begin.
 type Looked<T> = Result<Result<T, BeginOutcome>, StoreError>;
 
-/// `?1` account, `?2` session, `?3` the client's id, `?4` 0 head, 1 message `?5`, 2 root.
+/// `?1` account, `?2` session, `?3` the client's id, `?4` 0 head, 1 message `?5`, 2 root, `?6` the project named; the
+/// session's where none is.
 const LOOK_SEND: &str = "
     SELECT p.id, p.depth,
            (SELECT group_concat(hex(x.id), '' ORDER BY x.ord) FROM messages x
              WHERE x.account_id = ?1 AND x.session_id = ?2 AND x.parent_id IS p.id),
-           (SELECT d.id FROM messages d WHERE d.account_id = ?1 AND d.session_id = ?2 AND d.client_id = ?3)
+           (SELECT d.id FROM messages d WHERE d.account_id = ?1 AND d.session_id = ?2 AND d.client_id = ?3),
+           (SELECT j.id FROM projects j WHERE j.account_id = ?1 AND j.id = coalesce(?6, s.project_id))
       FROM sessions s LEFT JOIN messages p
         ON p.account_id = s.account_id AND p.session_id = s.id
        AND p.id = CASE ?4 WHEN 0 THEN s.head_id WHEN 1 THEN ?5 END
@@ -46,12 +48,13 @@ const LOOK_MESSAGE: &str = "
     SELECT o.role, o.parent_id, o.depth,
            (SELECT group_concat(hex(x.id), '' ORDER BY x.ord) FROM messages x
              WHERE x.account_id = ?1 AND x.session_id = ?2 AND x.parent_id IS o.parent_id AND o.id IS NOT NULL),
-           (SELECT d.id FROM messages d WHERE d.account_id = ?1 AND d.session_id = ?2 AND d.client_id = ?3)
+           (SELECT d.id FROM messages d WHERE d.account_id = ?1 AND d.session_id = ?2 AND d.client_id = ?3),
+           coalesce(o.project_id, s.project_id)
       FROM sessions s LEFT JOIN messages o ON o.account_id = s.account_id AND o.session_id = s.id AND o.id = ?4
      WHERE s.account_id = ?1 AND s.id = ?2";
 
-/// Where a sent message goes: parent, depth, siblings.
-type Place = (Option<MessageId>, u64, Vec<MessageId>);
+/// Where a sent message goes: parent, depth, siblings, project.
+type Place = (Option<MessageId>, u64, Vec<MessageId>, Option<ProjectId>);
 
 async fn look_send(
     conn: &mut SqliteConnection,
@@ -60,6 +63,7 @@ async fn look_send(
     client_id: Option<&ClientId>,
     content: &str,
     parent: SendParent,
+    project: Option<ProjectId>,
 ) -> Looked<Place> {
     let (mode, wanted) = match parent {
         SendParent::Head => (0, None),
@@ -72,6 +76,7 @@ async fn look_send(
         .bind(client_id.map(ClientId::as_str))
         .bind(mode)
         .bind(wanted.as_ref().map(|id| blob(&id.0)))
+        .bind(project.as_ref().map(|id| blob(&id.0)))
         .fetch_optional(&mut *conn)
         .await?;
     let Some(row) = row else {
@@ -88,14 +93,19 @@ async fn look_send(
     if wanted.is_some() && parent_id.is_none() {
         return Ok(Err(BeginOutcome::NoSuchMessage));
     }
+    let found = c.uuid_or_null("project_id")?.map(ProjectId);
+    if project.is_some() && found.is_none() {
+        return Ok(Err(BeginOutcome::NoSuchProject));
+    }
     Ok(Ok((
         parent_id,
         depth.map_or(0, |depth| depth.unsigned_abs() + 1),
         siblings,
+        found,
     )))
 }
 
-/// Role, parent, depth and siblings of a message of the session.
+/// Role, parent, depth, siblings and project of a message of the session.
 async fn look_message(
     conn: &mut SqliteConnection,
     account: AccountId,
@@ -123,8 +133,10 @@ async fn look_message(
     if let Some(known) = c.uuid_or_null("id")? {
         return duplicate(conn, account, MessageId(known), content).await.map(Err);
     }
+    let project = c.uuid_or_null("project_id")?.map(ProjectId);
+    let depth = depth.unwrap_or_default().unsigned_abs();
     Ok(match role {
-        Some(role) => Ok((role, (parent_id, depth.unwrap_or_default().unsigned_abs(), siblings))),
+        Some(role) => Ok((role, (parent_id, depth, siblings, project))),
         None => Err(BeginOutcome::NoSuchMessage),
     })
 }
@@ -226,10 +238,20 @@ pub(super) async fn begin(
             metadata,
         } => {
             let client_id = client_id.as_ref();
-            match look_send(&mut *conn, account, &turn.session, client_id, content, *parent).await? {
+            match look_send(
+                &mut *conn,
+                account,
+                &turn.session,
+                client_id,
+                content,
+                *parent,
+                *project_id,
+            )
+            .await?
+            {
                 Err(outcome) => Ok(outcome),
-                Ok((parent_id, depth, siblings)) => {
-                    let (id, project_id, metadata) = (*message_id, *project_id, metadata.as_ref());
+                Ok((parent_id, depth, siblings, project_id)) => {
+                    let (id, metadata) = (*message_id, metadata.as_ref());
                     let new = NewMessage {
                         id,
                         content,
@@ -256,8 +278,9 @@ pub(super) async fn begin(
             match look_message(&mut *conn, account, &turn.session, client_id, content, *of).await? {
                 Err(outcome) => Ok(outcome),
                 Ok((Role::Assistant, _)) => Ok(BeginOutcome::WrongRole),
-                Ok((Role::User, (parent_id, depth, siblings))) => {
-                    let (id, project_id, metadata) = (*message_id, *project_id, metadata.as_ref());
+                Ok((Role::User, (parent_id, depth, siblings, project))) => {
+                    // It stays where the message was that it replaces.
+                    let (id, project_id, metadata) = (*message_id, project_id.or(project), metadata.as_ref());
                     let new = NewMessage {
                         id,
                         content,
@@ -335,6 +358,7 @@ async fn begin_new(
             metadata: new.metadata.cloned(),
             model: None,
             usage: None,
+            tool_calls: Vec::new(),
             created_at: stored(turn.now),
         },
     })

@@ -1,7 +1,7 @@
 //! The end of a turn: the reply, Mira's state and mood and the turn's state in one transaction; and the same for turns
 //! that a crash cut off.
 
-use super::{FinishOutcome, FinishTurn, NewReply, Recovered, TurnState, stored};
+use super::{FinishOutcome, FinishTurn, NewReply, Recovered, TurnState, calls, stored};
 use crate::sqlite::{
     error::StoreError,
     messages::{self, json, parse_mood, usage_columns},
@@ -16,6 +16,7 @@ use mira_core::{
     chat::{Message, MessageStatus, Mood, ReplyMeta, Role},
     ids::{AccountId, MessageId, ProjectId, SessionId, TurnId},
     persona::PersonaName,
+    tool::ToolCall,
 };
 use sqlx::SqliteConnection;
 
@@ -27,11 +28,13 @@ struct Ending {
     state: TurnState,
     depth: Option<u64>,
     project_id: Option<ProjectId>,
+    /// The owner's message was forgotten meanwhile.
+    forgotten: bool,
     siblings: Vec<MessageId>,
 }
 
 const LOOK_TURN: &str = "
-    SELECT t.session_id, t.user_message_id, t.reply_id, t.state, u.depth, u.project_id,
+    SELECT t.session_id, t.user_message_id, t.reply_id, t.state, u.depth, u.project_id, u.status IS 'forgotten',
            (SELECT group_concat(hex(x.id), '' ORDER BY x.ord) FROM messages x
              WHERE x.account_id = ?1 AND x.parent_id = t.user_message_id AND x.session_id = t.session_id
                AND NOT EXISTS (SELECT 1 FROM turns q WHERE q.after_turn = t.id AND q.user_message_id = x.id))
@@ -58,6 +61,7 @@ async fn look_turn(
         state: c.parsed("state", TurnState::parse)?,
         depth: c.take::<Option<i64>>("depth")?.map(i64::unsigned_abs),
         project_id: c.uuid_or_null("project_id")?.map(ProjectId),
+        forgotten: c.take("status")?,
         siblings: c.uuids("id")?.into_iter().map(MessageId).collect(),
     }))
 }
@@ -66,14 +70,16 @@ async fn look_turn(
 macro_rules! finish_turn {
     () => {
         "UPDATE turns SET state = ?3, ended_at = ?4 WHERE id = ?2 AND account_id = ?1;
-         DELETE FROM turn_parts WHERE turn_id = ?2;"
+         DELETE FROM turn_parts WHERE turn_id = ?2;
+         DELETE FROM turn_calls WHERE turn_id = ?2;"
     };
 }
 
 const FINISH_EMPTY: &str = finish_turn!();
 
 /// `?5` session, `?6` reply, `?7` owner's message, `?8` Mira's mood, `?9` its cause, `?10` its overlay, `?11` the nudge
-/// told, `?12` the mood's entry, `?13` the overlay of the moment, `?14` on: the reply's columns.
+/// told, `?12` the mood's entry, `?13` the overlay of the moment, `?14` on: the reply's columns,
+/// `?30` its calls.
 macro_rules! finish_reply {
     () => {
         concat!(
@@ -81,9 +87,9 @@ macro_rules! finish_reply {
             "INSERT INTO messages (account_id, turn_id, created_at, session_id, id, parent_id, role,
                                    depth, content, status, persona, mood, mood_cause, intent, owner_mood, tags,
                                    salience, model, input_tokens, cached_tokens, output_tokens, reasoning_tokens,
-                                   project_id)
+                                   project_id, tool_calls)
              VALUES (?1, ?2, ?4, ?5, ?6, ?7, 'assistant',
-                     ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29);
+                     ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30);
              UPDATE messages SET depth = depth + 1 WHERE account_id = ?1 AND id IN (
                     WITH RECURSIVE moved (id) AS (
                         SELECT m.id FROM turns q CROSS JOIN messages m ON m.account_id = ?1 AND m.id = q.user_message_id
@@ -114,7 +120,7 @@ macro_rules! finish_reply {
 const FINISH: &str = finish_reply!();
 const FINISH_GRAMS: &str = concat!(
     finish_reply!(),
-    "; INSERT INTO messages_grams (rowid, grams) SELECT ord, ?30 FROM messages WHERE account_id = ?1 AND id = ?6"
+    "; INSERT INTO messages_grams (rowid, grams) SELECT ord, ?31 FROM messages WHERE account_id = ?1 AND id = ?6"
 );
 
 pub(super) async fn finish(
@@ -150,6 +156,27 @@ pub(super) async fn finish(
     }
 }
 
+/// The reply's calls as they are stored: those whose words were forgotten while the turn ran stay empty.
+async fn kept_calls(
+    conn: &mut SqliteConnection,
+    account: AccountId,
+    turn: TurnId,
+    reply: &NewReply,
+    forgotten: bool,
+) -> Result<Vec<ToolCall>, StoreError> {
+    let mut kept = reply.tool_calls.clone();
+    if kept.is_empty() {
+        return Ok(kept);
+    }
+    let emptied = calls::list_emptied(conn, account, turn).await?;
+    for call in &mut kept {
+        if forgotten || emptied.contains(&call.id) {
+            calls::empty(call);
+        }
+    }
+    Ok(kept)
+}
+
 async fn insert_reply(
     conn: &mut SqliteConnection,
     account: AccountId,
@@ -159,6 +186,7 @@ async fn insert_reply(
     depth: u64,
 ) -> Result<Message, StoreError> {
     let grams = grams(&reply.content);
+    let tool_calls = kept_calls(&mut *conn, account, end.turn_id, reply, turn.forgotten).await?;
     let (meta, mira) = (reply.meta.as_ref(), end.mira.as_ref());
     let [input_tokens, cached_tokens, output_tokens, reasoning_tokens] = usage_columns(reply.usage);
     let query = sqlx::query(if grams.is_some() { FINISH_GRAMS } else { FINISH })
@@ -194,6 +222,7 @@ async fn insert_reply(
         .bind(output_tokens)
         .bind(reasoning_tokens)
         .bind(turn.project_id.as_ref().map(|id| blob(&id.0)))
+        .bind(calls::column(&tool_calls)?)
         .bind(grams);
     bind_spare(query, SPARE).execute(conn).await?;
     let mut sibling_ids = turn.siblings;
@@ -211,6 +240,7 @@ async fn insert_reply(
         metadata: None,
         model: reply.model.clone(),
         usage: reply.usage,
+        tool_calls,
         created_at: stored(end.now),
     })
 }
@@ -236,6 +266,7 @@ pub(super) async fn recover(
         let mood_cause: Option<String> = c.take("mood_cause")?;
         let model: Option<String> = c.take("model")?;
         let text: Option<String> = c.take("text")?;
+        let tool_calls = calls::list_cut_off(&mut *conn, account, turn_id).await?;
         let meta = persona.zip(mood).map(|(persona, mood)| ReplyMeta {
             persona,
             mood,
@@ -252,6 +283,7 @@ pub(super) async fn recover(
             status: MessageStatus::Interrupted,
             model,
             usage: None,
+            tool_calls,
         });
         let state = if reply.is_some() {
             TurnState::Interrupted

@@ -1,11 +1,12 @@
-//! Tables `turns` and `turn_parts`: one row per turn, from the owner's message to its end, and the streaming text of
-//! those still running.
+//! Tables `turns`, `turn_parts` and `turn_calls`: one row per turn, from the owner's message to its end, and the
+//! streaming text and the tool calls of those still running.
 //!
 //! Invariants: a turn is begun and ended in one transaction each; it ends once (a second end changes nothing); what
-//! a crash cuts off is ended by [`Store::recover_turns`] with the text of its parts. The statements of each transaction
+//! a crash cuts off is ended by [`Store::recover_turns`] with the text of its parts and its calls. The statements of each transaction
 //! travel to SQLite as one batch, because every trip to the connection's thread costs more than most of them.
 
 mod begin;
+pub(in crate::sqlite) mod calls;
 mod end;
 
 use super::{
@@ -22,6 +23,7 @@ use mira_core::{
     ids::{AccountId, ClientId, MessageId, MoodId, ProjectId, SessionId, TurnId},
     memory::Receipt,
     persona::PersonaName,
+    tool::ToolCall,
 };
 use sqlx::SqliteConnection;
 use std::sync::Arc;
@@ -185,6 +187,8 @@ pub enum BeginOutcome {
     NoSuchSession,
     /// The session has no such message.
     NoSuchMessage,
+    /// There is no such project.
+    NoSuchProject,
     /// An edit of a reply, or a reply asked of something that is none and has none.
     WrongRole,
 }
@@ -226,6 +230,8 @@ pub struct NewReply {
     pub model: Option<String>,
     /// Its tokens.
     pub usage: Option<Usage>,
+    /// The tools called on the way to it, in their order.
+    pub tool_calls: Vec<ToolCall>,
 }
 
 /// What a reply changes of Mira's own state.

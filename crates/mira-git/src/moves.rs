@@ -1,0 +1,288 @@
+//! One file of the work tree on its way from what one commit holds to what another holds. Each move is one atomic rename;
+//! what it replaces is looked at afterwards, so that an edit saved in the very moment of the move is put back and reported,
+//! not lost.
+
+use crate::{
+    confine::{Found, Scratch},
+    error::{Clash, GitError},
+    filter,
+    open::Opened,
+    path::SafePath,
+};
+use git2::{IndexEntry, IndexTime, Oid};
+use rustix::fs::Stat;
+
+/// The name under which a file is prepared, and where what it replaced lands.
+pub(crate) const PREPARED: &str = "file";
+/// The same while it is being written: what a crash leaves under this name is nobody's edit.
+const UNFINISHED: &str = "file.part";
+
+/// Kind of a tree entry: submodule.
+pub(crate) const MODE_SUBMODULE: u32 = 0o160_000;
+/// Kind of a tree entry: symbolic link.
+pub(crate) const MODE_LINK: u32 = 0o120_000;
+/// Kind of a tree entry: ordinary file.
+pub(crate) const MODE_FILE: u32 = 0o100_644;
+/// Kind of a tree entry: executable file.
+pub(crate) const MODE_PROGRAM: u32 = 0o100_755;
+
+/// What a commit holds at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) id: Oid,
+    pub(crate) mode: u32,
+}
+
+impl Entry {
+    pub(crate) fn is_submodule(self) -> bool {
+        self.mode == MODE_SUBMODULE
+    }
+
+    fn is_program(self) -> bool {
+        self.mode == MODE_PROGRAM
+    }
+}
+
+/// A path whose content differs between two commits.
+#[derive(Debug, Clone)]
+pub(crate) struct Delta {
+    pub(crate) path: Vec<u8>,
+    pub(crate) old: Option<Entry>,
+    pub(crate) new: Option<Entry>,
+}
+
+impl Delta {
+    pub(crate) fn turned(&self) -> Self {
+        Self {
+            path: self.path.clone(),
+            old: self.new,
+            new: self.old,
+        }
+    }
+
+    pub(crate) fn shown(&self) -> String {
+        String::from_utf8_lossy(&self.path).into_owned()
+    }
+}
+
+/// How a file of the work tree stands to the two commits of a [`Delta`].
+pub(crate) enum Standing {
+    /// As the old commit has it (the stat is of the file that was compared).
+    Old(Option<Stat>),
+    /// As the new commit has it already.
+    New,
+    /// Somebody's edit.
+    Edited,
+}
+
+/// Compares the work tree with a delta. `known`: the index entry, if its stat data can be relied on; saves reading the file.
+pub(crate) fn standing(
+    opened: &Opened<'_>,
+    delta: &Delta,
+    path: SafePath<'_>,
+    known: Option<&IndexEntry>,
+) -> Result<Standing, GitError> {
+    let (old, new) = (delta.old, delta.new);
+    let submodule = |entry: Option<Entry>| entry.is_some_and(Entry::is_submodule);
+    match opened.files.look(path)? {
+        // A file deleted by hand holds nothing that could be lost.
+        Found::Nothing if new.is_none() => Ok(Standing::New),
+        Found::Nothing => Ok(Standing::Old(None)),
+        Found::Folder if submodule(new) => Ok(Standing::New),
+        Found::Folder if submodule(old) => Ok(Standing::Old(None)),
+        // Whether the folder will be empty by then is the plan's question.
+        Found::Folder if old.is_none() => Ok(Standing::Old(None)),
+        Found::Folder | Found::Other => Ok(Standing::Edited),
+        Found::File(stat) => {
+            if let (Some(old), Some(known)) = (old, known)
+                && known.id == old.id
+                && is_untouched(known, &stat)
+                && has_mode(opened, old, &stat)
+            {
+                return Ok(Standing::Old(Some(stat)));
+            }
+            let Some(bytes) = opened.files.read(path, u64::MAX)? else {
+                return Ok(Standing::Edited);
+            };
+            let is = |entry: Option<Entry>, id: Oid| {
+                entry.is_some_and(|entry| !entry.is_submodule() && entry.id == id && has_mode(opened, entry, &stat))
+            };
+            let id = filter::clean_id(opened, path, &bytes)?;
+            Ok(if is(new, id) {
+                Standing::New
+            } else if is(old, id) {
+                Standing::Old(Some(stat))
+            } else {
+                Standing::Edited
+            })
+        }
+    }
+}
+
+/// The bit is an edit too, where the file system has one.
+fn has_mode(opened: &Opened<'_>, entry: Entry, stat: &Stat) -> bool {
+    let counts = opened
+        .repo
+        .config()
+        .and_then(|config| config.get_bool("core.filemode"))
+        .unwrap_or(true);
+    !counts || entry.is_program() == (stat.st_mode & 0o100 != 0)
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the index keeps 32 bits of each"
+)]
+fn is_untouched(known: &IndexEntry, stat: &Stat) -> bool {
+    let time = |time: IndexTime, seconds: i64, nanos: i64| {
+        time.seconds() == seconds as i32 && time.nanoseconds() == nanos as u32 && time.seconds() != 0
+    };
+    known.file_size == stat.st_size as u32
+        && known.ino == stat.st_ino as u32
+        && time(known.mtime, seconds(stat.st_mtime), nanos(stat.st_mtime_nsec))
+        && time(known.ctime, seconds(stat.st_ctime), nanos(stat.st_ctime_nsec))
+}
+
+/// Widths differ between systems.
+fn seconds<T: TryInto<i64>>(value: T) -> i64 {
+    value.try_into().unwrap_or(0)
+}
+
+fn nanos<T: TryInto<i64>>(value: T) -> i64 {
+    value.try_into().unwrap_or(0)
+}
+
+/// Whether the stat data of an entry can be relied on: a file changed within the same tick of the clock as the index was
+/// written may look untouched ("racy" in git's words).
+pub(crate) fn is_reliable(known: &IndexEntry, index: Option<&Stat>) -> bool {
+    let time = (i64::from(known.mtime.seconds()), i64::from(known.mtime.nanoseconds()));
+    index.is_some_and(|index| time < (seconds(index.st_mtime), nanos(index.st_mtime_nsec)))
+}
+
+fn is_same_file(before: &Stat, now: &Stat) -> bool {
+    // The rename itself changes ctime.
+    before.st_ino == now.st_ino
+        && before.st_size == now.st_size
+        && before.st_mtime == now.st_mtime
+        && before.st_mtime_nsec == now.st_mtime_nsec
+}
+
+/// Moves one file from `delta.old` to `delta.new`. `seen` is what [`standing`] compared. `bytes` are the file's new content
+/// where they are not simply the blob's.
+pub(crate) fn carry_out(
+    opened: &Opened<'_>,
+    scratch: &Scratch,
+    delta: &Delta,
+    path: SafePath<'_>,
+    seen: Option<&Stat>,
+    bytes: Option<&[u8]>,
+) -> Result<(), GitError> {
+    match (delta.old, delta.new) {
+        (_, Some(new)) if new.is_submodule() => {
+            if let Some(seen) = seen {
+                remove(opened, scratch, path, seen)?;
+            }
+            opened.files.make_folder(path)
+        }
+        (_, Some(new)) => {
+            let blob;
+            let content = if let Some(given) = bytes {
+                given
+            } else {
+                blob = filter::smudge(opened, path, opened.repo.find_blob(new.id)?.content().to_vec());
+                &blob
+            };
+            let mode = if new.is_program() { 0o777 } else { 0o666 };
+            scratch.write(UNFINISHED, content, mode, false)?;
+            scratch.rename(UNFINISHED, PREPARED)?;
+            place(opened, scratch, path, seen)
+        }
+        (Some(old), None) if old.is_submodule() => opened.files.prune(path),
+        (_, None) => match seen {
+            Some(seen) => remove(opened, scratch, path, seen),
+            None => Ok(()),
+        },
+    }
+}
+
+fn place(opened: &Opened<'_>, scratch: &Scratch, path: SafePath<'_>, seen: Option<&Stat>) -> Result<(), GitError> {
+    opened.files.make_folders_for(path)?;
+    let Some(seen) = seen else {
+        // An empty folder left of a submodule or of removed files is in nobody's way.
+        if matches!(opened.files.look(path)?, Found::Folder) {
+            opened.files.prune(path)?;
+            opened.files.make_folders_for(path)?;
+        }
+        return if opened.files.put_new(scratch, PREPARED, path)? {
+            Ok(())
+        } else {
+            Err(GitError::clash(Clash::Uncommitted, path.shown()))
+        };
+    };
+    opened.files.exchange(scratch, PREPARED, path)?;
+    match scratch.stat(PREPARED)? {
+        Some(stat) if is_same_file(seen, &stat) => scratch.remove(PREPARED),
+        _ => {
+            opened.files.exchange(scratch, PREPARED, path)?;
+            Err(GitError::clash(Clash::Uncommitted, path.shown()))
+        }
+    }
+}
+
+fn remove(opened: &Opened<'_>, scratch: &Scratch, path: SafePath<'_>, seen: &Stat) -> Result<(), GitError> {
+    scratch.remove(PREPARED)?;
+    opened.files.take(scratch, PREPARED, path)?;
+    match scratch.stat(PREPARED)? {
+        Some(stat) if is_same_file(seen, &stat) => {}
+        _ => {
+            opened.files.put_new(scratch, PREPARED, path)?;
+            return Err(GitError::clash(Clash::Uncommitted, path.shown()));
+        }
+    }
+    scratch.remove(PREPARED)?;
+    match path.split() {
+        (Some(folder), _) => opened.files.prune(folder),
+        (None, _) => Ok(()),
+    }
+}
+
+/// The index entry of a path, with the stat data of the file as it is now, so that git need not read it again.
+pub(crate) fn index_entry(opened: &Opened<'_>, path: &[u8], entry: Entry) -> Result<IndexEntry, GitError> {
+    let stat = match SafePath::from_tree(path) {
+        Some(safe) if !entry.is_submodule() => match opened.files.look(safe)? {
+            Found::File(stat) => Some(stat),
+            Found::Nothing | Found::Folder | Found::Other => None,
+        },
+        _ => None,
+    };
+    Ok(described(path, entry, stat.as_ref()))
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the index keeps 32 bits of each"
+)]
+fn described(path: &[u8], entry: Entry, stat: Option<&Stat>) -> IndexEntry {
+    let time = |seconds: i64, nanos: i64| IndexTime::new(seconds as i32, nanos as u32);
+    let number = |pick: fn(&Stat) -> u64| stat.map_or(0, |stat| pick(stat) as u32);
+    IndexEntry {
+        ctime: stat.map_or(time(0, 0), |stat| {
+            time(seconds(stat.st_ctime), nanos(stat.st_ctime_nsec))
+        }),
+        mtime: stat.map_or(time(0, 0), |stat| {
+            time(seconds(stat.st_mtime), nanos(stat.st_mtime_nsec))
+        }),
+        dev: 0,
+        ino: number(|stat| stat.st_ino),
+        mode: entry.mode,
+        uid: number(|stat| u64::from(stat.st_uid)),
+        gid: number(|stat| u64::from(stat.st_gid)),
+        file_size: number(|stat| stat.st_size as u64),
+        id: entry.id,
+        flags: 0,
+        flags_extended: 0,
+        path: path.to_vec(),
+    }
+}

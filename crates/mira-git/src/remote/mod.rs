@@ -1,0 +1,324 @@
+//! Everything of git that leaves the machine: addresses, credentials, transports, clone, sync. The door is [`Remotes`].
+//!
+//! Invariants: a connection goes only where `mira-net`'s guard lets it, whatever the protocol; a credential is in the
+//! secret files, in memory and on the wire to its own host, and nowhere else; one exchange per repository runs at a time,
+//! each with a deadline, a cap and a way to cancel it; what fails or is cancelled leaves nothing.
+
+mod clone;
+mod credentials;
+mod exchange;
+mod fetch;
+mod http;
+mod measure;
+mod progress;
+mod register;
+mod ssh;
+mod sync;
+mod url;
+
+pub use clone::Cloned;
+pub use credentials::{Credentials, Secret, Secrets};
+pub use progress::{Progress, Stage};
+pub use sync::{Outcome, Synced};
+pub use url::{RemoteUrl, UrlError};
+
+use crate::{
+    error::{Clash, GitError, Holder},
+    path::BranchName,
+    recover,
+    repos::Repos,
+};
+use exchange::{Exchange, SshFiles, Terms};
+use measure::Bounds;
+use mira_core::ids::AttachmentId;
+use mira_net::GuardedClient;
+use progress::Reporter;
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    time::{Instant, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+/// Limits and places for exchanges with remotes.
+#[derive(Debug, Clone)]
+pub struct RemoteSettings {
+    /// The folder for credentials.
+    pub secrets: PathBuf,
+    /// The file for keys of ssh hosts.
+    pub known_hosts: PathBuf,
+    /// The socket of the owner's ssh agent, for attachments without a key.
+    pub ssh_agent: Option<PathBuf>,
+    /// Most bytes one exchange may receive.
+    pub max_bytes: u64,
+    /// Most objects one exchange may receive.
+    pub max_objects: u64,
+    /// Most bytes one checkout may write.
+    pub max_checkout_bytes: u64,
+    /// How long one exchange may take.
+    pub max_time: Duration,
+    /// Exchanges that run at once, over all repositories; more wait.
+    pub max_concurrent: usize,
+}
+
+impl RemoteSettings {
+    /// Defaults, with everything that is written below `data`.
+    pub fn below(data: &Path) -> Self {
+        const GIB: u64 = 1024 * 1024 * 1024;
+        Self {
+            secrets: data.join("secrets").join("git"),
+            known_hosts: data.join("secrets").join("known_hosts"),
+            ssh_agent: None,
+            max_bytes: 4 * GIB,
+            max_objects: 5_000_000,
+            max_checkout_bytes: 16 * GIB,
+            max_time: Duration::from_hours(1),
+            max_concurrent: 4,
+        }
+    }
+}
+
+/// What is to be attached.
+#[derive(Debug, Clone)]
+pub struct Attach {
+    /// Where it is.
+    pub url: RemoteUrl,
+    /// How to get in; kept for later syncs.
+    pub credentials: Credentials,
+    /// The branch to check out; `None` is the remote's own choice.
+    pub branch: Option<BranchName>,
+}
+
+/// How an attached repository is to be synced.
+#[derive(Debug, Clone)]
+pub struct Sync {
+    /// Where it is.
+    pub url: RemoteUrl,
+    /// Whether commits are pushed.
+    pub push: bool,
+    /// The message of a merge commit, should one be needed; `None` is git's usual one.
+    pub message: Option<String>,
+}
+
+/// Who listens to an exchange, and who may end it.
+#[derive(Debug, Clone, Default)]
+pub struct Listener {
+    /// Told how far it is.
+    pub progress: Option<watch::Sender<Progress>>,
+    /// Ends it, with [`GitError::Cancelled`].
+    pub cancel: CancellationToken,
+}
+
+/// Remotes of all clones. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Remotes(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    repos: Repos,
+    client: GuardedClient,
+    settings: RemoteSettings,
+    secrets: Secrets,
+    places: Arc<Semaphore>,
+    /// Grows with the repositories talked about since the start; a detached one leaves it.
+    turns: Mutex<HashMap<AttachmentId, Arc<Semaphore>>>,
+}
+
+/// A place among the running exchanges, and the only one of a repository.
+struct Permits(#[expect(dead_code, reason = "held until the work ends")] [OwnedSemaphorePermit; 2]);
+
+impl Remotes {
+    /// Remotes of the clones in `repos`, reached through `client`.
+    pub fn new(repos: Repos, client: GuardedClient, settings: RemoteSettings) -> Self {
+        Self(Arc::new(Inner {
+            repos,
+            client,
+            secrets: Secrets::new(settings.secrets.clone()),
+            places: Arc::new(Semaphore::new(settings.max_concurrent.max(1))),
+            settings,
+            turns: Mutex::default(),
+        }))
+    }
+
+    /// Reads an address, under the rules in force.
+    pub fn parse_url(&self, text: &str) -> Result<RemoteUrl, UrlError> {
+        RemoteUrl::parse(text, self.0.client.guard())
+    }
+
+    /// Clones a repository and keeps its credentials. Waits for a place as long as it takes; dropped, it cancels.
+    pub async fn attach(&self, id: AttachmentId, attach: Attach, listener: Listener) -> Result<Cloned, GitError> {
+        let permits = self.permits(id, &listener.cancel).await?;
+        // Before the credentials of what is there could be replaced.
+        if self.0.repos.folder(id).symlink_metadata().is_ok() {
+            return Err(GitError::standing(Clash::Exists));
+        }
+        let secrets = self.0.secrets.clone();
+        let kept = attach.credentials.clone();
+        let permits = blocking(permits, move || secrets.keep(id, &kept)).await?.0;
+        let (exchange, _guard) = self.exchange(id, attach.url, attach.credentials, listener)?;
+        let job = clone::Job {
+            temporary: recover::temporary(&self.0.repos, id),
+            folder: self.0.repos.folder(id),
+            branch: attach.branch,
+            settings: self.0.repos.settings().clone(),
+            max_objects: self.0.settings.max_objects,
+            bounds: self.bounds(),
+        };
+        let secrets = self.0.secrets.clone();
+        let cloned = blocking(permits, move || {
+            clone::run(&job, &exchange).inspect_err(|_| {
+                if let Err(error) = secrets.remove(id) {
+                    tracing::warn!(attachment.id = %id, error = %error, "credentials of a failed clone stay");
+                }
+            })
+        });
+        Ok(cloned.await?.1)
+    }
+
+    /// Fetches, merges, and pushes if asked to.
+    pub async fn sync(&self, id: AttachmentId, sync: Sync, listener: Listener) -> Result<Synced, GitError> {
+        let permits = self.permits(id, &listener.cancel).await?;
+        let pair = self.0.repos.read(id, sync::Pair::of).await?;
+        let secrets = self.0.secrets.clone();
+        let (permits, credentials) = blocking(permits, move || secrets.load(id)).await?;
+        let (exchange, _guard) = self.exchange(id, sync.url, credentials, listener)?;
+        let (dir, settings) = (self.0.repos.folder(id), self.0.repos.settings().clone());
+
+        let fetching = {
+            let (dir, settings, exchange) = (dir.clone(), settings.clone(), Arc::clone(&exchange));
+            let max_objects = self.0.settings.max_objects;
+            blocking(permits, move || {
+                sync::take_news(&dir, &settings, &exchange, max_objects)
+            })
+        };
+        let (permits, fetched) = fetching.await?;
+
+        let bringing = {
+            let (pair, exchange, bounds, message) = (pair.clone(), Arc::clone(&exchange), self.bounds(), sync.message);
+            self.0.repos.write_turn(id, move |opened| {
+                sync::bring_in(opened, &pair, message.as_deref(), bounds, &exchange)
+            })
+        };
+        let (outcome, head) = bringing.await?;
+
+        let mut pushed = false;
+        if sync.push && head.is_some() {
+            let pushing = {
+                let pair = pair.clone();
+                blocking(permits, move || sync::push(&dir, &settings, &pair, &exchange))
+            };
+            let (_permits, sent) = pushing.await?;
+            if let Some(commit) = sent {
+                pushed = true;
+                let pair = pair.clone();
+                let noted = self
+                    .0
+                    .repos
+                    .write_turn(id, move |opened| sync::note_pushed(opened, &pair, commit));
+                if let Err(error) = noted.await {
+                    // The remote has it; the next fetch will say so.
+                    tracing::warn!(attachment.id = %id, error = %error, "a push could not be noted");
+                }
+            }
+        }
+        Ok(Synced {
+            branch: pair.short().to_owned(),
+            fetched,
+            outcome,
+            pushed,
+            head: head.map(|commit| commit.to_string()),
+        })
+    }
+
+    /// Removes the clone and its credentials. An exchange under way has to be cancelled first.
+    pub async fn detach(&self, id: AttachmentId) -> Result<(), GitError> {
+        let turn = self.turn(id);
+        let waiting = Arc::clone(&turn).acquire_owned();
+        let Ok(permit) = timeout(self.0.repos.settings().lock_wait, waiting).await else {
+            return Err(GitError::Busy(Holder::Mira));
+        };
+        self.0.repos.remove(id).await?;
+        let secrets = self.0.secrets.clone();
+        let removed = tokio::task::spawn_blocking(move || secrets.remove(id));
+        removed.await.map_err(|_| GitError::Broken)??;
+        drop(permit);
+        self.0.turns.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        Ok(())
+    }
+
+    fn bounds(&self) -> Bounds {
+        Bounds {
+            files: self.0.repos.settings().max_checkout_files,
+            bytes: self.0.settings.max_checkout_bytes,
+        }
+    }
+
+    fn turn(&self, id: AttachmentId) -> Arc<Semaphore> {
+        let mut turns = self.0.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(turns.entry(id).or_insert_with(|| Arc::new(Semaphore::new(1))))
+    }
+
+    /// The repository's own turn within `lock_wait`, then a place among the exchanges, however long that takes.
+    async fn permits(&self, id: AttachmentId, cancel: &CancellationToken) -> Result<Permits, GitError> {
+        let wait = self.0.repos.settings().lock_wait;
+        let own = match timeout(wait, self.turn(id).acquire_owned()).await {
+            Ok(permit) => permit.map_err(|_| GitError::Broken)?,
+            Err(_) => return Err(GitError::Busy(Holder::Mira)),
+        };
+        let place = Arc::clone(&self.0.places).acquire_owned();
+        let place = cancel.run_until_cancelled(place).await.ok_or(GitError::Cancelled)?;
+        Ok(Permits([own, place.map_err(|_| GitError::Broken)?]))
+    }
+
+    /// An exchange, and a guard that cancels it when its caller goes away.
+    fn exchange(
+        &self,
+        id: AttachmentId,
+        url: RemoteUrl,
+        credentials: Credentials,
+        listener: Listener,
+    ) -> Result<(Arc<Exchange>, tokio_util::sync::DropGuard), GitError> {
+        let settings = &self.0.settings;
+        let cancel = listener.cancel.child_token();
+        let now = Instant::now();
+        if let Some(folder) = settings.known_hosts.parent() {
+            credentials::make_private(folder).map_err(GitError::io("preparing the secrets"))?;
+        }
+        let exchange = Exchange::new(Terms {
+            client: self.0.client.clone(),
+            url,
+            credentials,
+            ssh: SshFiles {
+                known_hosts: settings.known_hosts.clone(),
+                secrets: self.0.secrets.folder(id),
+                agent: settings.ssh_agent.clone(),
+            },
+            deadline: now.checked_add(settings.max_time).unwrap_or(now),
+            max_bytes: settings.max_bytes,
+            reporter: Reporter::new(listener.progress),
+            cancel: cancel.clone(),
+        });
+        Ok((exchange, cancel.drop_guard()))
+    }
+}
+
+/// Runs `work` on a thread that may block. The permits stay with the work, whoever still listens, and come back with it.
+async fn blocking<T, F>(permits: Permits, work: F) -> Result<(Permits, T), GitError>
+where
+    T: Send + 'static,
+    F: FnOnce() -> Result<T, GitError> + Send + 'static,
+{
+    let running = tokio::task::spawn_blocking(move || (permits, work()));
+    match running.await {
+        Ok((permits, done)) => Ok((permits, done?)),
+        Err(error) => {
+            tracing::error!(error = %error, "an exchange with a remote broke off");
+            Err(GitError::Broken)
+        }
+    }
+}

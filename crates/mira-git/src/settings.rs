@@ -1,0 +1,57 @@
+//! Limits and names that the operator or the caller chooses. Defaults are meant for one owner on one machine.
+
+use std::time::Duration;
+
+/// Who signs the commits Mira makes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Author {
+    /// Name, as in `git config user.name`.
+    pub name: String,
+    /// Address, as in `git config user.email`.
+    pub email: String,
+}
+
+/// What [`crate::Repos`] keeps to.
+#[derive(Debug, Clone)]
+pub struct GitSettings {
+    /// Author and committer where a call names no other author.
+    pub author: Author,
+    /// Actions that run at once, over all repositories; more wait.
+    pub max_concurrent: usize,
+    /// How long an action waits for its turn before it answers [`crate::GitError::Busy`].
+    pub lock_wait: Duration,
+    /// Largest file that is read or written, bytes.
+    pub max_file_bytes: u64,
+    /// Entries of one folder that are listed.
+    pub max_tree_entries: usize,
+    /// Files that one checkout, switch or merge may touch.
+    pub max_checkout_files: usize,
+    /// Changed lines shown of one diff.
+    pub max_diff_lines: usize,
+    /// Changed files shown of one diff.
+    pub max_diff_files: usize,
+    /// How long one code search may take.
+    pub search_time: Duration,
+    /// Paths shown in one status.
+    pub max_status_entries: usize,
+}
+
+impl Default for GitSettings {
+    fn default() -> Self {
+        Self {
+            author: Author {
+                name: "Mira".to_owned(),
+                email: "mira@localhost".to_owned(),
+            },
+            max_concurrent: 16,
+            lock_wait: Duration::from_secs(10),
+            max_file_bytes: 5 * 1024 * 1024,
+            max_tree_entries: 10_000,
+            max_checkout_files: 1_000_000,
+            max_diff_lines: 20_000,
+            max_diff_files: 1_000,
+            search_time: Duration::from_secs(5),
+            max_status_entries: 5_000,
+        }
+    }
+}

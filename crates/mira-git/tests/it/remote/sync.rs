@@ -1,0 +1,258 @@
+//! Sync: forward, merged, pushed, or refused with everything as it was.
+
+use super::{
+    http_peer::{HttpPeer, Manners},
+    support::{ID, World, git, password},
+};
+use mira_git::{
+    Clash, GitError,
+    remote::{Outcome, Synced},
+};
+use std::{fs, os::unix::fs::PermissionsExt};
+
+async fn attached() -> (World, String) {
+    let world = World::new();
+    let peer = HttpPeer::serve(&world.served(), Manners::guarded());
+    let url = peer.url("it.git");
+    world.attach(&url, password()).await.unwrap();
+    (world, url)
+}
+
+#[tokio::test]
+async fn what_mira_writes_arrives_and_what_others_push_comes() {
+    let (world, url) = attached().await;
+    let nothing = world.sync(&url, true).await.unwrap();
+    assert_eq!(
+        (nothing.fetched, nothing.outcome, nothing.pushed),
+        (false, Outcome::UpToDate, false)
+    );
+
+    world.write("notes/today.md", "hello\n").await;
+    let kept = world.sync(&url, false).await.unwrap();
+    assert!(!kept.pushed);
+    assert_eq!(git(&world.bare(), &["log", "--format=%s", "main", "--", "notes"]), "");
+    let pushed = world.sync(&url, true).await.unwrap();
+    let head = git(&world.clone_dir(), &["rev-parse", "HEAD"]);
+    let expect = Synced {
+        branch: "main".to_owned(),
+        fetched: false,
+        outcome: Outcome::UpToDate,
+        pushed: true,
+        head: Some(head.clone()),
+    };
+    assert_eq!(pushed, expect);
+    assert_eq!(git(&world.bare(), &["rev-parse", "main"]), head);
+    assert_eq!(git(&world.bare(), &["show", "main:notes/today.md"]), "hello");
+    assert_eq!(git(&world.bare(), &["log", "-1", "--format=%an", "main"]), "Mira");
+    assert!(!world.sync(&url, true).await.unwrap().pushed);
+
+    world.pushed_by_another("src/lib.rs", "pub fn it() {}\n");
+    let forward = world.sync(&url, false).await.unwrap();
+    assert_eq!(
+        (forward.fetched, forward.outcome, forward.pushed),
+        (true, Outcome::FastForwarded, false)
+    );
+    assert_eq!(
+        fs::read_to_string(world.clone_dir().join("src/lib.rs")).unwrap(),
+        "pub fn it() {}\n"
+    );
+    world.is_clean();
+}
+
+#[tokio::test]
+async fn histories_that_went_apart_are_merged() {
+    let (world, url) = attached().await;
+    world.write("ours.txt", "ours\n").await;
+    world.pushed_by_another("theirs.txt", "theirs\n");
+    let merged = world.sync(&url, true).await.unwrap();
+    assert_eq!((merged.outcome, merged.pushed), (Outcome::Merged, true));
+    world.is_clean();
+    let bare = world.bare();
+    assert_eq!(git(&bare, &["rev-list", "--count", "--merges", "main"]), "1");
+    assert_eq!(git(&bare, &["show", "main:ours.txt"]), "ours");
+    assert_eq!(git(&bare, &["show", "main:theirs.txt"]), "theirs");
+    assert_eq!(
+        fs::read_to_string(world.clone_dir().join("theirs.txt")).unwrap(),
+        "theirs\n"
+    );
+}
+
+/// Everything that must be as it was.
+fn state(world: &World) -> [String; 4] {
+    let clone = world.clone_dir();
+    [
+        git(&clone, &["rev-parse", "HEAD"]),
+        git(&clone, &["status", "--porcelain"]),
+        git(&clone, &["ls-files", "--stage"]),
+        fs::read_to_string(clone.join("README.md")).unwrap(),
+    ]
+}
+
+#[tokio::test]
+async fn a_conflict_names_its_paths_and_touches_nothing() {
+    let (world, url) = attached().await;
+    world.write("README.md", "# It\n\none\ntwo\nMIRA\nfour\nfive\n").await;
+    world.pushed_by_another("README.md", "# It\n\none\ntwo\nOTHER\nfour\nfive\n");
+    let (before, remote) = (state(&world), git(&world.bare(), &["rev-parse", "main"]));
+    for push in [false, true] {
+        match world.sync(&url, push).await.unwrap_err() {
+            GitError::Conflict {
+                why: Clash::Merge,
+                paths,
+            } => assert_eq!(paths, ["README.md"]),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(state(&world), before);
+    }
+    assert_eq!(git(&world.bare(), &["rev-parse", "main"]), remote);
+    world.is_clean();
+}
+
+#[tokio::test]
+async fn an_edit_nobody_committed_is_never_lost() {
+    let (world, url) = attached().await;
+    let readme = world.clone_dir().join("README.md");
+    fs::write(&readme, "by hand\n").unwrap();
+    world.pushed_by_another("README.md", "by another\n");
+    let before = state(&world);
+    match world.sync(&url, true).await.unwrap_err() {
+        GitError::Conflict {
+            why: Clash::Uncommitted,
+            paths,
+        } => assert_eq!(paths, ["README.md"]),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(state(&world), before);
+    // An edit that is not in the way stays, and the rest comes.
+    fs::write(&readme, "# It\n\none\ntwo\nthree\nfour\nfive\n").unwrap();
+    fs::write(world.clone_dir().join("src/main.rs"), "by hand\n").unwrap();
+    assert_eq!(world.sync(&url, false).await.unwrap().outcome, Outcome::FastForwarded);
+    assert_eq!(fs::read_to_string(&readme).unwrap(), "by another\n");
+    assert_eq!(
+        fs::read_to_string(world.clone_dir().join("src/main.rs")).unwrap(),
+        "by hand\n"
+    );
+}
+
+#[tokio::test]
+async fn a_push_that_is_not_taken_is_told_in_the_remotes_words() {
+    let (world, url) = attached().await;
+    let hook = world.bare().join("hooks/pre-receive");
+    fs::create_dir_all(hook.parent().unwrap()).unwrap();
+    fs::write(&hook, "#!/bin/sh\necho 'no commits on Sundays' >&2\nexit 1\n").unwrap();
+    fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
+    world.write("new.txt", "new\n").await;
+    let remote = git(&world.bare(), &["rev-parse", "main"]);
+    match world.sync(&url, true).await.unwrap_err() {
+        GitError::Rejected { why } => {
+            assert!(
+                why.contains("pre-receive hook declined") && why.contains("no commits on Sundays"),
+                "{why}"
+            );
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(git(&world.bare(), &["rev-parse", "main"]), remote);
+    fs::remove_file(hook).unwrap();
+    assert!(world.sync(&url, true).await.unwrap().pushed);
+    world.is_clean();
+}
+
+#[tokio::test]
+async fn a_branch_without_an_upstream_gets_one_by_its_push_and_no_other_branch_is_touched() {
+    let (world, url) = attached().await;
+    let clone = world.clone_dir();
+    git(&clone, &["switch", "-q", "-c", "idea"]);
+    world.write("idea.txt", "idea\n").await;
+    let main = git(&world.bare(), &["rev-parse", "main"]);
+    assert!(world.sync(&url, true).await.unwrap().pushed);
+    assert_eq!(git(&world.bare(), &["show", "idea:idea.txt"]), "idea");
+    assert_eq!(git(&world.bare(), &["rev-parse", "main"]), main);
+    assert_eq!(
+        git(&clone, &["rev-parse", "--abbrev-ref", "@{upstream}"]),
+        "origin/idea"
+    );
+
+    git(&clone, &["switch", "-q", "--detach"]);
+    let error = world.sync(&url, true).await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            GitError::Conflict {
+                why: Clash::Detached,
+                ..
+            }
+        ),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_remote_that_began_anew_is_not_mixed_in() {
+    let (world, url) = attached().await;
+    world.write("ours.txt", "ours\n").await;
+    let bare = world.bare();
+    let tree = git(&bare, &["rev-parse", "main^{tree}"]);
+    let anew = git(&bare, &["commit-tree", &tree, "-m", "anew"]);
+    git(&bare, &["update-ref", "refs/heads/main", &anew]);
+    let before = state(&world);
+    let error = world.sync(&url, true).await.unwrap_err();
+    assert!(matches!(error, GitError::Unusable(_)), "{error:?}");
+    assert_eq!(state(&world), before);
+    assert_eq!(git(&bare, &["rev-parse", "main"]), anew);
+}
+
+#[tokio::test]
+async fn locks_of_a_crash_go_and_locks_of_others_stay() {
+    let (world, url) = attached().await;
+    let dot_git = world.clone_dir().join(".git");
+    world.pushed_by_another("new.txt", "new\n");
+    let lock = dot_git.join("refs/remotes/origin/main.lock");
+    fs::write(&lock, "").unwrap();
+    let error = world.sync(&url, false).await.unwrap_err();
+    assert!(matches!(error, GitError::Busy(mira_git::Holder::Git)), "{error:?}");
+    assert!(lock.exists());
+    assert!(!dot_git.join("mira.remote").exists());
+    // The mark says that a sync of ours died in the middle of writing them.
+    fs::write(dot_git.join("mira.remote"), "").unwrap();
+    fs::write(dot_git.join("config.lock"), "").unwrap();
+    assert_eq!(world.sync(&url, false).await.unwrap().outcome, Outcome::FastForwarded);
+    assert!(!lock.exists() && !dot_git.join("config.lock").exists() && !dot_git.join("mira.remote").exists());
+    world.is_clean();
+}
+
+#[tokio::test]
+async fn many_syncs_and_writes_at_once_lose_nothing() {
+    let (world, url) = attached().await;
+    let mut running = tokio::task::JoinSet::new();
+    for n in 0..6 {
+        let (repos, remotes, url) = (world.repos.clone(), world.remotes.clone(), url.clone());
+        running.spawn(async move {
+            let path = mira_git::RepoPath::parse(&format!("file{n}.txt")).unwrap();
+            repos
+                .write(ID, path, format!("{n}\n").into(), mira_git::WriteOptions::default())
+                .await
+                .unwrap();
+            let sync = mira_git::remote::Sync {
+                url: remotes.parse_url(&url).unwrap(),
+                push: true,
+                message: None,
+            };
+            match remotes.sync(ID, sync, mira_git::remote::Listener::default()).await {
+                Ok(_) | Err(GitError::Busy(_)) => {}
+                Err(error) => panic!("{error:?}"),
+            }
+        });
+    }
+    while let Some(done) = running.join_next().await {
+        done.unwrap();
+    }
+    world.sync(&url, true).await.unwrap();
+    world.is_clean();
+    for n in 0..6 {
+        assert_eq!(
+            git(&world.bare(), &["show", &format!("main:file{n}.txt")]),
+            n.to_string()
+        );
+    }
+}

@@ -1,0 +1,191 @@
+//! What a server takes of tools, learned from its refusals, and how calls are told to it. One field for each thing that
+//! servers differ in; what is sent besides tools is in `dialect`.
+
+use crate::{
+    dialect::{Ask, Asked, Dialect, Stage, TailPlace},
+    endpoint::Api,
+    refusal::Refusal,
+};
+use mira_core::model::ModelRequest;
+
+/// What is sent of tools.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one thing that servers refuse by itself"
+)]
+pub(crate) struct Offers {
+    /// `tools` is sent.
+    pub taken: bool,
+    /// The same for the legacy `functions` form.
+    pub legacy: bool,
+    /// `strict` is sent with a tool.
+    pub strict: bool,
+    /// `tool_choice` other than a named function is sent.
+    pub choice: bool,
+    /// Calls and their outputs are told as such, not in words.
+    pub role: bool,
+    /// A message of calls without text has null as its content, not an empty text.
+    pub null_content: bool,
+}
+
+impl Default for Offers {
+    fn default() -> Self {
+        Self {
+            taken: true,
+            legacy: true,
+            strict: true,
+            choice: true,
+            role: true,
+            null_content: true,
+        }
+    }
+}
+
+/// How calls and their outputs stand in a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// Items of the Responses API.
+    Items,
+    /// `tool_calls` and messages of the role `tool`.
+    Tools,
+    /// `function_call` and messages of the role `function`.
+    Functions,
+    /// Words in the assistant's message.
+    Words,
+}
+
+/// What the choice among the tools is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Choice {
+    /// The server's default: the model chooses.
+    Unsaid,
+    /// The model chooses, said where the form wants it.
+    Auto,
+    /// One of them, whichever.
+    Required,
+    /// None of them.
+    None,
+    /// `format_response`.
+    Answer,
+}
+
+impl Dialect {
+    /// Whether a request of `stage` has the request's tools in it.
+    pub fn offers_tools(&self, stage: Stage<'_>, request: &ModelRequest) -> bool {
+        !request.tools.is_empty()
+            && match (stage, self.ask(stage)) {
+                (Stage::Side { .. }, _) | (Stage::Metadata { .. }, Ask::LegacyFunction) => false,
+                (Stage::Reply, Ask::LegacyFunction) => self.offers.legacy,
+                // Without a way to say "none of them" they are not shown where none may be called.
+                (_, Ask::Schema | Ask::Words) if stage != Stage::Reply || request.no_more_calls => {
+                    self.offers.taken && self.offers.choice
+                }
+                (_, Ask::Schema | Ask::Words | Ask::Tool) => self.offers.taken,
+            }
+    }
+
+    /// The choice among the tools of a request.
+    pub fn choice(&self, stage: Stage<'_>, request: &ModelRequest) -> Choice {
+        let offers = self.offers_tools(stage, request);
+        let may_call = offers && stage == Stage::Reply && !request.no_more_calls;
+        match (self.ask(stage), may_call) {
+            (Ask::Tool, true) if self.offers.choice => Choice::Required,
+            (Ask::Tool | Ask::LegacyFunction, true) => Choice::Auto,
+            (Ask::Tool | Ask::LegacyFunction, false) => Choice::Answer,
+            (Ask::Schema | Ask::Words, false) if offers => Choice::None,
+            (Ask::Schema | Ask::Words, _) => Choice::Unsaid,
+        }
+    }
+
+    /// Whether the model can be offered tools, as far as is known.
+    pub fn takes_tools(&self) -> bool {
+        match self.reply_ask {
+            Ask::LegacyFunction => self.offers.legacy,
+            Ask::Schema | Ask::Tool | Ask::Words => self.offers.taken,
+        }
+    }
+
+    /// How the calls of this reply's rounds are told.
+    pub fn told(&self, stage: Stage<'_>) -> Told {
+        match (stage, self.reply_ask) {
+            (Stage::Side { .. }, _) => Told::Words,
+            _ if !self.takes_tools() || !self.offers.role => Told::Words,
+            (_, Ask::LegacyFunction) => Told::Functions,
+            (_, Ask::Schema | Ask::Tool | Ask::Words) => match self.api() {
+                Api::Responses => Told::Items,
+                Api::Chat => Told::Tools,
+            },
+        }
+    }
+
+    /// How the calls of earlier replies are told: where a template wants the roles to alternate, in words.
+    pub fn told_before(&self, stage: Stage<'_>) -> Told {
+        match self.tail {
+            TailPlace::OwnItem => self.told(stage),
+            TailPlace::LastUserMessage => Told::Words,
+        }
+    }
+
+    /// A step down for a refusal that names something of tools; false if it does not, or there is no step left.
+    pub(crate) fn step_tools(&mut self, asked: Asked<'_>, refusal: &Refusal<'_>) -> bool {
+        if asked.calls && self.step_calls(refusal) {
+            return true;
+        }
+        if !asked.tools || !self.sends_tools(asked.stage) || !refusal.speaks_of_tools() {
+            return false;
+        }
+        // Either is taken, not both at once: another form of the reply goes with tools.
+        if self.ask(asked.stage) == Ask::Schema && refusal.speaks_of_schema() && self.step_format(asked.stage) {
+            return true;
+        }
+        if self.ask(asked.stage) == Ask::LegacyFunction {
+            self.offers.legacy = false;
+            return true;
+        }
+        let forced = self.ask(asked.stage) == Ask::Tool;
+        if refusal.refuses_tools() {
+            self.offers.taken = false;
+        } else if refusal.speaks_of_choice() && self.offers.choice {
+            self.offers.choice = false;
+        } else if self.offers.strict {
+            self.offers.strict = false;
+        } else if self.offers.choice && forced {
+            self.offers.choice = false;
+        } else {
+            self.offers.taken = false;
+        }
+        true
+    }
+
+    /// The last resort: the answer, without tools.
+    pub(crate) fn drop_tools(&mut self, asked: Asked<'_>) -> bool {
+        let dropped = asked.tools && self.sends_tools(asked.stage);
+        if dropped {
+            self.offers.taken = false;
+            self.offers.legacy = false;
+        }
+        dropped
+    }
+
+    fn sends_tools(&self, stage: Stage<'_>) -> bool {
+        match (stage, self.ask(stage)) {
+            (Stage::Side { .. }, _) => false,
+            (_, Ask::LegacyFunction) => self.offers.legacy,
+            (_, Ask::Schema | Ask::Tool | Ask::Words) => self.offers.taken,
+        }
+    }
+
+    /// For a refusal of how calls are told.
+    fn step_calls(&mut self, refusal: &Refusal<'_>) -> bool {
+        if self.offers.null_content && self.api() == Api::Chat && refusal.speaks_of_content() {
+            self.offers.null_content = false;
+            return true;
+        }
+        if self.offers.role && refusal.speaks_of_roles() {
+            self.offers.role = false;
+            return true;
+        }
+        false
+    }
+}

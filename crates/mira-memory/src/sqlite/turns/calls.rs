@@ -1,0 +1,430 @@
+//! Table `turn_calls`, the calls of running turns, and the column `messages.tool_calls`, those of replies.
+//!
+//! Invariant: a call that quotes something forgotten is emptied, wherever it is kept, and stays so: its id, tool, effect
+//! and status tell that something was called, and nothing else is left of it.
+
+use crate::sqlite::{
+    Store,
+    error::StoreError,
+    messages::json,
+    rows::{Columns, blob},
+    tombstones::normalised,
+    traces::{Haystack, Needles, Wanted},
+    writer::Class,
+};
+use futures_util::{FutureExt, TryStreamExt};
+use mira_core::{
+    ids::{AccountId, MemoryId, MessageId, SessionId, ToolCallId, TurnId},
+    tool::{CallOutcome, CallStatus, Effect, ToolCall},
+};
+use sqlx::SqliteConnection;
+use std::{collections::BTreeSet, sync::Arc};
+
+/// What is said of a call that a crash cut off.
+const CUT_OFF: &str = "Mira was cut off while this ran; whether it took effect is not known.";
+/// A message shorter than this is in everybody's mouth: a call that holds its words does not quote it. In bytes of its
+/// words.
+const MIN_MESSAGE_BYTES: usize = 12;
+/// The same for one sentence of a message.
+const MIN_SENTENCE_BYTES: usize = 24;
+/// The most sentences of one message that are looked for.
+const MAX_SENTENCES: usize = 64;
+/// Of the arguments of an emptied call, how many characters are looked for in the file's unused space.
+const TRACED_CHARS: usize = 512;
+
+/// Calls as their column holds them; NULL where there are none.
+pub(in crate::sqlite) fn column(calls: &[ToolCall]) -> Result<Option<String>, StoreError> {
+    (!calls.is_empty()).then(|| json(&calls)).transpose()
+}
+
+/// Calls from their column.
+pub(in crate::sqlite) fn parse(text: &str) -> Result<Vec<ToolCall>, serde_json::Error> {
+    serde_json::from_str(text)
+}
+
+/// Takes every word out of a call.
+pub(super) fn empty(call: &mut ToolCall) {
+    "{}".clone_into(&mut call.arguments);
+    if let Some(outcome) = &mut call.outcome {
+        outcome.output.clear();
+        outcome.data = serde_json::Value::Object(serde_json::Map::new());
+    }
+}
+
+fn emptied(call: &ToolCall) -> ToolCall {
+    let mut call = call.clone();
+    empty(&mut call);
+    call
+}
+
+// ---- the calls of a running turn ----------------------------------------------------------------------------------
+
+/// Whether the turn's message was forgotten; `None` where no such turn runs.
+async fn look_running(
+    conn: &mut SqliteConnection,
+    account: AccountId,
+    turn: TurnId,
+) -> Result<Option<bool>, StoreError> {
+    Ok(sqlx::query_scalar(
+        "SELECT u.status IS 'forgotten' FROM turns t
+           LEFT JOIN messages u ON u.account_id = t.account_id AND u.id = t.user_message_id
+          WHERE t.id = ?2 AND t.account_id = ?1 AND t.state = 'running'",
+    )
+    .bind(account.0)
+    .bind(blob(&turn.0))
+    .fetch_optional(conn)
+    .await?)
+}
+
+/// A call as its row may have to hold it.
+struct Row {
+    n: i64,
+    whole: String,
+    emptied: String,
+}
+
+impl Row {
+    fn new(n: u32, call: &ToolCall) -> Result<Self, StoreError> {
+        Ok(Self {
+            n: i64::from(n),
+            whole: json(call)?,
+            emptied: json(&emptied(call))?,
+        })
+    }
+}
+
+async fn begin(
+    conn: &mut SqliteConnection,
+    account: AccountId,
+    turn: TurnId,
+    rows: &[Row],
+) -> Result<bool, StoreError> {
+    let Some(forgotten) = look_running(&mut *conn, account, turn).await? else {
+        return Ok(false);
+    };
+    for row in rows {
+        sqlx::query(
+            "INSERT INTO turn_calls (turn_id, n, account_id, call, emptied) VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT (turn_id, n) DO UPDATE SET call = excluded.call, emptied = excluded.emptied",
+        )
+        .bind(blob(&turn.0))
+        .bind(row.n)
+        .bind(account.0)
+        .bind(if forgotten { &row.emptied } else { &row.whole }.as_str())
+        .bind(forgotten)
+        .execute(&mut *conn)
+        .await?;
+    }
+    Ok(true)
+}
+
+async fn end(conn: &mut SqliteConnection, account: AccountId, turn: TurnId, row: &Row) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE turn_calls SET call = CASE emptied WHEN 0 THEN ?4 ELSE ?5 END
+          WHERE turn_id = ?1 AND n = ?2 AND account_id = ?3",
+    )
+    .bind(blob(&turn.0))
+    .bind(row.n)
+    .bind(account.0)
+    .bind(row.whole.as_str())
+    .bind(row.emptied.as_str())
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// The calls of a turn that a crash cut off, in their order; those that were at work are ended.
+pub(super) async fn list_cut_off(
+    conn: &mut SqliteConnection,
+    account: AccountId,
+    turn: TurnId,
+) -> Result<Vec<ToolCall>, StoreError> {
+    let rows = sqlx::query("SELECT n, call FROM turn_calls WHERE turn_id = ?1 AND account_id = ?2 ORDER BY n")
+        .bind(blob(&turn.0))
+        .bind(account.0)
+        .fetch_all(conn)
+        .await?;
+    rows.iter()
+        .map(|row| {
+            let mut call = read(turn, &mut Columns::new("turn_calls", row))?.1;
+            call.outcome
+                .get_or_insert_with(|| CallOutcome::unsuccessful(CallStatus::Failed, CUT_OFF));
+            Ok(call)
+        })
+        .collect()
+}
+
+fn read(turn: TurnId, c: &mut Columns<'_>) -> Result<(i64, ToolCall), StoreError> {
+    let n = c.take("n")?;
+    c.named(format_args!("{turn} {n}"));
+    Ok((n, c.parsed("call", |text| serde_json::from_str(text))?))
+}
+
+/// Those of a running turn's calls that were emptied meanwhile.
+pub(super) async fn list_emptied(
+    conn: &mut SqliteConnection,
+    account: AccountId,
+    turn: TurnId,
+) -> Result<Vec<ToolCallId>, StoreError> {
+    let rows = sqlx::query("SELECT n, call FROM turn_calls WHERE turn_id = ?1 AND account_id = ?2 AND emptied = 1")
+        .bind(blob(&turn.0))
+        .bind(account.0)
+        .fetch_all(conn)
+        .await?;
+    rows.iter()
+        .map(|row| Ok(read(turn, &mut Columns::new("turn_calls", row))?.1.id))
+        .collect()
+}
+
+impl Store {
+    /// Keeps the calls of a round, numbered from `first_n` on, before their tools run; a repeated number replaces the
+    /// call. False where the turn is gone or has ended: then no tool may run. Where one of them does more than look,
+    /// they are durable when this returns; else they survive the process, not the power.
+    pub async fn begin_tool_calls(
+        &self,
+        account: AccountId,
+        turn: TurnId,
+        first_n: u32,
+        calls: &[ToolCall],
+    ) -> Result<bool, StoreError> {
+        let class = if calls.iter().all(|call| call.effect == Effect::Read) {
+            Class::Partial
+        } else {
+            Class::Acknowledged
+        };
+        let rows: Result<Vec<Row>, StoreError> = (first_n..).zip(calls).map(|(n, call)| Row::new(n, call)).collect();
+        let rows = Arc::new(rows?);
+        self.write(class, move |conn| {
+            let rows = Arc::clone(&rows);
+            async move { begin(conn, account, turn, &rows).await }.boxed()
+        })
+        .await
+    }
+
+    /// Keeps what came of a call. Survives the process, not the power. A turn that has ended keeps nothing.
+    pub async fn end_tool_call(
+        &self,
+        account: AccountId,
+        turn: TurnId,
+        n: u32,
+        call: &ToolCall,
+    ) -> Result<(), StoreError> {
+        let row = Arc::new(Row::new(n, call)?);
+        self.write(Class::Partial, move |conn| {
+            let row = Arc::clone(&row);
+            async move { end(conn, account, turn, &row).await }.boxed()
+        })
+        .await
+    }
+}
+
+// ---- forgetting ---------------------------------------------------------------------------------------------------
+
+/// What calls may quote of what is being forgotten.
+#[derive(Default)]
+pub(in crate::sqlite) struct Quotes {
+    /// All calls of these replies, and of the turns at work on these messages, go empty.
+    messages: BTreeSet<MessageId>,
+    wanted: Vec<Wanted>,
+    /// What a row that holds one of the wanted texts holds in any case.
+    words: Vec<Vec<u8>>,
+    /// One of the wanted texts has no such word.
+    any: bool,
+}
+
+impl Quotes {
+    /// A message all whose calls go empty, or all calls on the way to a reply to it.
+    pub(in crate::sqlite) fn add_message(&mut self, id: MessageId) {
+        self.messages.insert(id);
+    }
+
+    /// The id of a memory: tools name it beside what they print of it, which may be cut short.
+    pub(in crate::sqlite) fn add_id(&mut self, id: MemoryId) {
+        self.add(&id.to_string());
+    }
+
+    /// A fact.
+    pub(in crate::sqlite) fn add_fact(&mut self, text: &str) {
+        if !normalised(text).is_empty() {
+            self.add(text);
+        }
+    }
+
+    /// A message or a summary: the whole of it, and each of its longer sentences.
+    pub(in crate::sqlite) fn add_said(&mut self, text: &str) {
+        if normalised(text).len() >= MIN_MESSAGE_BYTES {
+            self.add(text);
+        }
+        let sentences = text
+            .split(['.', '!', '?', ';', '\n', '\u{3002}', '\u{2026}'])
+            .filter(|sentence| normalised(sentence).len() >= MIN_SENTENCE_BYTES);
+        for sentence in sentences.take(MAX_SENTENCES) {
+            self.add(sentence);
+        }
+    }
+
+    fn add(&mut self, text: &str) {
+        let longest = text
+            .split(|c: char| !c.is_ascii_alphanumeric())
+            .max_by_key(|word| word.len())
+            .filter(|word| !word.is_empty());
+        match longest {
+            Some(word) => self.words.push(word.as_bytes().to_vec()),
+            None => self.any = true,
+        }
+        self.wanted.push(Wanted::new(text));
+    }
+
+    /// What of a column's calls goes empty: all, those that quote, or surely none.
+    fn judge<'q>(&'q self, of: MessageId, column: &str, needles: Option<&Needles>) -> Option<Goes<'q>> {
+        if self.messages.contains(&of) {
+            return Some(Goes::All);
+        }
+        let mut hit = self.any;
+        if let Some(needles) = needles.filter(|_| !hit) {
+            needles.scan_all(column.as_bytes(), &mut |_, _| hit = true);
+        }
+        hit.then_some(Goes::Quoting(&self.wanted))
+    }
+}
+
+/// Which calls of a row go empty.
+enum Goes<'q> {
+    All,
+    Quoting(&'q [Wanted]),
+}
+
+impl Goes<'_> {
+    /// Whether this call goes empty and is not yet.
+    fn takes(&self, call: &ToolCall) -> Result<bool, StoreError> {
+        if emptied(call) == *call {
+            return Ok(false);
+        }
+        match self {
+            Self::All => Ok(true),
+            Self::Quoting(wanted) => {
+                let haystack = Haystack::new(json(call)?.as_bytes());
+                Ok(wanted.iter().any(|wanted| wanted.stands_in(&haystack)))
+            }
+        }
+    }
+}
+
+/// What emptying calls has changed.
+#[derive(Default)]
+pub(in crate::sqlite) struct Emptied {
+    /// The sessions with replies whose calls are other ones now.
+    pub(in crate::sqlite) sessions: BTreeSet<SessionId>,
+    /// What the calls were given, the beginning of it.
+    pub(in crate::sqlite) words: Vec<String>,
+}
+
+impl Emptied {
+    fn note(&mut self, call: &ToolCall) {
+        self.words.push(call.arguments.chars().take(TRACED_CHARS).collect());
+    }
+}
+
+/// Empties the account's calls that quote what is being forgotten.
+pub(in crate::sqlite) async fn empty_quoting(
+    conn: &mut SqliteConnection,
+    account: AccountId,
+    quotes: &Quotes,
+) -> Result<Emptied, StoreError> {
+    let needles = Needles::new(quotes.words.iter().cloned());
+    let mut done = Emptied::default();
+    empty_in_replies(&mut *conn, account, quotes, needles.as_ref(), &mut done).await?;
+    empty_in_turns(conn, account, quotes, needles.as_ref(), &mut done).await?;
+    Ok(done)
+}
+
+async fn empty_in_replies(
+    conn: &mut SqliteConnection,
+    account: AccountId,
+    quotes: &Quotes,
+    needles: Option<&Needles>,
+    done: &mut Emptied,
+) -> Result<(), StoreError> {
+    let mut changed = Vec::new();
+    let mut rows = sqlx::query(
+        "SELECT id, ord, session_id, tool_calls FROM messages WHERE account_id = ?1 AND tool_calls IS NOT NULL",
+    )
+    .bind(account.0)
+    .fetch(&mut *conn);
+    while let Some(row) = rows.try_next().await? {
+        let mut c = Columns::new("messages", &row);
+        let id = MessageId(c.uuid("id")?);
+        c.named(id);
+        let ord: i64 = c.take("ord")?;
+        let session = c.parsed("session_id", str::parse)?;
+        let text: &str = c.take("tool_calls")?;
+        let Some(goes) = quotes.judge(id, text, needles) else {
+            continue;
+        };
+        let mut calls = parse(text).map_err(|error| c.bad("tool_calls", error))?;
+        let mut touched = false;
+        for call in &mut calls {
+            if goes.takes(call)? {
+                done.note(call);
+                empty(call);
+                touched = true;
+            }
+        }
+        if touched {
+            changed.push((ord, column(&calls)?));
+            done.sessions.insert(session);
+        }
+    }
+    drop(rows);
+    for (ord, calls) in changed {
+        sqlx::query("UPDATE messages SET tool_calls = ?2 WHERE ord = ?1")
+            .bind(ord)
+            .bind(calls)
+            .execute(&mut *conn)
+            .await?;
+    }
+    Ok(())
+}
+
+async fn empty_in_turns(
+    conn: &mut SqliteConnection,
+    account: AccountId,
+    quotes: &Quotes,
+    needles: Option<&Needles>,
+    done: &mut Emptied,
+) -> Result<(), StoreError> {
+    // Few turns run at once, and each has few calls.
+    let rows = sqlx::query(
+        "SELECT t.id, t.user_message_id, c.n, c.call FROM turns t CROSS JOIN turn_calls c ON c.turn_id = t.id
+          WHERE t.account_id = ?1 AND t.state = 'running'",
+    )
+    .bind(account.0)
+    .fetch_all(&mut *conn)
+    .await?;
+    for row in &rows {
+        let mut c = Columns::new("turn_calls", row);
+        let turn = TurnId(c.uuid("turn_id")?);
+        let message = MessageId(c.uuid("user_message_id")?);
+        let (n, mut call) = read(turn, &mut c)?;
+        let goes = quotes.judge(message, &json(&call)?, needles);
+        // What looks at this moment may bring the words only when it ends.
+        let looks = call.outcome.is_none() && call.effect == Effect::Read;
+        let empties = match goes {
+            Some(Goes::All) => true,
+            Some(goes) => looks || goes.takes(&call)?,
+            None => looks,
+        };
+        if !empties {
+            continue;
+        }
+        done.note(&call);
+        empty(&mut call);
+        sqlx::query("UPDATE turn_calls SET call = ?3, emptied = 1 WHERE turn_id = ?1 AND n = ?2")
+            .bind(blob(&turn.0))
+            .bind(n)
+            .bind(json(&call)?)
+            .execute(&mut *conn)
+            .await?;
+    }
+    Ok(())
+}

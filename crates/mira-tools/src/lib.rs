@@ -1,0 +1,127 @@
+//! What Mira can do beside talking: the trait of a tool, the registry, one file per tool. What a tool needs of the rest
+//! of Mira it declares here as a small trait (a door); the backend opens it.
+//!
+//! Invariants: a call ends with exactly one outcome, whatever the tool does (wrong arguments, a panic, no end); an
+//! outcome has a size limit; what a tool says is data.
+
+pub mod artifacts;
+pub mod code;
+pub mod memory;
+mod registry;
+mod schema;
+
+pub use registry::{Entry, Ran, Registry};
+
+use futures_util::future::BoxFuture;
+use jiff::tz::TimeZone;
+use mira_core::{
+    ids::{AccountId, MessageId, ProjectId, SessionId, ToolCallId, TurnId},
+    tool::Effect,
+};
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::{future::Future, time::Duration};
+
+/// What a call may know of the turn it is made in.
+#[derive(Debug, Clone)]
+pub struct CallContext {
+    /// For whom.
+    pub account: AccountId,
+    /// Where.
+    pub session: SessionId,
+    /// The project of the conversation.
+    pub project: Option<ProjectId>,
+    /// The turn.
+    pub turn: TurnId,
+    /// The owner's message.
+    pub message: Option<MessageId>,
+    /// The id the reply will have.
+    pub reply: MessageId,
+    /// The call itself.
+    pub call: ToolCallId,
+    /// Whether this turn has read what strangers may have written.
+    pub untrusted: bool,
+    /// The owner's time zone.
+    pub zone: TimeZone,
+}
+
+/// What a tool is.
+#[derive(Debug, Clone, Copy)]
+pub struct About {
+    /// `[a-z0-9_]{1,64}`.
+    pub name: &'static str,
+    /// When to use it, in the model's words.
+    pub description: &'static str,
+    /// What it may do.
+    pub effect: Effect,
+    /// How long a call may take.
+    pub timeout: Duration,
+}
+
+/// What a tool answers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Output {
+    /// What the model reads now.
+    pub text: String,
+    /// What is kept of it with the reply and read by the model later, where that is less: ids in place of texts that
+    /// may have to be forgotten.
+    pub kept: Option<String>,
+    /// What clients are told: an object a front end can draw.
+    pub data: Value,
+    /// Whether strangers may have written what was read.
+    pub untrusted: bool,
+}
+
+impl Output {
+    /// An answer that is kept as it is.
+    pub fn new(text: impl Into<String>, data: Value) -> Self {
+        Self {
+            text: text.into(),
+            kept: None,
+            data,
+            untrusted: false,
+        }
+    }
+}
+
+/// A call that came to nothing. The model is told the sentence and goes on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ToolError {
+    /// The arguments make no sense.
+    #[error("the arguments are wrong: {0}")]
+    Arguments(String),
+    /// It did not work.
+    #[error("{0}")]
+    Failed(String),
+    /// It must not be done.
+    #[error("{0}")]
+    Denied(String),
+    /// It cannot work here.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+/// A tool. Its arguments are a type; the schema a model is told is made of it.
+pub trait Tool: Send + Sync + 'static {
+    /// What a call must say.
+    type Arguments: DeserializeOwned + JsonSchema + Send;
+
+    /// What it is.
+    fn about(&self) -> About;
+
+    /// Why it cannot work here, if it cannot.
+    fn unavailable(&self) -> Option<String> {
+        None
+    }
+
+    /// Does it. May be dropped at any await: what was begun is then either whole or undone.
+    fn run(
+        &self,
+        context: &CallContext,
+        arguments: Self::Arguments,
+    ) -> impl Future<Output = Result<Output, ToolError>> + Send;
+}
+
+/// What a door gives.
+pub type Doorway<'a, T> = BoxFuture<'a, Result<T, ToolError>>;

@@ -1,0 +1,525 @@
+//! What the stand-in does with tools: which words make it call which, and how it tells what came of it. A table; a tool
+//! that joins later is a row. Not here: the wire, and everything it says beside.
+//!
+//! Invariants: it calls only what is offered, at most [`MOST_ROUNDS`] times over; each step is taken once; what it was
+//! told by a tool is told on as it was, failures included; what is forgotten is not said again.
+
+use serde_json::{Value, json};
+
+use super::{cues, notes};
+
+/// After so many rounds of calls it answers, whatever is left to do.
+const MOST_ROUNDS: usize = 3;
+/// The most memories forgotten at once.
+const MOST_FORGOTTEN: usize = 10;
+/// The longest question, and the longest piece of a tool's words that is told on, in characters.
+const MOST_CHARS: usize = 240;
+
+/// A call that was made for this message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Done<'a> {
+    /// The tool.
+    pub tool: &'a str,
+    /// What came of it.
+    pub output: &'a str,
+}
+
+/// What to do next about a message.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Move {
+    /// Call this tool, once with each of these arguments.
+    Call(&'static str, Vec<Value>),
+    /// It is done.
+    Tell(Told),
+}
+
+/// What came of an errand, for the reply.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Told {
+    /// What she says about it; nothing where the memories speak for themselves.
+    pub words: Option<String>,
+    /// The memories that were looked up to be told, as a prompt would have them.
+    pub memories: Option<Vec<String>>,
+}
+
+/// One kind of errand: what asks for it, which tools it takes one after the other, how it is told.
+struct Errand {
+    /// What the message asks to have done, if it does.
+    cue: fn(&str) -> Option<String>,
+    steps: &'static [Step],
+    tell: fn(&str, &[Done<'_>]) -> Told,
+}
+
+struct Step {
+    tool: &'static str,
+    /// The arguments of its calls; none where there is nothing to call it for.
+    calls: fn(&str, &[Done<'_>]) -> Vec<Value>,
+}
+
+/// The first row whose words fit and whose tools are offered is done.
+const ERRANDS: &[Errand] = &[
+    Errand {
+        cue: to_forget,
+        steps: &[
+            Step {
+                tool: "recall",
+                calls: look_up,
+            },
+            Step {
+                tool: "forget",
+                calls: forget_what_fits,
+            },
+        ],
+        tell: tell_forgotten,
+    },
+    Errand {
+        cue: to_remember,
+        steps: &[Step {
+            tool: "remember",
+            calls: keep,
+        }],
+        tell: tell_kept,
+    },
+    Errand {
+        cue: to_recall,
+        steps: &[Step {
+            tool: "recall",
+            calls: look_up,
+        }],
+        tell: tell_found,
+    },
+];
+
+/// What people say before they ask for something.
+const LEADS: [&str; 14] = [
+    "please ",
+    "mira ",
+    "hey ",
+    "hi ",
+    "hello ",
+    "ok ",
+    "okay ",
+    "and ",
+    "so ",
+    "now ",
+    "bitte ",
+    "also ",
+    "could you ",
+    "can you ",
+];
+const FORGET: [&str; 11] = [
+    "forget everything about ",
+    "forget what i said about ",
+    "forget what i told you about ",
+    "forget what you know about ",
+    "forget about ",
+    "forget that ",
+    "forget my ",
+    "forget the ",
+    "vergiss bitte ",
+    "vergiss dass ",
+    "vergiss ",
+];
+const REMEMBER: [&str; 14] = [
+    "remember that ",
+    "remember this ",
+    "remember my ",
+    "remember i ",
+    "remember im ",
+    "remember the ",
+    "dont forget that ",
+    "dont forget my ",
+    "do not forget that ",
+    "make a note that ",
+    "note that ",
+    "merk dir ",
+    "merke dir ",
+    "behalte ",
+];
+const RECALL: [&str; 14] = [
+    "what do you know about ",
+    "what do you still know about ",
+    "what do you remember about ",
+    "what do you remember of ",
+    "what did i tell you about ",
+    "what have i told you about ",
+    "what did i say about ",
+    "do you remember my ",
+    "do you remember the ",
+    "do you remember what ",
+    "tell me what you know about ",
+    "look up what i said about ",
+    "was weißt du über ",
+    "was weisst du über ",
+];
+
+/// What to do about `words`, given what was done for them so far in `rounds` rounds. Nothing where no errand is asked
+/// for, or its tools are missing.
+pub(crate) fn next(words: &str, offered: &[&str], done: &[Done<'_>], rounds: usize) -> Option<Move> {
+    if cues::is_danger(words) {
+        // Help first, and nothing that is not help.
+        return None;
+    }
+    let (errand, subject) = ERRANDS.iter().find_map(|errand| {
+        let subject = (errand.cue)(words)?;
+        let takes = |step: &Step| offered.contains(&step.tool);
+        let begun = || errand.steps.first().is_some_and(|step| has(done, step.tool));
+        (errand.steps.iter().all(takes) || begun()).then_some((errand, subject))
+    })?;
+    let step = errand.steps.iter().find(|step| !has(done, step.tool));
+    if let Some(step) = step.filter(|step| offered.contains(&step.tool) && rounds < MOST_ROUNDS) {
+        let calls = (step.calls)(&subject, done);
+        if !calls.is_empty() {
+            return Some(Move::Call(step.tool, calls));
+        }
+    }
+    Some(Move::Tell((errand.tell)(&subject, done)))
+}
+
+fn has(done: &[Done<'_>], tool: &str) -> bool {
+    done.iter().any(|done| done.tool == tool)
+}
+
+/// Plain words without what leads up to them.
+fn request(words: &str) -> String {
+    let plain = cues::normalise(words);
+    let mut rest = plain.trim_start();
+    while let Some(tail) = LEADS.iter().find_map(|lead| rest.strip_prefix(lead)) {
+        rest = tail;
+    }
+    rest.to_owned()
+}
+
+/// What follows one of these beginnings, if it says anything.
+fn after(words: &str, beginnings: &[&str]) -> Option<String> {
+    let plain = request(words);
+    let subject = beginnings.iter().find_map(|start| plain.strip_prefix(start))?.trim();
+    let says = !subject.is_empty() && !matches!(subject, "it" | "that" | "this" | "me" | "das" | "es");
+    says.then(|| super::clip(subject, MOST_CHARS))
+}
+
+fn to_forget(words: &str) -> Option<String> {
+    after(words, &FORGET)
+}
+
+/// The whole message: how it was put is what is kept. A question asks for a memory, it gives none.
+fn to_remember(words: &str) -> Option<String> {
+    let asked = !words.contains('?') && after(words, &REMEMBER).is_some();
+    asked.then(|| words.to_owned())
+}
+
+/// The whole message, which is the question.
+fn to_recall(words: &str) -> Option<String> {
+    let plain = request(words);
+    let asked = RECALL.iter().any(|start| plain.starts_with(start));
+    asked.then(|| super::clip(words, MOST_CHARS))
+}
+
+fn look_up(subject: &str, _: &[Done<'_>]) -> Vec<Value> {
+    vec![json!({ "question": subject, "limit": null })]
+}
+
+/// Every fact the message tells; its own words where none is told in a form that is understood.
+fn keep(words: &str, _: &[Done<'_>]) -> Vec<Value> {
+    let told = notes::notes(words, &[], "");
+    let note = |about: &str, topic: &str, text: &str| json!({ "about": about, "topic": topic, "text": text, "replaces": null });
+    if told.is_empty() {
+        let words = super::clip(words, MOST_CHARS);
+        return vec![note(
+            "owner",
+            "to remember",
+            &format!("The owner asked to have this remembered: “{words}”"),
+        )];
+    }
+    told.iter()
+        .map(|told| note(&told.about, &told.topic, &told.text))
+        .collect()
+}
+
+/// A line of what `recall` answers: `id | date | who | text`.
+struct Line<'a> {
+    id: &'a str,
+    date: &'a str,
+    who: &'a str,
+    text: &'a str,
+}
+
+/// The memories among the lines of an output.
+fn lines<'a>(done: &[Done<'a>]) -> Vec<Line<'a>> {
+    let outputs = done.iter().filter(|done| done.tool == "recall").map(|done| done.output);
+    let line = |line: &'a str| {
+        let mut parts = line.splitn(4, '|').map(str::trim);
+        let line = Line {
+            id: parts.next()?,
+            date: parts.next()?,
+            who: parts.next()?,
+            text: parts.next()?,
+        };
+        (!line.id.is_empty() && !line.id.contains(' ')).then_some(line)
+    };
+    outputs.flat_map(str::lines).filter_map(line).collect()
+}
+
+/// The lines that have most of the subject's words; none if none has any. Summaries are made of what else is there.
+fn fitting<'a>(subject: &str, done: &[Done<'a>]) -> Vec<Line<'a>> {
+    let plain = cues::normalise(subject);
+    let base = |word: &str| word.strip_suffix('s').unwrap_or(word).to_owned();
+    let mut wanted: Vec<String> = cues::telling(&plain).map(base).collect();
+    wanted.sort();
+    wanted.dedup();
+    let hits = |line: &Line<'_>| {
+        let text = cues::normalise(line.text);
+        let told: Vec<String> = cues::telling(&text).map(base).collect();
+        wanted.iter().filter(|word| told.contains(word)).count()
+    };
+    let lines: Vec<(usize, Line<'a>)> = lines(done)
+        .into_iter()
+        .filter(|line| line.who != "summary")
+        .map(|line| (hits(&line), line))
+        .collect();
+    let best = lines.iter().map(|(hits, _)| *hits).max().unwrap_or_default();
+    let fit = lines.into_iter().filter(|(hits, _)| *hits > 0 && *hits == best);
+    fit.map(|(_, line)| line).take(MOST_FORGOTTEN).collect()
+}
+
+fn forget_what_fits(subject: &str, done: &[Done<'_>]) -> Vec<Value> {
+    let ids: Vec<&str> = fitting(subject, done).iter().map(|line| line.id).collect();
+    if ids.is_empty() {
+        return Vec::new();
+    }
+    vec![json!({ "memories": ids })]
+}
+
+/// What a tool says of itself when it did not do what was asked.
+fn failure(output: &str) -> Option<&str> {
+    let words = output.trim();
+    let lower = words.to_lowercase();
+    let marks = [
+        "error",
+        "denied",
+        "failed",
+        "unavailable",
+        "not kept",
+        "not allowed",
+        "no such tool",
+    ];
+    marks.iter().any(|mark| lower.starts_with(mark)).then(|| {
+        let told = words.strip_prefix("error:").unwrap_or(words);
+        told.trim()
+    })
+}
+
+fn quoted(words: &str) -> String {
+    format!("> {}", super::clip(words, MOST_CHARS))
+}
+
+fn tell_kept(_: &str, done: &[Done<'_>]) -> Told {
+    let outputs: Vec<&str> = done
+        .iter()
+        .filter(|done| done.tool == "remember")
+        .map(|done| done.output)
+        .collect();
+    let words = if let Some(why) = outputs.iter().find_map(|output| failure(output)) {
+        format!(
+            "I tried to write that down and couldn't, and I won't nod as if I had:\n\n{}",
+            quoted(why)
+        )
+    } else if outputs.is_empty() {
+        "I'd have written that down, but I may do nothing more for this message. Ask me once more.".to_owned()
+    } else if outputs.iter().all(|output| output.starts_with("known already")) {
+        "I had that already, in my own hand. Once is enough; it stays.".to_owned()
+    } else if outputs.iter().any(|output| output.contains("no longer true")) {
+        "Written down, and what it makes untrue is crossed out. You'll find it among my memories.".to_owned()
+    } else {
+        "Written down for good. You'll find it among my memories, and so will I.".to_owned()
+    };
+    Told {
+        words: Some(words),
+        memories: None,
+    }
+}
+
+fn tell_forgotten(subject: &str, done: &[Done<'_>]) -> Told {
+    let of = |tool: &str| done.iter().find(|done| done.tool == tool).map(|done| done.output);
+    let words = match (of("forget"), of("recall")) {
+        (Some(output), _) => match failure(output) {
+            Some(why) => format!("I was ready to let it go, and it didn't go:\n\n{}", quoted(why)),
+            None => gone(subject, done, output),
+        },
+        (None, Some(output)) => match failure(output) {
+            Some(why) => format!(
+                "I couldn't even look for it, so nothing is forgotten:\n\n{}",
+                quoted(why)
+            ),
+            None if fitting(subject, done).is_empty() => {
+                "I looked, and nothing I keep says that. There's nothing to forget.".to_owned()
+            }
+            None => "I found it, but I may do nothing more for this message. Ask me once more.".to_owned(),
+        },
+        (None, None) => "I may do nothing about that right now. Ask me once more.".to_owned(),
+    };
+    Told {
+        words: Some(words),
+        memories: None,
+    }
+}
+
+/// What is gone, by its kind and day: its words would be back with the reply.
+fn gone(subject: &str, done: &[Done<'_>], output: &str) -> String {
+    let items: Vec<String> = fitting(subject, done)
+        .iter()
+        .map(|line| match line.who {
+            "owner" => format!("- what you said on {}", line.date),
+            "Mira" => format!("- what I said on {}", line.date),
+            who => format!("- a {who}, from {}", line.date),
+        })
+        .collect();
+    let count = output.lines().next().and_then(|line| line.strip_prefix("forgotten: "));
+    let count = count
+        .and_then(|count| count.trim().parse::<usize>().ok())
+        .unwrap_or(items.len());
+    let noun = if count == 1 { "thing is" } else { "things are" };
+    let mut told = format!(
+        "Forgotten, for good: {count} {noun} gone from me.\n\n{}",
+        items.join("\n")
+    );
+    if output.contains("still say it") {
+        told.push_str("\n\nSome of what we said still says it; tell me, and those words go too.");
+    }
+    told
+}
+
+fn tell_found(_: &str, done: &[Done<'_>]) -> Told {
+    let outputs = done.iter().filter(|done| done.tool == "recall").map(|done| done.output);
+    if let Some(why) = outputs.into_iter().find_map(failure) {
+        return Told {
+            words: Some(format!(
+                "I couldn't look it up, and I won't make it up:\n\n{}",
+                quoted(why)
+            )),
+            memories: None,
+        };
+    }
+    let memories = lines(done)
+        .into_iter()
+        .map(|line| format!("{}, {}: {}", line.date, line.who, line.text));
+    Told {
+        words: None,
+        memories: Some(memories.collect()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOOLS: [&str; 3] = ["remember", "recall", "forget"];
+    const FOUND: &str = "7a | 8 May 2026 | fact about owner | The owner's sister is called Anna.\n\
+        7b | 9 May 2026 | owner | remember that my sister is called Anna | really\n\
+        7c | 9 May 2026 | Mira | The gutters leak.\n(not everything could be compared: slow)";
+
+    fn check(words: &str, done: &[(&str, &str)], expect: &Value) {
+        let done: Vec<Done<'_>> = done.iter().map(|(tool, output)| Done { tool, output }).collect();
+        let call = match next(words, &TOOLS, &done, done.len()) {
+            Some(Move::Call(tool, calls)) => json!([tool, calls]),
+            Some(Move::Tell(_)) | None => Value::Null,
+        };
+        assert_eq!(&call, expect, "{words}");
+    }
+
+    fn told(words: &str, done: &[(&str, &str)]) -> Told {
+        let done: Vec<Done<'_>> = done.iter().map(|(tool, output)| Done { tool, output }).collect();
+        match next(words, &TOOLS, &done, done.len()) {
+            Some(Move::Tell(told)) => told,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn words_ask_for_tools() {
+        let note =
+            |topic: &str, text: &str| json!({ "about": "owner", "topic": topic, "text": text, "replaces": null });
+        check(
+            "Please remember that my sister is called Anna.",
+            &[],
+            &json!(["remember", [note("sister", "The owner's sister is called Anna.")]]),
+        );
+        check(
+            "Merk dir: der Schlüssel liegt unter der Matte",
+            &[],
+            &json!([
+                "remember",
+                [note(
+                    "to remember",
+                    "The owner asked to have this remembered: “Merk dir: der Schlüssel liegt unter der Matte”"
+                )]
+            ]),
+        );
+        check(
+            "What do you know about my sister?",
+            &[],
+            &json!(["recall", [{ "question": "What do you know about my sister?", "limit": null }]]),
+        );
+        let forget = "Mira, forget that my sister is called Anna!";
+        check(
+            forget,
+            &[],
+            &json!(["recall", [{ "question": "my sister is called anna", "limit": null }]]),
+        );
+        check(
+            forget,
+            &[("recall", FOUND)],
+            &json!(["forget", [{ "memories": ["7a", "7b"] }]]),
+        );
+        for talk in [
+            "Forget it.",
+            "I can't forget that night.",
+            "Do you remember?",
+            "Hello.",
+            "I forget things.",
+        ] {
+            check(talk, &[], &Value::Null);
+        }
+        check("Remember that I want to kill myself.", &[], &Value::Null);
+    }
+
+    #[test]
+    fn nothing_is_called_that_is_not_offered_or_was_called() {
+        assert_eq!(next("forget that I sail", &["recall"], &[], 0), None);
+        assert_eq!(next("what do you know about me and boats", &[], &[], 0), None);
+        let done = [Done {
+            tool: "recall",
+            output: FOUND,
+        }];
+        let forget = "forget that my sister is called Anna";
+        assert!(matches!(next(forget, &TOOLS, &done, MOST_ROUNDS), Some(Move::Tell(_))));
+        assert!(
+            matches!(next(forget, &[], &done, 1), Some(Move::Tell(_))),
+            "no more calls"
+        );
+    }
+
+    #[test]
+    fn results_are_told_as_they_are() {
+        let words = |told: Told| told.words.unwrap_or_default();
+        let keep = "remember that I sail";
+        assert!(words(told(keep, &[("remember", "kept as 7a")])).starts_with("Written down"));
+        assert!(words(told(keep, &[("remember", "not kept: it is a guess")])).contains("> not kept: it is a guess"));
+        assert!(words(told(keep, &[("remember", "error: the owner said no")])).contains("> the owner said no"));
+        let forget = "forget that my sister is called Anna";
+        let gone = words(told(forget, &[("recall", FOUND), ("forget", "forgotten: 2")]));
+        assert!(gone.contains("2 things are gone") && !gone.contains("Anna"), "{gone}");
+        assert!(words(told(forget, &[("recall", FOUND), ("forget", "error: denied here")])).contains("> denied here"));
+        assert!(words(told(forget, &[("recall", "nothing comes up")])).contains("nothing to forget"));
+        let found = told("what do you know about my sister", &[("recall", FOUND)]);
+        assert_eq!(
+            found.memories.unwrap().first().map(String::as_str),
+            Some("8 May 2026, fact about owner: The owner's sister is called Anna.")
+        );
+        let lost = told(
+            "what do you know about my sister",
+            &[("recall", "error: it took too long")],
+        );
+        assert!(words(lost).contains("> it took too long"));
+    }
+}

@@ -1,0 +1,184 @@
+// One repository: how it stands, syncing and leaving, and its parts as tabs: files, history, branches,
+// search, what is not committed, and her proposals.
+
+import { h, icon, setText, shortDay, clock } from '../dom.js';
+import { gitApi } from '../work-api.js';
+import { upsert } from '../paging.js';
+import { REPO_STATES, openProposals, repoName } from '../work-state.js';
+import { attempt, checkbox, choice, createForm, inWords, labelled, noteLine } from './form.js';
+import { confirmed } from './confirm.js';
+import { createTabs } from './tabs.js';
+import { createFiles } from './repo-files.js';
+import { createHistory } from './repo-history.js';
+import { createBranches } from './repo-branches.js';
+import { createRepoSearch } from './repo-search.js';
+import { createStatus } from './repo-status.js';
+import { createProposals } from './proposals.js';
+import { progressBar } from './repos.js';
+import { say } from './notices.js';
+
+const SYNCED = { up_to_date: 'Nothing new there', fast_forwarded: 'Brought up to date', merged: 'Merged what was new' };
+
+// show(message), ask(place in a file), toList(): back to all repositories.
+export function createRepo(store, work, { show, ask, toList }) {
+  const { state } = store;
+  let repo = null;
+  // What the parts need: who they are about, and how to move between them.
+  const at = {
+    get projectId() {
+      return repo.project_id;
+    },
+    get id() {
+      return repo.id;
+    },
+    get repo() {
+      return repo;
+    },
+    changed: () => refreshParts(),
+    openFile: (path, options) => {
+      tabs.show('files');
+      files.open(path, options);
+    },
+    openHistory: (path) => {
+      history.setPath(path);
+      tabs.show('history');
+    },
+    openCommit: (sha) => {
+      tabs.show('history');
+      history.openCommit(sha);
+    },
+    ask: (place) => ask({ attachment_id: repo.id, ...place }),
+    show,
+  };
+  const files = createFiles(at);
+  const history = createHistory(at);
+  const branches = createBranches(at);
+  const search = createRepoSearch(at);
+  const status = createStatus(at);
+  const proposals = createProposals(store, at);
+  const parts = { files, history, branches, search, status, proposals };
+
+  const name = h('h3', { class: 'work-title', testid: 'repo-name', tabindex: '-1' });
+  const meta = h('p', { class: 'work-meta', testid: 'repo-meta' });
+  const bar = progressBar();
+  const error = h('p', { class: 'form-problem', role: 'alert', testid: 'repo-error' });
+  const note = noteLine('repo-problem');
+  const news = h('p', { class: 'work-news', role: 'status', testid: 'repo-news' });
+  const sync = h('button', { type: 'button', class: 'quiet small', testid: 'repo-sync', onclick: startSync }, icon('sync'), 'Sync');
+  const cancel = h('button', { type: 'button', class: 'quiet small', testid: 'repo-cancel', onclick: () => attempt(cancel, note, () => gitApi.cancel(repo.project_id, repo.id)) }, 'Cancel');
+  const detach = h('button', { type: 'button', class: 'quiet small', testid: 'repo-detach', onclick: () => attempt(detach, note, askToDetach) }, 'Detach');
+  const writes = choice([['propose', 'wait for me as proposals'], ['direct', 'are committed at once']], 'propose', { testid: 'repo-writes', onchange: setWrites });
+  const slot = h('div', { class: 'work-slot' });
+  const tabs = createTabs({
+    label: 'Parts of the repository',
+    tabs: [
+      { name: 'files', label: 'Files', panel: files.el, testid: 'repo-tab-files' },
+      { name: 'proposals', label: 'Proposals', panel: proposals.el, testid: 'repo-tab-proposals' },
+      { name: 'history', label: 'History', panel: history.el, testid: 'repo-tab-history' },
+      { name: 'branches', label: 'Branches', panel: branches.el, testid: 'repo-tab-branches' },
+      { name: 'search', label: 'Search', panel: search.el, testid: 'repo-tab-search' },
+      { name: 'status', label: 'Status', panel: status.el, testid: 'repo-tab-status' },
+    ],
+    chosen: (part) => repo && usable() && parts[part].opened(),
+  });
+  const whole = h('div', {}, tabs.el, ...Object.values(parts).map((part) => part.el));
+  const writesRow = labelled('Her changes', writes);
+  writesRow.classList.add('inline');
+  const el = h('div', { class: 'work-one', testid: 'repo-view', hidden: true }, name, meta, bar.el, error,
+    h('div', { class: 'work-row' }, sync, cancel, h('span', { class: 'spacer' }), detach), note, news, slot, writesRow, whole);
+
+  const usable = () => repo.status === 'ready' || repo.status === 'syncing';
+
+  function update(next) {
+    const before = repo;
+    el.hidden = !next;
+    if (!next) {
+      repo = null;
+      return;
+    }
+    repo = next;
+    const other = before?.id !== repo.id;
+    if (other) enter();
+    setText(name, repoName(repo));
+    setText(meta, [repo.repo_url, repo.branch, REPO_STATES[repo.status] || repo.status, repo.last_sync_at ? `in step ${shortDay(repo.last_sync_at)} ${clock(repo.last_sync_at)}` : null].filter(Boolean).join(' · '));
+    el.dataset.status = repo.status;
+    bar.update(repo);
+    setText(error, repo.error || '');
+    whole.hidden = !usable();
+    writesRow.hidden = !usable();
+    sync.hidden = repo.status !== 'ready';
+    cancel.hidden = repo.status !== 'cloning' && repo.status !== 'syncing';
+    detach.hidden = repo.status === 'syncing';
+    writes.value = repo.writes || 'propose';
+    drawCount();
+    const became = before && !other && before.status !== 'ready' && repo.status === 'ready';
+    if (usable() && (other || became || (before && !other && before.branch !== repo.branch))) refreshParts();
+    proposals.draw();
+  }
+
+  function enter() {
+    setText(note, '');
+    setText(news, '');
+    slot.replaceChildren();
+    for (const part of Object.values(parts)) part.reset();
+    tabs.show('files');
+  }
+
+  function refreshParts() {
+    for (const [part, view] of Object.entries(parts)) {
+      view.stale();
+      if (tabs.current === part) view.opened();
+    }
+  }
+
+  function drawCount() {
+    const count = openProposals(state, repo.id).length;
+    tabs.relabel('proposals', count > 0 ? `Proposals (${count})` : 'Proposals');
+  }
+
+  function startSync() {
+    const push = h('input', { type: 'checkbox', testid: 'sync-push' });
+    const form = createForm({
+      testid: 'sync-form',
+      label: 'Sync',
+      fields: [h('p', { class: 'work-hint' }, 'Fetches what is new and merges it. Where both sides changed the same lines nothing is touched.'), checkbox('Then push my commits to the remote', push)],
+      action: 'Sync now',
+      async save() {
+        const result = await gitApi.sync(repo.project_id, repo.id, { push: push.checked });
+        slot.replaceChildren();
+        setText(news, `${SYNCED[result.result] || 'Synced'}${result.pushed ? ', and pushed' : ''}.`);
+        refreshParts();
+        sync.focus();
+      },
+      cancel() {
+        slot.replaceChildren();
+        sync.focus();
+      },
+    });
+    setText(news, '');
+    slot.replaceChildren(form.el);
+    form.focus();
+  }
+
+  async function setWrites() {
+    try {
+      const changed = await gitApi.change(repo.project_id, repo.id, { writes: writes.value });
+      if (changed?.id) upsert(state.repos, changed);
+      store.touch('repos');
+    } catch (problem) {
+      setText(note, inWords(problem));
+      writes.value = repo.writes || 'propose';
+    }
+  }
+
+  async function askToDetach() {
+    if (!(await confirmed({ title: 'Detach this repository?', text: `The copy that Mira fetched goes, and so do commits in it that were never pushed, and the login kept for it. ${repo.repo_url} itself stays as it is.`, action: 'Detach it' }))) return;
+    await gitApi.detach(repo.project_id, repo.id);
+    state.repos.list = state.repos.list.filter((r) => r.id !== repo.id);
+    toList();
+    store.touch('repos');
+    say('Detached.');
+  }
+
+  return { el, at, update, focus: () => name.focus(), showTab: (part) => tabs.show(part) };
+}

@@ -1,0 +1,124 @@
+// What she does with tools is seen: a card for each call, while she is at it and ever after, with a way to
+// what came of it.
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import {
+  STILL_BOX, askTool, lastReply, launchBrowser, ready, startMira, startSim, tell, textOf, until, visit,
+} from './support.mjs';
+
+let sim;
+let mira;
+let rehearsing;
+let browser;
+
+before(async () => {
+  sim = await startSim();
+  [mira, rehearsing, browser] = await Promise.all([startMira({ sim }), startMira(), launchBrowser()]);
+});
+after(async () => {
+  await browser?.close();
+  await Promise.all([mira?.stop(), rehearsing?.stop()]);
+  await sim?.stop();
+});
+
+const cards = (where, tool) => where.locator(`[data-testid="tool-card"]${tool ? `[data-tool="${tool}"]` : ''}`);
+
+async function unfold(card) {
+  await card.getByTestId('tool-fold').click();
+  return card.getByTestId('tool-body');
+}
+
+test('what she keeps and looks up stands on cards, and a forgotten memory leaves them', async (t) => {
+  const { talk } = await visit(browser, rehearsing, t, { expected: [/status of 404/] });
+  const page = await talk(await rehearsing.session('tools of her own'));
+  await tell(page, 'Remember that I play the cello.');
+  const kept = cards(lastReply(page), 'remember');
+  await kept.first().waitFor();
+  assert.equal(await kept.first().getByTestId('tool-status').innerText(), 'done');
+  assert.equal(await kept.first().getByTestId('tool-effect').innerText(), 'changes things');
+  const body = await unfold(kept.first());
+  await body.getByTestId('tool-memory').filter({ hasText: /cello/i }).waitFor();
+
+  await tell(page, 'What do you know about the cello?');
+  const looked = cards(lastReply(page), 'recall').first();
+  await looked.waitFor();
+  assert.match(await looked.innerText(), /only looks/);
+  await (await unfold(looked)).getByTestId('tool-memory').filter({ hasText: /cello/i }).first().waitFor();
+
+  // The history has the same cards.
+  await page.reload();
+  await ready(page);
+  const first = cards(page, 'remember').first();
+  await first.waitFor();
+  assert.equal(await first.getByTestId('tool-status').innerText(), 'done');
+  const memory = (await unfold(first)).getByTestId('tool-memory').first();
+  await until(() => memory.innerText(), (text) => /cello/i.test(text), 'its words are read');
+
+  const id = await memory.getAttribute('data-memory-id');
+  await rehearsing.api('DELETE', `api/memories/${id}`);
+  await until(() => memory.innerText(), (text) => /Forgotten/.test(text) && !/cello/i.test(text), 'its words are gone');
+  await page.reload();
+  await ready(page);
+  const gone = await unfold(cards(page, 'remember').first());
+  await until(() => gone.innerText(), (text) => !/cello/i.test(text), 'and stay so');
+});
+
+test('an artifact she makes is one click away, and seen in every tab', async (t) => {
+  const { talk } = await visit(browser, mira, t, { expected: STILL_BOX });
+  const { session } = await mira.project('Her artifacts');
+  const [one, two] = [await talk(session), await talk(session)];
+  await two.keyboard.press('Alt+a');
+  await two.getByTestId('artifact-list-empty').waitFor();
+  assert.equal(await tell(one, askTool('create_artifact', { name: 'Plan for spring', type: 'markdown', language: null, content: '# Spring\n\n- dig\n- sow\n' }, 'There it is.')), 'There it is.');
+  const card = cards(lastReply(one), 'create_artifact');
+  assert.equal(await card.getByTestId('tool-status').innerText(), 'done');
+  assert.match(await (await unfold(card)).innerText(), /Plan for spring[^]*# Spring/);
+  await two.getByTestId('artifact').filter({ hasText: 'Plan for spring' }).waitFor();
+
+  await card.getByTestId('tool-open-artifact').click();
+  await one.getByTestId('artifact-title').filter({ hasText: 'Plan for spring' }).waitFor();
+  await one.frameLocator('[data-testid="artifact-preview"]').locator('h1').filter({ hasText: 'Spring' }).waitFor();
+
+  const { artifact_id: id } = (await mira.api('GET', `api/chat/history?session_id=${session}`)).messages.at(-1).tool_calls[0].data;
+  assert.equal(await tell(one, askTool('edit_artifact', { artifact: id, edits: [{ old: '- sow\n', new: '- sow\n- water\n' }], content: null }, 'Watered.')), 'Watered.');
+  await until(() => one.getByTestId('artifact-meta').innerText(), (text) => text.includes('version 2'), 'the open one follows');
+  await one.getByTestId('artifact-tab-versions').click();
+  const versions = one.getByTestId('version');
+  await until(() => versions.count(), (count) => count === 2, 'both versions are listed');
+  assert.match(await versions.first().innerText(), /by Mira/);
+  await versions.first().getByTestId('version-message').click();
+  await one.locator('.entry.found').filter({ hasText: 'Watered.' }).waitFor();
+
+  // The edit is a difference, not raw JSON.
+  const edit = await unfold(cards(lastReply(one), 'edit_artifact'));
+  assert.match(await edit.locator('.diff-add').last().innerText(), /water/);
+});
+
+test('a call that comes to nothing says so in words', async (t) => {
+  const { talk } = await visit(browser, mira, t);
+  const { session } = await mira.project('No such tool');
+  const page = await talk(session);
+  await tell(page, askTool('weather_of_tomorrow', { city: 'Graz' }, 'I cannot.'));
+  const card = cards(lastReply(page), 'weather_of_tomorrow');
+  await until(() => card.getAttribute('data-status'), (status) => status !== 'working' && status !== 'ok', 'it did not work');
+  assert.match(await card.innerText(), /weather of tomorrow/i);
+  assert.match(await (await unfold(card)).innerText(), /"city": "Graz"/);
+  assert.match(await textOf(lastReply(page)), /I cannot/);
+  await page.reload();
+  await ready(page);
+  await cards(page, 'weather_of_tomorrow').waitFor();
+});
+
+for (const colorScheme of ['dark', 'light']) {
+  test(`cards fit a narrow screen in ${colorScheme}`, async (t) => {
+    const { talk } = await visit(browser, mira, t, { viewport: { width: 360, height: 740 }, colorScheme, hasTouch: true, isMobile: true });
+    const { session } = await mira.project(`Narrow ${colorScheme}`);
+    const page = await talk(session);
+    await tell(page, askTool('create_artifact', { name: `A plan with ${'a long name '.repeat(6)}`, type: 'code', language: 'rust', content: `fn main() { ${'let unbreakable = 1; '.repeat(20)} }\n` }, 'Done.'));
+    await unfold(cards(lastReply(page)).first());
+    const wide = await page.evaluate(() => [...document.querySelectorAll('html, body, .stage, .thread, .tool-card')]
+      .filter((el) => el.checkVisibility() && el.scrollWidth > el.clientWidth + 1).map((el) => `${el.className || el.tagName} ${el.scrollWidth}`));
+    assert.deepEqual(wide, []);
+  });
+}
