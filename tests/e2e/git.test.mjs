@@ -171,9 +171,9 @@ test('who is slower keeps their text, and is told who won', async (t) => {
   await mira.api('PUT', `${base}/files/${repo}/content/notes.txt`, { content: 'theirs\n', commit_message: 'I was faster' });
   await page.getByTestId('file-editor-save').click();
   await page.getByTestId('conflict').waitFor();
-  assert.match(await page.getByTestId('conflict').innerText(), /I was faster/);
-  assert.match(await page.getByTestId('conflict-theirs').innerText(), /theirs/);
-  assert.match(await page.getByTestId('conflict-mine').innerText(), /mine/);
+  await until(() => page.getByTestId('conflict').innerText(), (text) => /I was faster/.test(text), 'what it says');
+  await until(() => page.getByTestId('conflict-theirs').innerText(), (text) => /theirs/.test(text), 'what it says');
+  await until(() => page.getByTestId('conflict-mine').innerText(), (text) => /mine/.test(text), 'what it says');
   assert.equal((await mira.api('GET', `${base}/files/${repo}/content/notes.txt`)).content, 'theirs\n', 'nothing is overwritten');
 
   await page.reload();
@@ -214,7 +214,7 @@ test('what she would change waits as a proposal, in every tab, until the owner d
   await openFile(one, 'src/main.rs');
   await one.locator('.line-number button').nth(1).click();
   await one.getByTestId('file-ask').click();
-  assert.match(await one.getByTestId('about-file').innerText(), /src\/main\.rs, line 2/);
+  await until(() => one.getByTestId('about-file').innerText(), (text) => /src\/main\.rs, line 2/.test(text), 'the place stands under the composer');
   assert.equal(await tell(one, askTool('write_file', { repository: null, path: 'src/main.rs', edits: [{ old: '"hello"', new: '"good evening"' }], content: null, message: 'Greet in the evening' }, 'Have a look.')), 'Have a look.');
   const said = (await mira.api('GET', `api/chat/history?session_id=${session}`)).messages.at(-2);
   assert.deepEqual([said.metadata.file_path, said.metadata.attachment_id, said.metadata.selection.start_line], ['src/main.rs', repo, 2]);
@@ -222,7 +222,7 @@ test('what she would change waits as a proposal, in every tab, until the owner d
   await lastReply(one).getByTestId('tool-open-proposal').click();
   const proposal = (page) => page.getByTestId('proposal').filter({ hasText: 'Greet in the evening' });
   await until(() => proposal(one).locator('.diff-add').innerText(), (text) => text.includes('good evening'), 'the difference');
-  assert.match(await proposal(one).locator('.diff-del').innerText(), /hello/);
+  await until(() => proposal(one).locator('.diff-del').innerText(), (text) => /hello/.test(text), 'what it says');
   assert.equal((await mira.api('GET', `${base}/files/${repo}/content/src/main.rs`)).content, MAIN, 'nothing is changed yet');
 
   await until(() => two.getByTestId('repo-tab-proposals').innerText(), (text) => text.includes('(1)'), 'the other tab counts it');

@@ -106,7 +106,7 @@ test('an artifact is made, drawn, edited, compared, restored, renamed, downloade
   for (const page of [one, two]) await until(() => page.getByTestId('artifact-meta').innerText(), (text) => text.includes('version 2'), 'both tabs show version 2');
   await two.frameLocator('[data-testid="artifact-preview"]').locator('li').nth(1).waitFor();
   await two.getByTestId('artifact-tab-source').click();
-  assert.match(await two.getByTestId('artifact-source').innerText(), /- two/);
+  await until(() => two.getByTestId('artifact-source').innerText(), (text) => /- two/.test(text), 'what it says');
 
   await two.getByTestId('artifact-tab-versions').click();
   await until(() => two.getByTestId('version').count(), (count) => count === 2, 'two versions');
@@ -151,8 +151,8 @@ test('who is slower sees both versions, and decides', async (t) => {
   await until(() => two.getByTestId('artifact-news').innerText(), (text) => /Version 2/.test(text), 'two is told');
   await two.getByTestId('artifact-editor-save').click();
   await two.getByTestId('conflict').waitFor();
-  assert.match(await two.getByTestId('conflict-theirs').innerText(), /from one/);
-  assert.match(await two.getByTestId('conflict-mine').innerText(), /from two/);
+  await until(() => two.getByTestId('conflict-theirs').innerText(), (text) => /from one/.test(text), 'what it says');
+  await until(() => two.getByTestId('conflict-mine').innerText(), (text) => /from two/.test(text), 'what it says');
   const stored = async () => (await mira.api('GET', `api/projects/${id}/artifacts`)).artifacts[0];
   assert.equal((await stored()).version, 2, 'nothing is overwritten');
 
@@ -182,7 +182,7 @@ test('a drawn page runs in a box that reaches nothing', async (t) => {
   await openArtifact(page, 'A page');
   const out = page.frameLocator('[data-testid="artifact-preview"]').locator('#out');
   await until(() => out.innerText(), (text) => text !== 'before', 'its script runs');
-  assert.equal(await out.innerText(), 'no cookie, no parent, no api');
+  await until(() => out.innerText(), (text) => text === 'no cookie, no parent, no api', 'what it says');
 });
 
 test('the keyboard is enough, and the focus returns', async (t) => {

@@ -35,15 +35,15 @@ test('what she keeps and looks up stands on cards, and a forgotten memory leaves
   await tell(page, 'Remember that I play the cello.');
   const kept = cards(lastReply(page), 'remember');
   await kept.first().waitFor();
-  assert.equal(await kept.first().getByTestId('tool-status').innerText(), 'done');
-  assert.equal(await kept.first().getByTestId('tool-effect').innerText(), 'changes things');
+  await until(() => kept.first().getByTestId('tool-status').innerText(), (text) => text === 'done', 'what it says');
+  await until(() => kept.first().getByTestId('tool-effect').innerText(), (text) => text === 'changes things', 'what it says');
   const body = await unfold(kept.first());
   await body.getByTestId('tool-memory').filter({ hasText: /cello/i }).waitFor();
 
   await tell(page, 'What do you know about the cello?');
   const looked = cards(lastReply(page), 'recall').first();
   await looked.waitFor();
-  assert.match(await looked.innerText(), /only looks/);
+  await until(() => looked.innerText(), (text) => /only looks/.test(text), 'what it says');
   await (await unfold(looked)).getByTestId('tool-memory').filter({ hasText: /cello/i }).first().waitFor();
 
   // The history has the same cards.
@@ -51,7 +51,7 @@ test('what she keeps and looks up stands on cards, and a forgotten memory leaves
   await ready(page);
   const first = cards(page, 'remember').first();
   await first.waitFor();
-  assert.equal(await first.getByTestId('tool-status').innerText(), 'done');
+  await until(() => first.getByTestId('tool-status').innerText(), (text) => text === 'done', 'what it says');
   const memory = (await unfold(first)).getByTestId('tool-memory').first();
   await until(() => memory.innerText(), (text) => /cello/i.test(text), 'its words are read');
 
@@ -72,7 +72,7 @@ test('an artifact she makes is one click away, and seen in every tab', async (t)
   await two.getByTestId('artifact-list-empty').waitFor();
   assert.equal(await tell(one, askTool('create_artifact', { name: 'Plan for spring', type: 'markdown', language: null, content: '# Spring\n\n- dig\n- sow\n' }, 'There it is.')), 'There it is.');
   const card = cards(lastReply(one), 'create_artifact');
-  assert.equal(await card.getByTestId('tool-status').innerText(), 'done');
+  await until(() => card.getByTestId('tool-status').innerText(), (text) => text === 'done', 'what it says');
   assert.match(await (await unfold(card)).innerText(), /Plan for spring[^]*# Spring/);
   await two.getByTestId('artifact').filter({ hasText: 'Plan for spring' }).waitFor();
 
@@ -86,13 +86,13 @@ test('an artifact she makes is one click away, and seen in every tab', async (t)
   await one.getByTestId('artifact-tab-versions').click();
   const versions = one.getByTestId('version');
   await until(() => versions.count(), (count) => count === 2, 'both versions are listed');
-  assert.match(await versions.first().innerText(), /by Mira/);
+  await until(() => versions.first().innerText(), (text) => /by Mira/.test(text), 'what it says');
   await versions.first().getByTestId('version-message').click();
   await one.locator('.entry.found').filter({ hasText: 'Watered.' }).waitFor();
 
   // The edit is a difference, not raw JSON.
   const edit = await unfold(cards(lastReply(one), 'edit_artifact'));
-  assert.match(await edit.locator('.diff-add').last().innerText(), /water/);
+  await until(() => edit.locator('.diff-add').last().innerText(), (text) => /water/.test(text), 'what it says');
 });
 
 test('a call that comes to nothing says so in words', async (t) => {
@@ -102,7 +102,7 @@ test('a call that comes to nothing says so in words', async (t) => {
   await tell(page, askTool('weather_of_tomorrow', { city: 'Graz' }, 'I cannot.'));
   const card = cards(lastReply(page), 'weather_of_tomorrow');
   await until(() => card.getAttribute('data-status'), (status) => status !== 'working' && status !== 'ok', 'it did not work');
-  assert.match(await card.innerText(), /weather of tomorrow/i);
+  await until(() => card.innerText(), (text) => /weather of tomorrow/i.test(text), 'what it says');
   assert.match(await (await unfold(card)).innerText(), /"city": "Graz"/);
   assert.match(await textOf(lastReply(page)), /I cannot/);
   await page.reload();

@@ -116,6 +116,9 @@ impl CallStatus {
     }
 }
 
+/// Said of a call that changes something and whose end nobody saw.
+pub const UNCERTAIN: &str = "whether it took effect is not known";
+
 /// What came of a call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CallOutcome {
@@ -160,6 +163,15 @@ pub struct ToolCall {
 }
 
 impl ToolCall {
+    /// A call whose end nobody saw.
+    pub fn cut_off(&self, why: &str) -> CallOutcome {
+        let why = match self.effect {
+            Effect::Read => why.to_owned(),
+            Effect::Write | Effect::Outside => format!("{why}; {UNCERTAIN}"),
+        };
+        CallOutcome::unsuccessful(CallStatus::Failed, why)
+    }
+
     /// The arguments as clients are shown them: the JSON value, or the text where it is none.
     pub fn shown_arguments(&self) -> Value {
         serde_json::from_str(&self.arguments).unwrap_or_else(|_| Value::String(self.arguments.clone()))

@@ -104,21 +104,32 @@ fn sweep(opened: &Opened<'_>, scratch: &Scratch) -> Result<(), GitError> {
             continue;
         }
         if name == moves::PREPARED
-            && let Ok(Some(bytes)) = scratch.read(&name, opened.settings.max_file_bytes)
+            && let Some(kept) = unknown_edit(opened, scratch, &name)?
         {
-            let id = Oid::hash_object(ObjectType::Blob, &bytes)?;
-            let plain = Oid::hash_object(ObjectType::Blob, &filter::unix_lines(&bytes))?;
-            let odb = opened.repo.odb()?;
-            if !odb.exists(id) && !odb.exists(plain) {
-                let kept = format!("{RESCUED}{id}");
-                tracing::warn!(folder = %opened.dir.display(), file = %kept, "an edit that no commit knows is kept in .git/mira");
-                scratch.rename(&name, &kept)?;
-                continue;
-            }
+            tracing::warn!(folder = %opened.dir.display(), file = %kept, "an edit that no commit knows is kept in .git/mira");
+            scratch.rename(&name, &kept)?;
+            continue;
         }
         scratch.remove(&name)?;
     }
     Ok(())
+}
+
+/// The name to keep a file of ours under, if what it holds may be an edit that no commit has.
+fn unknown_edit(opened: &Opened<'_>, scratch: &Scratch, name: &str) -> Result<Option<String>, GitError> {
+    let bytes = match scratch.read(name, opened.settings.max_file_bytes) {
+        Ok(Some(bytes)) => bytes,
+        Ok(None) => return Ok(None),
+        // Too large to look into, or unreadable: whoever cannot tell keeps it.
+        Err(_) => {
+            let at = scratch.stat(name)?.map_or(0, |stat| stat.st_mtime);
+            return Ok(Some(format!("{RESCUED}unread-{at}")));
+        }
+    };
+    let id = Oid::hash_object(ObjectType::Blob, &bytes)?;
+    let plain = Oid::hash_object(ObjectType::Blob, &filter::unix_lines(&bytes))?;
+    let odb = opened.repo.odb()?;
+    Ok((!odb.exists(id) && !odb.exists(plain)).then(|| format!("{RESCUED}{id}")))
 }
 
 /// Where a clone is made before it is whole.

@@ -163,13 +163,25 @@ impl Calls {
             };
             let call = AskedCall {
                 call_id,
-                name: slot.name,
+                name: legal(&slot.name),
                 arguments,
             };
             asked.push((slot.place, call));
         }
         asked
     }
+}
+
+/// A name as every API takes it back (`[a-zA-Z0-9_-]{1,64}`), whatever the model made up.
+fn legal(name: &str) -> String {
+    let keep = |c: char| {
+        if c.is_ascii_alphanumeric() || c == '_' || c == '-' {
+            c
+        } else {
+            '_'
+        }
+    };
+    name.chars().take(64).map(keep).collect()
 }
 
 fn too_many() -> Trouble {

@@ -2,7 +2,7 @@
 
 use crate::{CallContext, Output, Tool, ToolError, schema};
 use futures_util::{FutureExt, future::BoxFuture};
-use mira_core::tool::{CallOutcome, CallStatus, Effect, ToolOffer};
+use mira_core::tool::{CallOutcome, CallStatus, Effect, ToolOffer, UNCERTAIN};
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 /// The longest output a model is told, in characters. More would push the conversation out of its sight.
@@ -134,7 +134,10 @@ impl Registry {
                 Ran::unsuccessful(CallStatus::Failed, "the tool broke; Mira's log says where")
             }
             Err(_) => {
-                let why = format!("the tool did not end within {} seconds", entry.timeout.as_secs());
+                let mut why = format!("the tool did not end within {} seconds", entry.timeout.as_secs());
+                if entry.effect != Effect::Read {
+                    why = format!("{why}; {UNCERTAIN}");
+                }
                 Ran::unsuccessful(CallStatus::Failed, why)
             }
         }

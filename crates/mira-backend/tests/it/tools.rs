@@ -378,3 +378,22 @@ async fn she_makes_and_edits_artifacts_and_loses_nothing() {
     let first = house.api.get(&format!("/api/artifacts/{id}/versions/1")).await;
     assert_eq!(first["content"], "on = True\noff = False\n");
 }
+
+#[tokio::test]
+async fn a_made_up_name_breaks_neither_the_turn_nor_the_next_one() {
+    let name = format!("functions.recall now{}", "ü".repeat(100));
+    for api in ["responses", "chat"] {
+        let house = House::with(|setup| setup.env("MIRA_LLM_API", api)).await;
+        let mut line = house.line().await;
+        house
+            .sim
+            .push(Plan::reply("Well.").then_calls([call(&name, json!({}))]));
+        house.sim.push(Plan::reply("Never mind."));
+        let told = line.turn("Use a tool.").await;
+        assert_eq!(told.outcome, "complete", "{api}: {told:?}");
+        assert_eq!(told.results[0]["status"], "unavailable", "{told:?}");
+        assert_eq!(line.turn("And now?").await.outcome, "complete", "{api}");
+        let tools = house.api.get("/api/tools").await;
+        assert_eq!(tools["tools"][0]["available"], true, "{api}: {tools}");
+    }
+}

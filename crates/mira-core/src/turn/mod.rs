@@ -12,7 +12,7 @@ use crate::{
     memory::{Degraded, Recalled},
     model::{Ending, Finished, Head, ModelEvent},
     persona::PersonaName,
-    tool::{AskedCalls, CallOutcome, CallStatus, ToolCall},
+    tool::{AskedCalls, CallOutcome, ToolCall},
 };
 
 /// What a turn is busy with.
@@ -321,14 +321,10 @@ impl Turn {
 
     /// Ends every call that is still open: the turn is cut off.
     pub fn abort_calls(&mut self, why: &str, out: &mut Vec<TurnEvent>) {
-        let open: Vec<ToolCallId> = self
-            .calls
-            .iter()
-            .filter(|call| call.outcome.is_none())
-            .map(|call| call.id)
-            .collect();
-        for id in open {
-            self.end_call(id, CallOutcome::unsuccessful(CallStatus::Failed, why), out);
+        let open = self.calls.iter().filter(|call| call.outcome.is_none());
+        let ends: Vec<_> = open.map(|call| (call.id, call.cut_off(why))).collect();
+        for (id, outcome) in ends {
+            self.end_call(id, outcome, out);
         }
     }
 
@@ -460,7 +456,11 @@ impl Turn {
             meta.mood_cause = head.mood_cause;
         }
         let content = std::mem::take(&mut self.text);
-        let calls = std::mem::take(&mut self.calls);
+        let mut calls = std::mem::take(&mut self.calls);
+        for call in calls.iter_mut().filter(|call| call.outcome.is_none()) {
+            // Nobody could be told of it; a row keeps no open call.
+            call.outcome = Some(call.cut_off("the turn was cut off"));
+        }
         let usage = (self.usage != Usage::default()).then_some(self.usage);
         let draft = |status| {
             (!content.trim().is_empty()).then(|| Draft {
@@ -506,6 +506,7 @@ fn head_of(meta: &ReplyMeta) -> Head {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tool::CallStatus;
     use uuid::Uuid;
 
     fn meta(persona: &str) -> ReplyMeta {

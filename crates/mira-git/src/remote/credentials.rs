@@ -152,7 +152,7 @@ impl Secrets {
             write_private(&fresh.join(name), content.as_bytes()).map_err(failed())?;
         }
         sync(&fresh).map_err(failed())?;
-        self.remove(id)?;
+        remove_folder(&self.folder(id)).map_err(failed())?;
         fs::rename(&fresh, self.folder(id)).map_err(failed())?;
         sync(&self.dir).map_err(failed())
     }
@@ -182,8 +182,9 @@ impl Secrets {
         Ok(Credentials::None)
     }
 
-    /// Removes what is kept for an attachment. Blocking.
+    /// Removes what is kept for an attachment, what was about to be kept too. Blocking.
     pub fn remove(&self, id: AttachmentId) -> Result<(), GitError> {
+        remove_folder(&self.dir.join(format!(".new-{id}"))).map_err(GitError::io("removing the credentials"))?;
         remove_folder(&self.folder(id)).map_err(GitError::io("removing the credentials"))
     }
 }

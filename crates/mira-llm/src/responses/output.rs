@@ -118,7 +118,8 @@ pub(super) fn asked<'i>(items: impl Iterator<Item = &'i str>, speech: &Speech) -
 
 /// A call as it goes back: as it came, if it came so that the API takes it.
 fn call_item(item: &str, call: &AskedCall, faithful: bool) -> Arc<str> {
-    let same = serde_json::from_str::<ItemHead<'_>>(item).is_ok_and(|head| head.call_id.get() == Some(&*call.call_id));
+    let same = serde_json::from_str::<ItemHead<'_>>(item)
+        .is_ok_and(|head| head.call_id.get() == Some(&*call.call_id) && head.name.get() == Some(&*call.name));
     if faithful && same { item.into() } else { item_of(call) }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{ArtifactDoor, parse_id, reference};
 use crate::{About, CallContext, Output, Tool, ToolError};
-use mira_core::tool::Effect;
+use mira_core::{project::Author, tool::Effect};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::{sync::Arc, time::Duration};
@@ -41,7 +41,8 @@ impl Tool for ReadArtifact {
             text: format!("{} | version {}\n{text}", artifact.name, artifact.version),
             kept: Some(kept),
             data: reference(&artifact),
-            untrusted: false,
+            // She may have copied it from anywhere.
+            untrusted: artifact.author == Author::Mira,
         })
     }
 }

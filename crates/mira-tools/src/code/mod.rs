@@ -28,8 +28,8 @@ pub trait CodeDoor: Send + Sync + 'static {
     /// One folder.
     fn list<'a>(&'a self, context: &'a CallContext, at: Place) -> Doorway<'a, Vec<Entry>>;
 
-    /// A text file, as it is in the working folder now or at `reference`.
-    fn read<'a>(&'a self, context: &'a CallContext, at: Place) -> Doorway<'a, File>;
+    /// A text file, as it is in the working folder now or at `reference`; nothing where there is none.
+    fn read<'a>(&'a self, context: &'a CallContext, at: Place) -> Doorway<'a, Option<File>>;
 
     /// Lines that hold `query`.
     fn search<'a>(&'a self, context: &'a CallContext, at: Place, query: String, limit: usize) -> Doorway<'a, Vec<Hit>>;

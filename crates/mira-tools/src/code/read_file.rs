@@ -45,7 +45,8 @@ impl Tool for ReadFile {
     async fn run(&self, context: &CallContext, arguments: Arguments) -> Result<Output, ToolError> {
         let repository = self.0.choose(context, named(arguments.repository)).await?;
         let at = Place::new(&repository, Some(arguments.path), arguments.r#ref);
-        let file = self.0.read(context, at.clone()).await?;
+        let missing = || ToolError::Failed(format!("there is no file {:?}", at.path));
+        let file = self.0.read(context, at.clone()).await?.ok_or_else(missing)?;
         let total = file.text.lines().count();
         let first = arguments.first_line.unwrap_or(1).max(1) as usize;
         let last = arguments.last_line.map_or(usize::MAX, |last| last as usize);

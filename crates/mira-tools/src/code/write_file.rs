@@ -46,12 +46,14 @@ impl Tool for WriteFile {
     async fn run(&self, context: &CallContext, arguments: Arguments) -> Result<Output, ToolError> {
         let repository = self.0.choose(context, named(arguments.repository)).await?;
         let at = Place::new(&repository, Some(arguments.path), None);
-        let old = match self.0.read(context, at.clone()).await {
-            Ok(file) => Some(file),
-            // A new file is written whole.
-            Err(ToolError::Failed(_)) if arguments.edits.as_ref().is_none_or(Vec::is_empty) => None,
-            Err(error) => return Err(error),
-        };
+        let old = self.0.read(context, at.clone()).await?;
+        if old.is_none() && arguments.edits.as_ref().is_some_and(|edits| !edits.is_empty()) {
+            let why = format!(
+                "there is no file {:?}; a new one is written whole, with `content`",
+                at.path
+            );
+            return Err(ToolError::Failed(why));
+        }
         let before = old.as_ref().map_or("", |file| file.text.as_str());
         let change = Change {
             content: changed(before, arguments.edits, arguments.content)?,

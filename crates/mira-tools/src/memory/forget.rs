@@ -39,8 +39,8 @@ impl Tool for Forget {
     async fn run(&self, context: &CallContext, arguments: Arguments) -> Result<Output, ToolError> {
         if context.untrusted {
             return Err(ToolError::Denied(
-                "this turn has read text that others may have written, so nothing is forgotten in it; the owner can ask \
-                 again in a message of their own or use the memory panel"
+                "this turn has read text that others may have written, so nothing is forgotten in it; the owner can use \
+                 the memory panel, or ask again in a conversation that reads no such text"
                     .to_owned(),
             ));
         }

@@ -126,7 +126,9 @@ pub(super) async fn prepare(deps: Deps, plan: Plan) -> Result<Ready, Refusal> {
     let reads = view.session.memory != MemoryMode::Off;
     let recall = recall_event(&gathered, &used);
     let receipt = reads.then(|| receipt(&gathered, &built, reply_id, now));
-    let untrusted = used.iter().any(|memory| memory.source == MemorySource::Tool);
+    // Whoever wrote an AGENTS.md speaks in this turn too.
+    let untrusted = used.iter().any(|memory| memory.source == MemorySource::Tool)
+        || project_notes.as_ref().is_some_and(project::has_strangers);
     let lesson = lesson(&deps, &view, &window, &used, untrusted).filter(|_| fresh);
     let overflow = overflow(&deps, account, &view, &window);
     let fallback = ReplyMeta {
@@ -167,8 +169,7 @@ pub(super) async fn prepare(deps: Deps, plan: Plan) -> Result<Ready, Refusal> {
         message: own(&window).map(|message| message.id),
         reply: reply_id,
         call: ToolCallId(turn_id.0),
-        // Whoever wrote an AGENTS.md speaks in this turn too.
-        untrusted: untrusted || project_notes.as_ref().is_some_and(project::has_strangers),
+        untrusted,
         zone,
     };
     let tools = Tools::new(Arc::clone(deps.tools.registry()), context, request);

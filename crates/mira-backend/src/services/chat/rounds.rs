@@ -12,7 +12,7 @@ use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use mira_core::ids::ToolCallId;
 use mira_core::{
     model::ModelRequest,
-    tool::{AskedCall, AskedCalls, CallStatus, Effect, Round, ToolCall},
+    tool::{AskedCall, AskedCalls, CallStatus, Effect, Round, ToolCall, UNCERTAIN},
     turn::{End, Failure, FailureKind, Interruption, Stage, TurnEvent},
 };
 use mira_tools::{CallContext, Ran, Registry};
@@ -28,6 +28,8 @@ const MOST_CALLS: usize = 48;
 const AT_ONCE: usize = 8;
 /// The longest text among a call's arguments that is shown and kept, in characters.
 const SHOWN_CHARS: usize = 2000;
+/// The longest arguments that are shown and kept as they are, in bytes, however many texts are in them.
+const SHOWN_BYTES: usize = 16 * 1024;
 /// The most the tools of one reply tell the model, in bytes.
 const MOST_TOLD: usize = 256 * 1024;
 
@@ -86,8 +88,11 @@ impl Voice<'_> {
         let said = self.turn.take_round();
         let first = self.turn.calls().len();
         let calls: Vec<ToolCall> = asked.calls.iter().map(|call| self.named(tools, call)).collect();
-        if let Err(error) = self.store_begun(first, &calls).await {
-            return Err(self.cut_off(storage_failure(&error)).await);
+        match self.store_begun(first, &calls).await {
+            Ok(true) => {}
+            // The conversation was removed meanwhile.
+            Ok(false) => return Err(self.abort("the conversation is gone", Interruption::Stop).await),
+            Err(error) => return Err(self.cut_off(storage_failure(&error)).await),
         }
         let mut out = vec![TurnEvent::Status {
             stage: Stage::Tool,
@@ -137,6 +142,7 @@ impl Voice<'_> {
         asked: &[AskedCall],
         calls: &[ToolCall],
     ) -> Result<Vec<String>, Box<End>> {
+        let lifecycle = self.task.deps.lifecycle.clone();
         let room = Semaphore::new(AT_ONCE);
         // What changes something happens in the model's order: a later edit goes on from an earlier one.
         let pen = Semaphore::new(1);
@@ -150,6 +156,7 @@ impl Voice<'_> {
                     ..tools.context.clone()
                 };
                 let refused = tools.refusal(asked, first + n);
+                let lifecycle = lifecycle.clone();
                 let (room, pen) = (&room, (call.effect == Effect::Write).then_some(&pen));
                 async move {
                     if let Some(ran) = refused {
@@ -161,7 +168,14 @@ impl Voice<'_> {
                         Some(pen) => pen.acquire().await.ok(),
                         None => None,
                     };
-                    (n, tools.registry.call(&context, &asked.name, &asked.arguments).await)
+                    if call.effect != Effect::Write {
+                        return (n, tools.registry.call(&context, &asked.name, &asked.arguments).await);
+                    }
+                    // What changes something is not dropped half-way, whatever becomes of the turn.
+                    let (registry, asked) = (Arc::clone(&tools.registry), asked.clone());
+                    let work = async move { registry.call(&context, &asked.name, &asked.arguments).await };
+                    let broken = |_| Ran::unsuccessful(CallStatus::Failed, format!("it was cut off; {UNCERTAIN}"));
+                    (n, lifecycle.spawn(work).await.unwrap_or_else(broken))
                 }
                 .boxed()
             })
@@ -220,7 +234,12 @@ fn shortened(arguments: &str) -> String {
     match serde_json::from_str::<Value>(arguments) {
         Ok(mut value) => {
             shorten(&mut value);
-            value.to_string()
+            let short = value.to_string();
+            if short.len() > SHOWN_BYTES {
+                cut(arguments)
+            } else {
+                short
+            }
         }
         Err(_) => cut(arguments),
     }
@@ -228,16 +247,18 @@ fn shortened(arguments: &str) -> String {
 
 fn shorten(value: &mut Value) {
     match value {
-        Value::String(text) if text.len() > SHOWN_CHARS => *text = cut(text),
+        Value::String(text) => *text = cut(text),
         Value::Array(items) => items.iter_mut().for_each(shorten),
         Value::Object(fields) => fields.values_mut().for_each(shorten),
-        Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
 fn cut(text: &str) -> String {
-    let shown: String = text.chars().take(SHOWN_CHARS).collect();
-    format!("{shown} (and {} more bytes)", text.len() - shown.len())
+    match text.char_indices().nth(SHOWN_CHARS).map(|(end, _)| text.split_at(end)) {
+        Some((shown, rest)) => format!("{shown} (and {} more bytes)", rest.len()),
+        None => text.to_owned(),
+    }
 }
 
 fn nonsense(detail: String) -> Failure {

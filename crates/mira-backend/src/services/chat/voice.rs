@@ -24,6 +24,9 @@ const CHECKPOINT_AFTER: Duration = Duration::from_millis(200);
 const RENDER_EVERY: Duration = Duration::from_millis(40);
 /// A reply longer than this is a model gone wild; it is cut and kept.
 const MAX_REPLY_BYTES: usize = 2 * 1024 * 1024;
+/// Events told on one reservation of numbers, which always holds for as many.
+const EVENTS_AT_ONCE: usize = 8;
+
 /// A turn while it speaks: the machine, its checkpoints, its HTML.
 pub(super) struct Voice<'a> {
     pub(super) task: &'a TurnTask,
@@ -164,16 +167,19 @@ impl<'a> Voice<'a> {
 
     /// Tells the listeners. An `Err` is the end of the turn: nothing can be numbered any more.
     pub(super) async fn tell(&mut self, events: &[TurnEvent]) -> Result<(), Box<End>> {
-        if let Err(error) = self.task.live.reserve(&self.task.deps).await {
-            tracing::error!(%error, session.id = %self.task.live.id, "no event numbers could be reserved");
-            let failure = Interruption::Failure(storage_failure(&error));
-            return Err(Box::new(self.turn.interrupt(failure, Some(self.model()))));
-        }
-        for event in events {
-            if matches!(event, TurnEvent::Persona { .. }) {
-                self.task.deps.metrics.first_word();
+        // No more at once than a reservation is sure to hold.
+        for some in events.chunks(EVENTS_AT_ONCE) {
+            if let Err(error) = self.task.live.reserve(&self.task.deps).await {
+                tracing::error!(%error, session.id = %self.task.live.id, "no event numbers could be reserved");
+                let failure = Interruption::Failure(storage_failure(&error));
+                return Err(Box::new(self.turn.interrupt(failure, Some(self.model()))));
             }
-            self.say(event);
+            for event in some {
+                if matches!(event, TurnEvent::Persona { .. }) {
+                    self.task.deps.metrics.first_word();
+                }
+                self.say(event);
+            }
         }
         Ok(())
     }
@@ -190,15 +196,12 @@ impl<'a> Voice<'a> {
     }
 
     /// Stores that calls begin; what they do may not outlast the knowledge that they were made.
-    pub(super) async fn store_begun(&self, first: usize, calls: &[ToolCall]) -> Result<(), StoreError> {
+    /// False where the turn is gone: then nothing may run.
+    pub(super) async fn store_begun(&self, first: usize, calls: &[ToolCall]) -> Result<bool, StoreError> {
         let (account, turn_id) = (self.task.live.account, self.task.turn_id);
         let first = u32::try_from(first).unwrap_or(u32::MAX);
-        self.task
-            .deps
-            .store
-            .begin_tool_calls(account, turn_id, first, calls)
-            .await?;
-        Ok(())
+        let store = &self.task.deps.store;
+        store.begin_tool_calls(account, turn_id, first, calls).await
     }
 
     /// Stores what came of call number `n`.

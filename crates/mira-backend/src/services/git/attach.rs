@@ -234,6 +234,13 @@ async fn look_at(hub: &Hub, account: AccountId, repo: &Repo) -> Result<(), Store
         },
         (RepoStatus::Ready, Ok(Health::Missing)) => lost("its folder is missing".to_owned()),
         (RepoStatus::Ready, Ok(Health::Damaged { reason })) => lost(format!("it cannot be read: {reason}")),
+        (RepoStatus::Failed | RepoStatus::Cancelled, Ok(Health::Missing)) => {
+            // Nothing but the row is left of a clone that failed, its credentials neither.
+            if let Err(error) = hub.deps().git.remotes().detach(repo.id).await {
+                tracing::warn!(%error, attachment.id = %repo.id, "what a failed clone left could not be removed");
+            }
+            return Ok(());
+        }
         (_, Ok(_)) => return Ok(()),
         (_, Err(error)) => {
             tracing::warn!(%error, attachment.id = %repo.id, "a repository could not be looked after");

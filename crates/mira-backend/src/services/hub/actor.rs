@@ -10,7 +10,7 @@ use mira_core::{
     budget::estimate_tokens,
     chat::{ChatRequest, Message, MessageStatus, title_from},
     ids::{MessageId, TurnId},
-    tool::{CallOutcome, CallStatus, ToolCall},
+    tool::ToolCall,
     turn::{Draft, End, Failure, FailureKind, Interruption, Outcome, Stage, Turn, TurnEvent},
 };
 use mira_memory::{BeginKind, BeginOutcome, BeginTurn, SendParent, StoreError};
@@ -588,7 +588,7 @@ pub fn accept_without_turn(outcome: BeginOutcome) -> Result<Accepted, Refusal> {
 fn aborted(mut calls: Vec<ToolCall>) -> (Vec<ToolCall>, Vec<TurnEvent>) {
     let mut events = Vec::new();
     for call in calls.iter_mut().filter(|call| call.outcome.is_none()) {
-        call.outcome = Some(CallOutcome::unsuccessful(CallStatus::Failed, "the turn broke"));
+        call.outcome = Some(call.cut_off("the turn broke"));
         events.push(TurnEvent::ToolResult(Box::new(call.clone())));
     }
     (calls, events)

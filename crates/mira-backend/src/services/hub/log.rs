@@ -205,13 +205,21 @@ impl SessionLog {
         expire(&mut self.ring());
     }
 
-    /// The same where a kept `recall` event tells one of these memories.
+    /// The same where a kept event may tell one of these memories: a `recall` that names it, or a call of a tool, whose
+    /// words are not known by ids.
     pub fn expire_if_recalled(&self, ids: &[String]) {
         let mut ring = self.ring();
         let tells = |entry: &Entry| {
             let frame = std::str::from_utf8(&entry.frame).unwrap_or_default();
-            entry.kind == "recall" && ids.iter().any(|id| frame.contains(id))
+            match entry.kind {
+                "recall" => ids.iter().any(|id| frame.contains(id)),
+                "tool_call" | "tool_result" => true,
+                _ => false,
+            }
         };
+        for call in ring.active.iter_mut().flat_map(|active| &mut active.calls) {
+            "{}".clone_into(&mut call.arguments);
+        }
         if ring.entries.iter().any(tells) {
             expire(&mut ring);
         }

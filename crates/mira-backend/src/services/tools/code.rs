@@ -12,7 +12,7 @@ use crate::services::{
 use futures_util::FutureExt;
 use jiff::Timestamp;
 use mira_core::{ids::ProjectId, repo::Repo};
-use mira_git::{Body, CommitDiff, LineKind, LogQuery, RepoPath, Revision, TreeKind};
+use mira_git::{Body, CommitDiff, GitError, LineKind, LogQuery, Missing, RepoPath, Revision, TreeKind};
 use mira_memory::{Page, RepoCursor};
 use mira_tools::{
     CallContext, Doorway, ToolError,
@@ -154,19 +154,21 @@ impl CodeDoor for Door {
         .boxed()
     }
 
-    fn read<'a>(&'a self, context: &'a CallContext, at: Place) -> Doorway<'a, File> {
+    fn read<'a>(&'a self, context: &'a CallContext, at: Place) -> Doorway<'a, Option<File>> {
         async move {
             let (hub, place) = self.reach(context, &at)?;
             if at.reference.is_none()
                 && let Some(file) = proposed(&hub, place, context, &path(&at)?).await?
             {
-                return Ok(file);
+                return Ok(Some(file));
             }
-            let content = files::read(&hub, place, path(&at)?, revision(&at)?)
-                .await
-                .map_err(failed)?;
+            let content = match files::read(&hub, place, path(&at)?, revision(&at)?).await {
+                Ok(content) => content,
+                Err(RepoError::Git(GitError::NotFound(Missing::Path))) => return Ok(None),
+                Err(error) => return Err(failed(error)),
+            };
             match content.body {
-                Body::Text(text) => Ok(File { text, sha: content.sha }),
+                Body::Text(text) => Ok(Some(File { text, sha: content.sha })),
                 Body::Binary(_) => Err(ToolError::Denied("it is not a text file".to_owned())),
             }
         }
