@@ -59,7 +59,8 @@ export function createReply(body) {
       const slot = slots[index] || addSlot();
       if (slot.html === blocks[index]) continue;
       const due = slot.drawn + slot.cost * COST_FACTOR;
-      if (due > now) late = Math.min(late, due - now);
+      // Only the last one grows on and may wait: what stands before a block is never drawn after it.
+      if (due > now && index === blocks.length - 1) late = due - now;
       else drawSlot(slot, blocks[index]);
     }
     if (late < Infinity && !timer) {
