@@ -15,9 +15,11 @@ RUN cargo build --release --locked --package mira-backend
 
 FROM debian:bookworm-slim
 # ca-certificates: the roots that model endpoints and repositories are verified against. openssh-client: repositories over
-# ssh. Nothing else is needed.
+# ssh. The others are the box for Python and what is used most in it; without them, and unless the container may make
+# namespaces (docs/OPERATIONS.md, "The box"), she runs no code and says why. Nothing else is needed.
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends ca-certificates openssh-client \
+    bubblewrap python3 python3-matplotlib python3-pandas \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --system --uid 10001 --home-dir /data --shell /usr/sbin/nologin mira \
  && install --directory --owner mira --group mira --mode 0700 /data

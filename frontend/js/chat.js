@@ -91,6 +91,7 @@ export function createChat(store, { say, announce, go }) {
     turn.content = active.content || '';
     turn.stage = turn.content ? null : 'thinking';
     turn.calls = active.tool_calls || [];
+    turn.citations = active.citations || [];
     state.turns.set(turn.id, turn);
   }
 
@@ -249,9 +250,9 @@ export function createChat(store, { say, announce, go }) {
     return false;
   }
 
-  // metadata: the place in a file it is about.
-  function send(content, metadata = null) {
-    const entry = { client_id: uuid(), session_id: state.sessionId, content, metadata, created_at: new Date().toISOString(), state: 'waiting' };
+  // metadata: the place in a file it is about. files: what goes with it, stored already.
+  function send(content, { metadata = null, files = [] } = {}) {
+    const entry = { client_id: uuid(), session_id: state.sessionId, content, metadata, files, created_at: new Date().toISOString(), state: 'waiting' };
     state.outbox = [...state.outbox, entry];
     keepUnsent(entry);
     transmit(entry);
@@ -260,7 +261,11 @@ export function createChat(store, { say, announce, go }) {
   }
 
   function transmit(entry) {
-    const sent = frame({ type: 'chat', session_id: entry.session_id, content: entry.content, client_id: entry.client_id, tz: timeZone, ...(entry.metadata ? { metadata: entry.metadata } : {}) });
+    const sent = frame({
+      type: 'chat', session_id: entry.session_id, content: entry.content, client_id: entry.client_id, tz: timeZone,
+      ...(entry.metadata ? { metadata: entry.metadata } : {}),
+      ...(entry.files?.length > 0 ? { file_ids: entry.files.map(({ id }) => id) } : {}),
+    });
     entry.state = sent ? 'sent' : 'waiting';
     entry.error = null;
   }
@@ -276,7 +281,7 @@ export function createChat(store, { say, announce, go }) {
     state.outbox = state.outbox.filter((e) => e !== entry);
     dropUnsent(clientId);
     store.touch('thread');
-    return entry?.content || '';
+    return { content: entry?.content || '', files: entry?.files || [] };
   }
 
   function stop() {

@@ -1,6 +1,7 @@
 // What each event of the protocol does to the state. applyEvent changes the state and answers what
 // has to happen outside of it. Unknown events and unknown fields are ignored.
 
+import { approvalOf, fileEvents, settleApproval } from './file-state.js';
 import { keep, lose } from './memory-state.js';
 import { isOwn, newTurn, place } from './timeline.js';
 import { callAnnounced, resultAnnounced } from './tool-words.js';
@@ -8,7 +9,7 @@ import { workEvents } from './work-state.js';
 
 // Frames with a `seq` that says where the log is, but which are not of the log.
 const ABOUT_THE_LOG = new Set(['hello', 'reset']);
-const OF_A_TURN = new Set(['message', 'status', 'recall', 'persona', 'chunk', 'html', 'tool_call', 'tool_result', 'complete', 'error', 'done']);
+const OF_A_TURN = new Set(['message', 'status', 'recall', 'persona', 'chunk', 'html', 'tool_call', 'tool_result', 'approval', 'citation', 'complete', 'error', 'done']);
 
 export function applyEvent(state, event) {
   const out = { topics: new Set(), refetch: false, announce: null, settled: [], removed: null, notice: null, greeted: false, recheckHead: false };
@@ -103,6 +104,7 @@ function changeCall(turn, event, values) {
 
 const handlers = {
   ...workEvents,
+  ...fileEvents,
 
   hello(state, event, out) {
     if (typeof event.rehearsal === 'boolean') state.rehearsal = event.rehearsal;
@@ -142,6 +144,8 @@ const handlers = {
     turn.stage = event.stage;
     turn.detail = event.detail || null;
     out.topics.add('thread').add('live').add('turn');
+    // Somebody gave the word elsewhere.
+    if (event.stage === 'tool' && state.approvals.size > 0) out.topics.add('approvals-stale');
   },
 
   recall(state, event, out) {
@@ -199,7 +203,16 @@ const handlers = {
     if (!turn || !event.tool_call_id) return;
     const call = changeCall(turn, event, { status: event.status || 'failed', data: event.data ?? null });
     out.announce = resultAnnounced(call);
+    if (settleApproval(state, call.tool_call_id)) out.topics.add('approvals');
     out.topics.add('thread').add('live').add('turn');
+  },
+
+  citation(state, event, out) {
+    const turn = turnOf(state, event);
+    if (!turn || !Number.isInteger(event.index)) return;
+    turn.messageId = event.message_id || turn.messageId;
+    turn.citations = [...turn.citations.filter((known) => known.index !== event.index || known.start !== event.start), event];
+    out.topics.add('live');
   },
 
   complete(state, event, out) {
@@ -235,6 +248,9 @@ const handlers = {
   },
 
   done(state, event, out) {
+    const calls = state.turns.get(event.turn_id)?.calls || [];
+    // A call that still waits now waits without its turn, or no more.
+    if (calls.some((call) => approvalOf(state, call.tool_call_id))) out.topics.add('approvals-stale');
     state.turns.delete(event.turn_id);
     out.topics.add('thread').add('live').add('turn');
   },

@@ -3,7 +3,9 @@
 import { api, onUnauthorised } from './api.js';
 import { createStore } from './store.js';
 import { createChat } from './chat.js';
+import { createApprovals } from './approvals.js';
 import { createMemories } from './memories.js';
+import { createUploads } from './uploads.js';
 import { createWork } from './work.js';
 import { createLogin } from './views/login.js';
 import { createShell } from './views/shell.js';
@@ -15,6 +17,7 @@ const store = createStore();
 const { state } = store;
 const root = document.getElementById('app');
 let chat = null;
+let approvals = null;
 
 function route() {
   const match = /^#\/s\/([a-z0-9_-]{1,64})$/.exec(location.hash);
@@ -47,6 +50,7 @@ async function useLoginLink() {
 function showLogin() {
   if (state.phase === 'login') return;
   chat?.leave();
+  approvals?.leave();
   store.reset();
   state.phase = 'login';
   setTint(document.documentElement, null);
@@ -67,7 +71,9 @@ async function enter() {
   state.sessionsCursor = sessions.next_cursor;
   state.personas = personas.personas;
   chat = createChat(store, { say, announce, go });
-  root.replaceChildren(createShell(store, chat, createMemories(store), createWork(store, chat), { go, logout }));
+  approvals = createApprovals(store, { say, announce });
+  const uploads = createUploads(store, { say, announce });
+  root.replaceChildren(createShell(store, chat, createMemories(store), createWork(store, chat), { uploads, approvals }, { go, logout }));
   store.touch('sessions', 'personas', 'health');
   // A named session keeps its address; without one the server says which session is the default.
   await chat.open(route());

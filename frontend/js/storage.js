@@ -23,8 +23,8 @@ export function write(key, value) {
 
 // One key per unsent message, so that two tabs never overwrite each other's list.
 export function keepUnsent(entry) {
-  const { client_id, session_id, content, metadata = null, created_at } = entry;
-  write(OUTBOX + client_id, JSON.stringify({ client_id, session_id, content, metadata, created_at }));
+  const { client_id, session_id, content, metadata = null, files = [], created_at } = entry;
+  write(OUTBOX + client_id, JSON.stringify({ client_id, session_id, content, metadata, files, created_at }));
 }
 
 export function dropUnsent(clientId) {
@@ -50,7 +50,7 @@ function parseUnsent(text) {
   try {
     const entry = JSON.parse(text);
     const whole = entry && entry.client_id && entry.session_id && typeof entry.content === 'string';
-    return whole ? { ...entry, created_at: entry.created_at || '', state: 'waiting' } : null;
+    return whole ? { ...entry, files: Array.isArray(entry.files) ? entry.files : [], created_at: entry.created_at || '', state: 'waiting' } : null;
   } catch {
     return null;
   }

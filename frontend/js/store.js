@@ -1,6 +1,7 @@
 // The one state of the page, and who is told when a part of it changes. Views never write to it;
 // they are told once per frame, however many events came in between.
 
+import { emptyFiles } from './file-state.js';
 import { emptyMemory } from './memory-state.js';
 import { emptyWork } from './work-state.js';
 
@@ -21,10 +22,11 @@ export function createStore() {
     sessionsCursor: null,
     defaultId: null,
     drawer: false,
-    panel: null, // null | her | memory | projects | artifacts | repos: the sheet beside the conversation
+    panel: null, // null | her | memory | projects | artifacts | repos | files | abilities: the sheet beside the conversation
     outbox: [], // unsent or unacknowledged messages of every session
     ...emptyMemory(),
     ...emptyWork(),
+    ...emptyFiles(),
     ...emptySession(),
   };
 
@@ -60,7 +62,7 @@ export function createStore() {
     },
     reset() {
       listeners.clear();
-      Object.assign(state, emptySession(), emptyMemory(), emptyWork(), { sessions: [], sessionsCursor: null, outbox: [], drawer: false, panel: null });
+      Object.assign(state, emptySession(), emptyMemory(), emptyWork(), emptyFiles(), { sessions: [], sessionsCursor: null, outbox: [], drawer: false, panel: null });
     },
   };
 }

@@ -41,6 +41,7 @@ export function newTurn(id) {
     mood: null,
     moodCause: null,
     recall: null, // what came up from memory: { memories, degraded }
+    citations: [], // numbered sources, as a stored message has them
     calls: [], // of tools, as a stored message has them; status null while at work
   };
 }

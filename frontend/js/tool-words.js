@@ -14,6 +14,16 @@ const TOOLS = {
   write_file: { icon: 'edit', doing: 'proposes a change to a file', name: 'Proposes a change to a file', subject: 'path' },
   git_log: { icon: 'history', doing: 'looks at the history', name: 'Looks at the history', subject: 'path' },
   git_diff: { icon: 'history', doing: 'looks at a change', name: 'Looks at a change', subject: 'commit' },
+  web_search: { icon: 'globe', doing: 'searches the web', name: 'Searches the web', subject: 'query', may: 'search the web' },
+  fetch_url: { icon: 'globe', doing: 'opens a page', name: 'Opens a page', subject: 'url', may: 'open a page of the web' },
+  code_interpreter: { icon: 'code', doing: 'runs code', name: 'Runs code', may: 'run code' },
+  file_search: { icon: 'search', doing: 'looks in your files', name: 'Looks in your files', subject: 'query' },
+  read_document: { icon: 'file', doing: 'reads a document', name: 'Reads a document' },
+  image_generation: { icon: 'picture', doing: 'makes a picture', name: 'Makes a picture', subject: 'prompt', may: 'make a picture' },
+};
+
+const MAY = {
+  remember: 'keep something in mind', forget: 'forget something', create_artifact: 'make an artifact', edit_artifact: 'change an artifact', write_file: 'propose a change to a file',
 };
 
 export const EFFECTS = {
@@ -23,6 +33,7 @@ export const EFFECTS = {
 };
 
 export const STATUSES = {
+  waiting: { icon: 'unsure', word: 'waits for you' },
   working: { icon: 'auto', word: 'at work' },
   unknown: { icon: 'unsure', word: 'no result' },
   ok: { icon: 'check', word: 'done' },
@@ -33,7 +44,15 @@ export const STATUSES = {
 
 const spaced = (name) => name.replaceAll('_', ' ').replaceAll('-', ' ');
 
+// What comes from a server of the owner's: { server, tool }.
+export function ofServer(tool) {
+  const match = /^mcp__(.+?)__(.+)$/.exec(tool || '');
+  return match ? { server: match[1], tool: match[2] } : null;
+}
+
 export function toolWords(tool) {
+  const foreign = ofServer(tool);
+  if (foreign) return { icon: 'plug', name: spaced(foreign.tool), doing: `uses ${spaced(foreign.tool)} of ${foreign.server}`, may: `use “${spaced(foreign.tool)}” of the server ${foreign.server}` };
   return TOOLS[tool] || { icon: 'tool', name: spaced(tool || 'a tool'), doing: `uses ${spaced(tool || 'a tool')}` };
 }
 
@@ -43,6 +62,13 @@ export function subjectOf(call) {
   const value = subject && call.arguments && typeof call.arguments === 'object' ? call.arguments[subject] : null;
   if (typeof value === 'string' && value) return value;
   return typeof call.data?.name === 'string' ? call.data.name : '';
+}
+
+// What she would do if she were let: the end of "may she …?".
+export function wish(call) {
+  const words = toolWords(call.tool);
+  const subject = subjectOf(call);
+  return `${words.may || MAY[call.tool] || `use ${spaced(call.tool || 'a tool')}`}${subject ? `: ${subject}` : ''}`;
 }
 
 // For screen readers.

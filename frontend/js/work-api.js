@@ -14,7 +14,7 @@ export const projectApi = {
   create: (body) => request('POST', 'api/projects', { body }),
   change: (id, body) => request('PATCH', project(id), { body }),
   deletion: (id) => request('GET', `${project(id)}/deletion`),
-  remove: (id) => request('DELETE', project(id)),
+  remove: (id, force) => request('DELETE', project(id), { query: { force: force || null } }),
 };
 
 export const artifactApi = {
@@ -37,7 +37,8 @@ export const gitApi = {
   attach: (projectId, body) => request('POST', git(projectId, 'attach'), { body }),
   cancel: (projectId, id) => request('POST', git(projectId, `repos/${one(id)}/cancel`)),
   change: (projectId, id, body) => request('PATCH', git(projectId, `repos/${one(id)}`), { body }),
-  detach: (projectId, id) => request('DELETE', git(projectId, `repos/${one(id)}`)),
+  deletion: (projectId, id) => request('GET', git(projectId, `repos/${one(id)}/deletion`)),
+  detach: (projectId, id, force) => request('DELETE', git(projectId, `repos/${one(id)}`), { query: { force: force || null } }),
   sync: (projectId, id, body) => request('POST', git(projectId, `sync/${one(id)}`), { body }),
   tree: (projectId, id, query, signal) => request('GET', git(projectId, `files/${one(id)}/tree`), { query, signal }),
   read: (projectId, id, path, query, signal) => request('GET', git(projectId, `files/${one(id)}/content/${pathOf(path)}`), { query, signal }),

@@ -65,8 +65,8 @@ export function createWork(store, chat) {
     return project;
   }
 
-  async function removeProject(id) {
-    await projectApi.remove(id);
+  async function removeProject(id, force) {
+    await projectApi.remove(id, force);
     without(state.projects, id);
     if (state.project?.id === id) state.project = null;
     store.touch('projects', 'project');

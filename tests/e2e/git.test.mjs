@@ -92,6 +92,11 @@ test('attached by hand: progress, cancel, files, an edit that is pushed', async 
   await until(() => page.getByTestId('commit').first().innerText(), (text) => text.includes('Greet in the morning'), 'it is a commit');
   assert.deepEqual(log('greeter'), ['The beginning'], 'nothing is pushed unasked');
 
+  // What is nowhere else is told before it would go.
+  await page.getByTestId('repo-detach').click();
+  await until(() => page.getByTestId('confirm-losses').innerText(), (text) => text.includes('1 commit never pushed on main'), 'what would be lost');
+  await page.getByTestId('confirm-no').click();
+
   await page.getByTestId('repo-sync').click();
   await page.getByTestId('sync-push').check();
   await page.getByTestId('sync-form-save').click();
@@ -105,6 +110,24 @@ test('attached by hand: progress, cancel, files, an edit that is pushed', async 
   await page.getByTestId('sync-form-save').click();
   await until(() => page.getByTestId('repo-news').innerText(), (text) => /up to date/.test(text), 'it is fetched');
   await until(() => page.getByTestId('commit').first().innerText(), (text) => text.includes('Count further'), 'the history follows');
+});
+
+test('a project tells what of it is nowhere else, and goes with it when the owner says so', async (t) => {
+  const { talk } = await visit(browser, mira, t);
+  const { project, session, repo, base } = await attached('losses');
+  const page = await talk(session);
+  await page.keyboard.press('Alt+p');
+  const row = page.getByTestId('project').filter({ hasText: 'losses' });
+  await row.getByTestId('project-delete').click();
+  await until(() => page.locator('#confirm-text').innerText(), (text) => /1 repository/.test(text), 'what goes');
+  assert.equal(await page.getByTestId('confirm-losses').count(), 0, 'all of it is elsewhere');
+  await page.getByTestId('confirm-no').click();
+  await mira.api('PUT', `${base}/files/${repo}/content/notes.txt`, { content: 'mine\n' });
+  await row.getByTestId('project-delete').click();
+  await until(() => page.getByTestId('confirm-losses').innerText(), (text) => text.includes('1 commit never pushed on main'), 'what would be lost');
+  await page.getByTestId('confirm-yes').click();
+  await until(() => row.count(), (count) => count === 0, 'it is gone');
+  await assert.rejects(mira.api('GET', `api/projects/${project}`), /404/);
 });
 
 test('files are made, renamed, deleted; history, search, blame, status and branches show it', async (t) => {

@@ -175,6 +175,13 @@ test('a drawn page runs in a box that reaches nothing', async (t) => {
     const found = [];
     try { found.push('cookie ' + document.cookie); } catch { found.push('no cookie'); }
     try { found.push('parent ' + parent.document.title); } catch { found.push('no parent'); }
+    try { top.location.href = '/health'; found.push('top'); } catch { found.push('no top'); }
+    found.push(window.open('/health') ? 'popup' : 'no popup');
+    for (const [tag, set] of [['a', { href: '/health', target: '_top' }], ['form', { action: '/health', target: '_top' }]]) {
+      const el = Object.assign(document.createElement(tag), set);
+      document.body.append(el);
+      if (tag === 'a') el.click(); else el.submit();
+    }
     fetch('/api/sessions').then((r) => found.push('api ' + r.status), () => found.push('no api')).then(() => { document.getElementById('out').textContent = found.join(', '); });
   </script>`;
   await mira.api('POST', 'api/artifacts', { project_id: id, name: 'A page', type: 'html', content });
@@ -182,7 +189,21 @@ test('a drawn page runs in a box that reaches nothing', async (t) => {
   await openArtifact(page, 'A page');
   const out = page.frameLocator('[data-testid="artifact-preview"]').locator('#out');
   await until(() => out.innerText(), (text) => text !== 'before', 'its script runs');
-  await until(() => out.innerText(), (text) => text === 'no cookie, no parent, no api', 'what it says');
+  await until(() => out.innerText(), (text) => text === 'no cookie, no parent, no top, no popup, no api', 'what it says');
+  // Whatever it tried, the page it is framed by is where it was.
+  assert.equal(new URL(page.url()).pathname, '/');
+  assert.ok(await artifacts(page).isVisible());
+  assert.equal(page.context().pages().length, 1);
+
+  // In a tab of its own it has no way back to whoever opened it.
+  const alone = `<h1 id="out">before</h1><script>
+    document.getElementById('out').textContent = [window.origin, opener ? 'opener' : 'no opener'].join(', ');
+  </script>`;
+  const made = await mira.api('POST', 'api/artifacts', { project_id: id, name: 'A tab', type: 'html', content: alone });
+  const link = await mira.api('POST', `api/artifacts/${made.id}/preview-link`, {});
+  const [tab] = await Promise.all([page.context().waitForEvent('page'), page.evaluate((url) => { window.open(url); }, link.url)]);
+  await until(() => tab.locator('#out').innerText(), (text) => text === 'null, no opener', 'what it says');
+  await tab.close();
 });
 
 test('the keyboard is enough, and the focus returns', async (t) => {

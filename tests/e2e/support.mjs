@@ -106,9 +106,10 @@ async function pass(request, response, url, gate) {
 // emulated model goes on with words.
 function answered(bytes) {
   const text = bytes.toString();
-  if (!text.includes('function_call_output')) return bytes;
-  const last = JSON.parse(text).input?.at(-1);
-  return last?.type === 'function_call_output' ? Buffer.from(text.replaceAll(/\bcall=/g, 'called=')) : bytes;
+  if (!text.includes('function_call_output') && !text.includes('tool_call_id')) return bytes;
+  const { input, messages } = JSON.parse(text);
+  const last = (input || messages)?.at(-1);
+  return last?.type === 'function_call_output' || last?.role === 'tool' ? Buffer.from(text.replaceAll(/\bcall=/g, 'called=')) : bytes;
 }
 
 async function passEvents(answer, response, gate, gone) {

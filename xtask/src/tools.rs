@@ -20,10 +20,15 @@ pub fn from_apt(name: &str, package: &str) -> Result<PathBuf> {
         return Ok(path);
     }
     let advice = || format!("`{name}` is missing and cannot be installed here: install the Debian package `{package}`");
-    let apt = apt_get().with_context(advice)?;
     println!("`{name}` is missing, installing the Debian package `{package}`");
-    let install = |apt: &[String]| {
-        let (program, rest) = apt.split_first().context("no apt-get")?;
+    install(package).with_context(advice)?;
+    find(name).with_context(advice)
+}
+
+fn install(package: &str) -> Result<()> {
+    let apt = apt_get()?;
+    let (program, rest) = apt.split_first().context("no apt-get")?;
+    let try_once = || {
         visible(
             command(program)
                 .args(rest)
@@ -31,13 +36,12 @@ pub fn from_apt(name: &str, package: &str) -> Result<PathBuf> {
                 .env("DEBIAN_FRONTEND", "noninteractive"),
         )
     };
-    if install(&apt).is_err() {
-        // Most likely the package lists are old or empty, as in a fresh container.
-        let (program, rest) = apt.split_first().context("no apt-get")?;
-        visible(command(program).args(rest).arg("update")).with_context(advice)?;
-        install(&apt).with_context(advice)?;
+    if try_once().is_ok() {
+        return Ok(());
     }
-    find(name).with_context(advice)
+    // Most likely the package lists are old or empty, as in a fresh container.
+    visible(command(program).args(rest).arg("update"))?;
+    try_once()
 }
 
 /// How to call apt-get with the right to install: directly as root, else through a sudo that asks nothing.
@@ -73,6 +77,30 @@ pub fn git_peers() -> Result<()> {
         );
     }
     from_apt("sshd", "openssh-server")?;
+    Ok(())
+}
+
+/// What the box for Python is made of. It runs the system's own Python, whatever else is first in PATH, and a plot must
+/// come out of it.
+pub fn box_peers() -> Result<()> {
+    from_apt("bwrap", "bubblewrap")?;
+    for (module, package) in [("ctypes, resource", "python3"), ("matplotlib", "python3-matplotlib")] {
+        let there = || {
+            let tried = captured(
+                command("/usr/bin/python3")
+                    .args(["-I", "-c"])
+                    .arg(format!("import {module}")),
+            );
+            tried.is_ok_and(|output| output.status.success())
+        };
+        if !there() {
+            println!("the system's Python has no {module}, installing the Debian package `{package}`");
+            install(package)?;
+        }
+        if !there() {
+            bail!("the system's Python cannot import {module}: install the Debian package `{package}`");
+        }
+    }
     Ok(())
 }
 
@@ -165,9 +193,48 @@ fn is_pinned_deny(program: &Path) -> bool {
         .is_ok_and(|output| said(&output) == format!("cargo-deny {DENY_VERSION}"))
 }
 
-/// The end-to-end tests' packages, exactly as their lock file says.
+/// The official SDKs of MCP in Python and TypeScript: the peers of the tests of mira-mcp and `/mcp`.
+pub fn mcp_peers() -> Result<()> {
+    let dir = repo::root().join("tests/mcp");
+    from_apt("node", "nodejs")?;
+    npm_packages(&dir)?;
+    let wanted = fs::read_to_string(dir.join("requirements.txt")).context("tests/mcp/requirements.txt is missing")?;
+    let place = repo::target_dir().join("tools").join("mcp-python");
+    let stamp = place.join(".installed-from");
+    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(());
+    }
+    if place.exists() {
+        fs::remove_dir_all(&place).context("the old Python packages cannot be removed")?;
+    }
+    let python = from_apt("python3", "python3")?;
+    let arguments = [
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--root-user-action=ignore",
+        "--no-deps",
+        "--only-binary=:all:",
+        "--requirement",
+    ];
+    visible(
+        command(python)
+            .args(arguments)
+            .arg(dir.join("requirements.txt"))
+            .arg("--target")
+            .arg(&place),
+    )
+    .context("the Python packages of tests/mcp cannot be installed (the Debian package `python3-pip` is needed)")?;
+    fs::write(&stamp, wanted).context("cannot note what was installed")?;
+    Ok(())
+}
+
+/// The packages of tests in JavaScript, exactly as their lock file says.
 pub fn npm_packages(dir: &Path) -> Result<()> {
-    let lock = fs::read_to_string(dir.join("package-lock.json")).context("tests/e2e/package-lock.json is missing")?;
+    let lock = dir.join("package-lock.json");
+    let lock = fs::read_to_string(&lock).with_context(|| format!("{} is missing", lock.display()))?;
     let stamp = dir.join("node_modules").join(".installed-from");
     if fs::read_to_string(&stamp).is_ok_and(|installed| installed == lock) {
         return Ok(());

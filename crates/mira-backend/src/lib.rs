@@ -21,17 +21,24 @@ use mira_core::{
 };
 use mira_memory::{Durability, NewSession, Recovered, Store, StoreError, StoreOptions};
 use services::{
+    approvals::Approvals,
     artifacts::preview::Previews,
     auth::{Auth, TokenError},
     deps::{ChatSettings, Deps},
+    files::{Files, Teller, extract::Extractor, reader},
     git::{self, Git},
+    hosted::{self, HostedTools},
     hub::{self, Hub},
+    images::Images,
+    mcp::{McpTools, served::Served},
     memory::{self, Memories, MemoryError},
     metrics::Metrics,
     model::{self, ModelError, OpenedModel},
     personas::Personas,
+    python::Python,
     summarization::Summarizer,
-    tools::Toolbox,
+    tools::{Toolbox, Workshop},
+    web::Web,
 };
 use state::{AppState, Parts};
 use std::{
@@ -108,6 +115,7 @@ async fn run(
     let hub = open_hub(&config, &store, &clock, &metrics, &opened, memories, life).await?;
     life.spawn(services::forget::again(hub.clone(), AccountId::OWNER));
     life.spawn(git::attach::look_after(hub.clone(), AccountId::OWNER));
+    life.spawn(hub.deps().files.clone().look_after());
     let state = AppState::from(Parts {
         address,
         started: Instant::now(),
@@ -119,6 +127,7 @@ async fn run(
         model: opened.model,
         model_health: Arc::clone(&opened.health),
         life: life.clone(),
+        served: Served::new(&hub.downgrade()),
         hub,
         sockets: AtomicU64::new(1),
         config,
@@ -147,6 +156,8 @@ async fn run(
     };
     life.spawn(net::accept(listener, floor, net::connection_limit()));
     let told = if life.is_first() { announce(&state) } else { Ok(()) };
+    // Nobody waits for a slow server.
+    state.hub().deps().mcp.start();
     if told.is_ok() {
         life.soft().cancelled().await;
     }
@@ -160,8 +171,8 @@ async fn run(
     told.map_err(ServeError::Ready)
 }
 
-/// The conversations: the overlays are read, the default session is there.
-async fn open_hub(
+/// The conversations: the overlays are read, the default session is there, the tools are attached.
+pub async fn open_hub(
     config: &Config,
     store: &Arc<Store>,
     clock: &Arc<dyn Clock>,
@@ -185,7 +196,31 @@ async fn open_hub(
         now: clock.now(),
     };
     store.insert_session(AccountId::OWNER, default).await?;
-    let tools = Toolbox::new();
+    let account_events = hub::account_channel();
+    let teller = Teller {
+        encode: api::frames::file,
+        account_events: account_events.clone(),
+    };
+    let folder = config.data_dir.join("files");
+    let files = Files::new(folder, Arc::clone(store), Arc::clone(clock), life.clone(), teller);
+    files.prepare().await;
+    let hosted = hosted_tools(config, opened, store, &files, clock)?;
+    let python = Python::new(config.hosted.code_interpreter, &config.data_dir, life);
+    python.start();
+    let extractor = Extractor::default();
+    let tools = Toolbox::new(Workshop {
+        web: Web::new(
+            &config.web,
+            config.git.private_hosts.clone(),
+            Arc::new(extractor.clone()),
+        ),
+        python,
+        images: hosted.images().clone(),
+        file_search: config.hosted.file_search,
+    });
+    life.spawn(reader::run(files.clone(), extractor, memories.clone()));
+    let changes = account_events.subscribe();
+    life.spawn(hosted.clone().keep_copies(AccountId::OWNER, changes, life.clone()));
     let hub = Hub::new(Deps {
         store: Arc::clone(store),
         model: Arc::clone(&opened.model),
@@ -203,13 +238,45 @@ async fn open_hub(
         summarizer: Summarizer::new(Arc::clone(&opened.side), memories.clone()),
         memories,
         tools: tools.clone(),
+        approvals: Approvals::default(),
+        mcp: McpTools::new(config, life),
         git: Git::new(config),
-        account_events: hub::account_channel(),
+        files,
+        hosted,
+        account_events,
         metrics: Arc::clone(metrics),
         lifecycle: life.clone(),
     });
     tools.attach(&hub);
     Ok(hub)
+}
+
+/// What the model's provider runs itself, and drawing.
+fn hosted_tools(
+    config: &Config,
+    opened: &OpenedModel,
+    store: &Arc<Store>,
+    files: &Files,
+    clock: &Arc<dyn Clock>,
+) -> Result<HostedTools, ServeError> {
+    let hosted = &config.hosted;
+    let drawing = Images::new(
+        hosted.image_generation,
+        hosted.image_model.clone(),
+        &opened.endpoint,
+        config.git.private_hosts.clone(),
+    );
+    let needs = hosted::Needs {
+        config: hosted.clone(),
+        api: config.llm.api,
+        endpoint: opened.endpoint.clone(),
+        model: Arc::clone(&opened.model),
+        images: drawing.map_err(ModelError::Endpoint)?,
+        store: Arc::clone(store),
+        files: files.clone(),
+        clock: Arc::clone(clock),
+    };
+    Ok(HostedTools::new(needs).map_err(ModelError::Endpoint)?)
 }
 
 /// Lets go of unused sessions now and then.
@@ -233,6 +300,7 @@ async fn recover(store: &Store, clock: &dyn Clock) -> Result<(), StoreError> {
             "the last process ended in the middle of turns; what they had said is kept"
         );
     }
+    store.recover_approvals(AccountId::OWNER, clock.now()).await?;
     git::attach::recover(store, AccountId::OWNER, clock.now()).await
 }
 

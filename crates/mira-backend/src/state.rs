@@ -3,7 +3,9 @@
 use crate::{
     config::{Config, LlmApi},
     lifecycle::Lifecycle,
-    services::{artifacts::preview::Previews, auth::Auth, health::ModelHealth, hub::Hub, metrics::Metrics},
+    services::{
+        artifacts::preview::Previews, auth::Auth, health::ModelHealth, hub::Hub, mcp::served::Served, metrics::Metrics,
+    },
 };
 use mira_core::{clock::Clock, ids::SessionId};
 use mira_llm::ChatModel;
@@ -47,6 +49,8 @@ pub struct Parts {
     pub life: Lifecycle,
     /// The conversations.
     pub hub: Hub,
+    /// What other programs may ask for.
+    pub served: Served,
     /// Counts the sockets, for their ids.
     pub sockets: AtomicU64,
 }
@@ -116,6 +120,11 @@ impl AppState {
     /// The conversations.
     pub fn hub(&self) -> &Hub {
         &self.0.hub
+    }
+
+    /// What other programs may ask for.
+    pub fn served(&self) -> &Served {
+        &self.0.served
     }
 
     /// The session of a request that names none.

@@ -237,6 +237,10 @@ pub struct Message {
     pub usage: Option<Usage>,
     /// The tools called on the way to a reply, in their order.
     pub tool_calls: Vec<crate::tool::ToolCall>,
+    /// The places of a reply that point at sources, in the order they were found.
+    pub citations: Vec<crate::citation::Citation>,
+    /// The files the owner sent with it, in their order.
+    pub files: Vec<crate::file::StoredFile>,
     /// When it was stored (the owner's) or finished (hers).
     pub created_at: Timestamp,
 }

@@ -53,6 +53,8 @@ uuid_id!(/// A browser login.
     LoginId, "login id");
 uuid_id!(/// One call of a tool.
     ToolCallId, "tool call id");
+uuid_id!(/// A call that waits for the owner's word.
+    ApprovalId, "approval id");
 uuid_id!(/// One entry of the mood timeline.
     MoodId, "mood id");
 

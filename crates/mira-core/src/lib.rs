@@ -1,9 +1,12 @@
 //! Mira's decisions: ids, the nouns of a conversation, the turn as a machine, the prompt, the structured reply,
 //! personas, the token budget. Nothing here does IO, awaits, or knows a wire format of a client or a provider.
 
+pub mod approval;
 pub mod budget;
 pub mod chat;
+pub mod citation;
 pub mod clock;
+pub mod file;
 pub mod fusion;
 pub mod gate;
 pub mod ids;

@@ -2,8 +2,9 @@
 
 use crate::{
     chat::{ReplyMeta, Role, Usage},
+    citation::Source,
     persona::PersonaName,
-    tool::{AskedCalls, PastCall, Round, ToolOffer},
+    tool::{AskedCalls, CallOutcome, PastCall, Round, ToolOffer},
 };
 use std::sync::Arc;
 
@@ -16,6 +17,160 @@ pub struct PromptMessage {
     pub text: Arc<str>,
     /// The calls made on the way to it, with what came of them; they stand before it.
     pub calls: Vec<PastCall>,
+    /// Pictures that came with it, for models that see.
+    pub pictures: Vec<Picture>,
+}
+
+/// A picture as a model is shown it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    /// `image/png` and the like.
+    pub media_type: Arc<str>,
+    /// The file's bytes.
+    pub bytes: Arc<[u8]>,
+}
+
+/// Which tool a provider runs itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum HostedKind {
+    /// It searches the web.
+    WebSearch,
+    /// It runs Python.
+    CodeInterpreter,
+    /// It searches documents.
+    FileSearch,
+    /// It draws.
+    ImageGeneration,
+}
+
+impl HostedKind {
+    /// All of them, in the order in which they are offered.
+    pub const ALL: [Self; 4] = [
+        Self::WebSearch,
+        Self::CodeInterpreter,
+        Self::FileSearch,
+        Self::ImageGeneration,
+    ];
+
+    /// As Mira names the tool; her own tool of the same name takes its place where the provider has none.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::WebSearch => "web_search",
+            Self::CodeInterpreter => "code_interpreter",
+            Self::FileSearch => "file_search",
+            Self::ImageGeneration => "image_generation",
+        }
+    }
+}
+
+/// A tool the provider runs itself, in the course of its answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostedTool {
+    /// It searches the web.
+    WebSearch,
+    /// It runs Python in a container of the provider's.
+    CodeInterpreter {
+        /// Files of the container, by the provider's ids.
+        files: Vec<String>,
+    },
+    /// It searches documents given to the provider.
+    FileSearch {
+        /// The vector stores to search, by the provider's ids.
+        stores: Vec<String>,
+    },
+    /// It draws.
+    ImageGeneration,
+}
+
+impl HostedTool {
+    /// Which one it is.
+    pub fn kind(&self) -> HostedKind {
+        match self {
+            Self::WebSearch => HostedKind::WebSearch,
+            Self::CodeInterpreter { .. } => HostedKind::CodeInterpreter,
+            Self::FileSearch { .. } => HostedKind::FileSearch,
+            Self::ImageGeneration => HostedKind::ImageGeneration,
+        }
+    }
+}
+
+/// What is heard of a tool the provider runs.
+#[derive(Debug, Clone, PartialEq)]
+pub enum HostedEvent {
+    /// It was called.
+    Begun {
+        /// The provider's name for the call, unique in its answer.
+        key: String,
+        /// As Mira names the tool: `web_search`, `code_interpreter`, `file_search`, `image_generation`, or the
+        /// provider's own word.
+        tool: String,
+        /// What is known of its arguments: JSON.
+        arguments: String,
+    },
+    /// It is at work.
+    Progress {
+        /// Which call.
+        key: String,
+        /// What it does, in a word or two.
+        detail: String,
+    },
+    /// It is done.
+    Ended {
+        /// Which call.
+        key: String,
+        /// Its arguments, now whole: JSON.
+        arguments: String,
+        /// What came of it.
+        outcome: CallOutcome,
+        /// What it made.
+        files: Vec<HostedFile>,
+    },
+    /// The reply points at a source.
+    Cited {
+        /// What it points at.
+        source: Source,
+        /// The file that is meant: one of a container, to be fetched before it expires, or one that was given.
+        file: Option<HostedFile>,
+        /// Where, in Unicode code points of the text of this call of the model, if it can be told.
+        place: Option<(u32, u32)>,
+    },
+}
+
+/// A file a provider's tool made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostedFile {
+    /// It came with the answer.
+    Here {
+        /// Its name.
+        name: String,
+        /// Its type, as the provider says.
+        media_type: String,
+        /// Its bytes.
+        bytes: Arc<[u8]>,
+    },
+    /// It lies with the provider for a while.
+    There {
+        /// The container, by the provider's id.
+        container: String,
+        /// The file in it, by the provider's id.
+        id: String,
+        /// Its name.
+        name: String,
+    },
+    /// It lies behind a link for a while.
+    At {
+        /// The link; nobody has checked where it leads.
+        url: String,
+        /// Its name.
+        name: String,
+    },
+    /// It is one of those that were given to the provider to search.
+    Given {
+        /// The file, by the provider's id.
+        id: String,
+        /// Its name.
+        name: String,
+    },
 }
 
 /// One structured reply asked of a model. `system` and the leading `messages` are byte-stable from turn to turn, so
@@ -30,6 +185,8 @@ pub struct ModelRequest {
     pub tail: String,
     /// The tools that may be called, in a stable order.
     pub tools: Arc<[ToolOffer]>,
+    /// The provider's own tools that may be used, in a stable order.
+    pub hosted: Arc<[HostedTool]>,
     /// What was called for this reply so far, oldest first; comes after the tail.
     pub rounds: Vec<Round>,
     /// Whether the answer must come now: no more calls.
@@ -42,7 +199,7 @@ pub struct ModelRequest {
     pub cache_key: String,
 }
 
-/// What streams back. Law: `Thinking* Head? (Text | Thinking)* (Finished | Calls)`; `Head` comes before the first `Text`.
+/// What streams back. Law: `(Thinking | Hosted)* Head? (Text | Thinking | Hosted)* (Finished | Calls)`; `Head` comes before the first `Text`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ModelEvent {
     /// The model is at work but has said nothing yet (reasoning).
@@ -51,6 +208,8 @@ pub enum ModelEvent {
     Head(Head),
     /// Text to append to the reply. Never empty.
     Text(String),
+    /// Something of a tool the provider runs.
+    Hosted(Box<HostedEvent>),
     /// The end.
     Finished(Box<Finished>),
     /// The end of this call of the model, but not of the reply: it waits for tools. Only where tools were offered.

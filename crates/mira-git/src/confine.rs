@@ -12,13 +12,16 @@ use rustix::{
 };
 use std::{
     ffi::{OsStr, OsString},
-    io::{Read, Write},
+    fs::File,
+    io::{self, Read, Write},
     os::{fd::OwnedFd, unix::ffi::OsStrExt},
     path::Path,
 };
 
 /// Where files are prepared, relative to the root of the work tree.
 const SCRATCH: &str = ".git/mira";
+/// Added to the name of a prepared file: what it replaces, where two files cannot change places in one step.
+pub(crate) const REPLACED: &str = ".old";
 const FOLDER: OFlags = OFlags::DIRECTORY
     .union(OFlags::RDONLY)
     .union(OFlags::NOFOLLOW)
@@ -34,6 +37,21 @@ pub(crate) struct WorkTree {
 pub(crate) struct LastFolder {
     path: Vec<u8>,
     handle: Option<OwnedFd>,
+}
+
+/// A folder of a work tree.
+pub(crate) struct OpenFolder(OwnedFd);
+
+impl OpenFolder {
+    /// Tells the names in it, with whether each is a folder.
+    pub(crate) fn each(&self, tell: impl FnMut(&[u8], bool)) -> Result<(), GitError> {
+        each_entry(&self.0, tell).map_err(GitError::sys("listing a folder"))
+    }
+
+    /// What is under a name; a link itself. `None` if that cannot be told.
+    pub(crate) fn stat(&self, name: &[u8]) -> Option<Stat> {
+        rustix::fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW).ok()
+    }
 }
 
 /// What is at a path.
@@ -101,8 +119,8 @@ impl WorkTree {
         }
     }
 
-    /// The bytes of a regular file, at most `cap`; `None` if there is none.
-    pub(crate) fn read(&self, path: SafePath<'_>, cap: u64) -> Result<Option<Vec<u8>>, GitError> {
+    /// A regular file to be read, and its stat; `None` if there is none.
+    pub(crate) fn open_file(&self, path: SafePath<'_>) -> Result<Option<(File, Stat)>, GitError> {
         // Without NONBLOCK opening a pipe waits for its other end.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = match beneath(&self.root, path.bytes(), flags) {
@@ -114,7 +132,13 @@ impl WorkTree {
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Ok(None);
         }
-        read_capped(file, cap).map(Some)
+        Ok(Some((File::from(file), stat)))
+    }
+
+    /// The bytes of a regular file, at most `cap`; `None` if there is none.
+    pub(crate) fn read(&self, path: SafePath<'_>, cap: u64) -> Result<Option<Vec<u8>>, GitError> {
+        let file = self.open_file(path)?;
+        file.map(|(file, _)| read_capped(file, cap)).transpose()
     }
 
     /// As [`Self::read`], for many files in the order of their paths: the folder of the last one is kept open, and `bytes`
@@ -153,14 +177,31 @@ impl WorkTree {
         true
     }
 
+    /// A folder to be looked through; `None` if there is none, or something else is there.
+    pub(crate) fn open_folder(&self, folder: Option<SafePath<'_>>) -> Result<Option<OpenFolder>, GitError> {
+        match self.folder(folder) {
+            Ok(folder) => Ok(Some(OpenFolder(folder))),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
+            Err(errno) => Err(GitError::sys("listing a folder")(errno)),
+        }
+    }
+
+    /// The stat of git's index; `None` if there is none.
+    pub(crate) fn stat_index(&self) -> Result<Option<Stat>, GitError> {
+        match rustix::fs::statat(&self.root, ".git/index", AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(stat)),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(GitError::sys("looking at git's index")(errno)),
+        }
+    }
+
     /// The names in a folder, with whether each is a folder; empty if there is none.
     pub(crate) fn list(&self, folder: Option<SafePath<'_>>) -> Result<Vec<(Vec<u8>, bool)>, GitError> {
-        let folder = match self.folder(folder) {
-            Ok(folder) => folder,
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(Vec::new()),
-            Err(errno) => return Err(GitError::sys("listing a folder")(errno)),
-        };
-        entries(&folder).map_err(GitError::sys("listing a folder"))
+        let mut names = Vec::new();
+        if let Some(folder) = self.open_folder(folder)? {
+            folder.each(|name, is_folder| names.push((name.to_vec(), is_folder)))?;
+        }
+        Ok(names)
     }
 
     /// Makes the folders above `path`.
@@ -261,17 +302,28 @@ pub(crate) struct Scratch {
 impl Scratch {
     /// Writes a file of ours, whole and on disk when this returns if `durable`.
     pub(crate) fn write(&self, name: &str, bytes: &[u8], mode: u32, durable: bool) -> Result<(), GitError> {
+        let file = self.write_with(name, mode, |file| file.write_all(bytes))?;
+        if durable {
+            file.sync_all().map_err(GitError::io("preparing a file"))?;
+        }
+        Ok(())
+    }
+
+    /// Makes a file of ours, which `fill` writes.
+    pub(crate) fn write_with(
+        &self,
+        name: &str,
+        mode: u32,
+        fill: impl FnOnce(&mut File) -> io::Result<()>,
+    ) -> Result<File, GitError> {
         let told = "preparing a file";
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         self.remove(name)?;
         let mode = Mode::from_raw_mode(mode);
         let file = rustix::fs::openat(&self.here, name, flags, mode).map_err(GitError::sys(told))?;
-        let mut file = std::fs::File::from(file);
-        file.write_all(bytes).map_err(GitError::io(told))?;
-        if durable {
-            file.sync_all().map_err(GitError::io(told))?;
-        }
-        Ok(())
+        let mut file = File::from(file);
+        fill(&mut file).map_err(GitError::io(told))?;
+        Ok(file)
     }
 
     /// The bytes of a file of ours; `None` if there is none.
@@ -306,8 +358,8 @@ impl Scratch {
         let stat = rustix::fs::fstat(&file).map_err(told())?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let copy = rustix::fs::openat(&self.here, to, flags, Mode::from_raw_mode(0o666)).map_err(told())?;
-        let mut copy = std::fs::File::from(copy);
-        std::io::copy(&mut std::fs::File::from(file), &mut copy).map_err(GitError::io("copying git's index"))?;
+        let mut copy = File::from(copy);
+        io::copy(&mut File::from(file), &mut copy).map_err(GitError::io("copying git's index"))?;
         let time = |sec, nsec: i64| Timespec {
             tv_sec: sec,
             tv_nsec: nsec,
@@ -339,6 +391,15 @@ impl Scratch {
     /// Renames a file of ours, replacing.
     pub(crate) fn rename(&self, from: &str, to: &str) -> Result<(), GitError> {
         rustix::fs::renameat(&self.here, from, &self.here, to).map_err(GitError::sys("preparing a file"))
+    }
+
+    /// Renames a file of ours to a name that must be free. `false`: it is not.
+    pub(crate) fn rename_new(&self, from: &str, to: &str) -> Result<bool, GitError> {
+        match rename(&self.here, from.as_bytes(), &self.here, to.as_bytes(), Swap::OnlyNew) {
+            Ok(()) => Ok(true),
+            Err(Errno::EXIST) => Ok(false),
+            Err(errno) => Err(GitError::sys("keeping a file")(errno)),
+        }
     }
 
     /// Our files.
@@ -424,7 +485,7 @@ fn rename(from: &OwnedFd, name: &[u8], to: &OwnedFd, target: &[u8], swap: Swap) 
         }
         Swap::Exchange => {
             let mut kept: OsString = name.to_owned();
-            kept.push(".old");
+            kept.push(REPLACED);
             rustix::fs::linkat(to, target, from, &kept, AtFlags::empty())?;
             rustix::fs::renameat(from, name, to, target)?;
             rustix::fs::renameat(from, &kept, from, name)
@@ -470,20 +531,25 @@ fn walk(root: &OwnedFd, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
 
 fn entries(folder: &OwnedFd) -> Result<Vec<(Vec<u8>, bool)>, Errno> {
     let mut names = Vec::new();
+    each_entry(folder, |name, is_folder| names.push((name.to_vec(), is_folder)))?;
+    Ok(names)
+}
+
+fn each_entry(folder: &OwnedFd, mut tell: impl FnMut(&[u8], bool)) -> Result<(), Errno> {
     for entry in rustix::fs::Dir::read_from(folder)? {
         let entry = entry?;
         let name = entry.file_name().to_bytes();
         if name != b"." && name != b".." {
-            names.push((name.to_vec(), entry.file_type() == FileType::Directory));
+            tell(name, entry.file_type() == FileType::Directory);
         }
     }
-    Ok(names)
+    Ok(())
 }
 
 fn read_at(folder: &OwnedFd, name: &str, cap: u64) -> Result<Option<Vec<u8>>, GitError> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     match rustix::fs::openat(folder, name, flags, Mode::empty()) {
-        Ok(file) => read_capped(file, cap).map(Some),
+        Ok(file) => read_capped(File::from(file), cap).map(Some),
         Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
         Err(errno) => Err(GitError::sys("opening a file of git")(errno)),
     }
@@ -496,9 +562,9 @@ fn remove_at(folder: &OwnedFd, name: &str) -> Result<(), GitError> {
     }
 }
 
-fn read_capped(file: OwnedFd, cap: u64) -> Result<Vec<u8>, GitError> {
+fn read_capped(file: File, cap: u64) -> Result<Vec<u8>, GitError> {
     let mut bytes = Vec::new();
-    let mut file = std::fs::File::from(file).take(cap.saturating_add(1));
+    let mut file = file.take(cap.saturating_add(1));
     file.read_to_end(&mut bytes).map_err(GitError::io("reading a file"))?;
     if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > cap {
         return Err(GitError::TooLarge {

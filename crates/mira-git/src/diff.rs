@@ -1,20 +1,27 @@
 //! What a commit changed, against each of its parents; and the difference of two texts that are in no commit.
 
 use crate::{
+    compare::Trees,
     error::{GitError, Missing},
     log::{Commit, described},
+    moves::{self, Entry},
     open::Opened,
     path::Revision,
     repos::Repos,
     settings::GitSettings,
 };
-use git2::{Delta, Diff, DiffDelta, DiffFindOptions, DiffLineType, DiffOptions, Patch, Tree};
+use git2::{Delta, Diff, DiffDelta, DiffFindOptions, DiffLineType, DiffOptions, Index, Oid, Patch};
 use mira_core::ids::AttachmentId;
+use std::ops::ControlFlow;
 
 /// Of longer lines the rest is left out, bytes.
 const MAX_LINE: usize = 2_000;
 /// Renames are looked for among so many files; beyond that they show as removed and added.
 const MAX_RENAMES: usize = 1_000;
+/// Renamed files that were also changed are looked for among so many bytes; beyond that only unchanged ones are found.
+const MAX_RENAMED_BYTES: u64 = 256 * 1024 * 1024;
+/// A commit of more parents is not compared with them.
+const MAX_PARENTS: usize = 64;
 /// Files above this size count as binary, bytes: the lines of a larger one help nobody.
 const MAX_DIFFED: i64 = 2 * 1024 * 1024;
 
@@ -129,21 +136,25 @@ fn of_commit(opened: &Opened<'_>, revision: &Revision) -> Result<CommitDiff, Git
         .commit_at(Some(revision))?
         .ok_or(GitError::NotFound(Missing::Commit))?;
     let commit = opened.repo.find_commit(id)?;
-    let tree = commit.tree()?;
-    let mut left = opened.settings.max_diff_lines;
+    if commit.parent_count() > MAX_PARENTS {
+        return Err(GitError::TooLarge {
+            what: "the number of parents of the commit",
+            limit: MAX_PARENTS as u64,
+        });
+    }
+    let mut comparison = Comparison {
+        opened,
+        trees: Trees::new(&opened.repo, opened.settings.max_tree_bytes)?,
+        left: opened.settings.max_diff_lines,
+    };
+    let tree = commit.tree_id();
     let mut parents = Vec::new();
     if commit.parent_count() == 0 {
-        parents.push(against(opened, None, None, &tree, &mut left)?);
+        parents.push(comparison.against(None, None, tree)?);
     }
     for parent in commit.parents() {
-        let old = parent.tree()?;
-        parents.push(against(
-            opened,
-            Some(parent.id().to_string()),
-            Some(&old),
-            &tree,
-            &mut left,
-        )?);
+        let id = Some(parent.id().to_string());
+        parents.push(comparison.against(id, Some(parent.tree_id()), tree)?);
     }
     Ok(CommitDiff {
         commit: described(&commit),
@@ -157,25 +168,108 @@ fn options() -> DiffOptions {
     options
 }
 
-fn against(
-    opened: &Opened<'_>,
-    parent: Option<String>,
-    old: Option<&Tree<'_>>,
-    new: &Tree<'_>,
-    left: &mut usize,
-) -> Result<ParentDiff, GitError> {
-    let mut diff = opened.repo.diff_tree_to_tree(old, Some(new), Some(&mut options()))?;
-    if diff.deltas().len() <= MAX_RENAMES {
-        diff.find_similar(Some(DiffFindOptions::new().renames(true).rename_limit(MAX_RENAMES)))?;
+/// A commit being compared with its parents.
+struct Comparison<'a> {
+    opened: &'a Opened<'a>,
+    trees: Trees<'a>,
+    /// Lines that may still be shown.
+    left: usize,
+}
+
+impl Comparison<'_> {
+    fn against(&mut self, parent: Option<String>, old: Option<Oid>, new: Oid) -> Result<ParentDiff, GitError> {
+        let limit = self.opened.settings.max_diff_files;
+        let (found, more) = self.found(old, new, limit.max(MAX_RENAMES))?;
+        let sides = Sides::of(&found)?;
+        let repo = &self.opened.repo;
+        let mut diff = repo.diff_index_to_index(&sides.old, &sides.new, Some(&mut options()))?;
+        if !more && found.len() <= MAX_RENAMES {
+            let mut similar = DiffFindOptions::new();
+            similar.renames(true).rename_limit(MAX_RENAMES);
+            similar.exact_match_only(self.moved_bytes(&found)? > MAX_RENAMED_BYTES);
+            diff.find_similar(Some(&mut similar))?;
+        }
+        let count = diff.deltas().len();
+        let shown = (0..count.min(limit)).map(|at| file(&diff, at, &mut self.left));
+        let mut files: Vec<FileDiff> = shown.filter_map(Result::transpose).collect::<Result<_, _>>()?;
+        let room = limit - files.len().min(limit);
+        files.extend(sides.odd.iter().take(room).map(|delta| named_only(delta)));
+        Ok(ParentDiff {
+            parent,
+            files,
+            truncated: more || count + sides.odd.len() > limit,
+        })
     }
-    let limit = opened.settings.max_diff_files;
-    let count = diff.deltas().len();
-    let files = (0..count.min(limit)).map(|at| file(&diff, at, left));
-    Ok(ParentDiff {
-        parent,
-        files: files.filter_map(Result::transpose).collect::<Result<_, _>>()?,
-        truncated: count > limit,
-    })
+
+    /// The first paths that differ, and whether there are more.
+    fn found(&mut self, old: Option<Oid>, new: Oid, limit: usize) -> Result<(Vec<moves::Delta>, bool), GitError> {
+        let (mut found, mut more) = (Vec::new(), false);
+        self.trees.differing(old, Some(new), &mut |delta| {
+            if found.len() == limit {
+                more = true;
+                return Ok(ControlFlow::Break(()));
+            }
+            found.push(delta);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok((found, more))
+    }
+
+    /// Bytes of the files that are on one side only: what looking for renamed ones would read.
+    fn moved_bytes(&self, found: &[moves::Delta]) -> Result<u64, GitError> {
+        let odb = self.opened.repo.odb()?;
+        let moved = found.iter().filter_map(|delta| match (delta.old, delta.new) {
+            (Some(only), None) | (None, Some(only)) if !only.is_submodule() => Some(only.id),
+            _ => None,
+        });
+        moved.map(|id| Ok(odb.read_header(id)?.0 as u64)).sum()
+    }
+}
+
+/// What differs, as two lists of files: of these libgit2 compares nothing but what they name.
+struct Sides<'a> {
+    old: Index,
+    new: Index,
+    /// Names git takes into no list (`.git` and its like).
+    odd: Vec<&'a moves::Delta>,
+}
+
+impl<'a> Sides<'a> {
+    fn of(found: &'a [moves::Delta]) -> Result<Self, GitError> {
+        let (mut old, mut new) = (Index::new()?, Index::new()?);
+        let mut odd = Vec::new();
+        for delta in found {
+            let add = |list: &mut Index, entry: Option<Entry>| match entry {
+                Some(entry) => list.add(&moves::described(&delta.path, entry, None)),
+                None => Ok(()),
+            };
+            if add(&mut old, delta.old)
+                .and_then(|()| add(&mut new, delta.new))
+                .is_err()
+            {
+                odd.push(delta);
+            }
+        }
+        Ok(Self { old, new, odd })
+    }
+}
+
+/// A file of which only the name is told.
+fn named_only(delta: &moves::Delta) -> FileDiff {
+    FileDiff {
+        old_path: delta.old.map(|_| delta.shown()),
+        new_path: delta.new.map(|_| delta.shown()),
+        change: match (delta.old, delta.new) {
+            (None, _) => FileChange::Added,
+            (_, None) => FileChange::Deleted,
+            (Some(_), Some(_)) => FileChange::Modified,
+        },
+        binary: false,
+        additions: 0,
+        deletions: 0,
+        hunks: Vec::new(),
+        truncated: true,
+    }
 }
 
 fn file(diff: &Diff<'_>, at: usize, left: &mut usize) -> Result<Option<FileDiff>, GitError> {

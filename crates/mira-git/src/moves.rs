@@ -5,7 +5,7 @@
 use crate::{
     confine::{Found, Scratch},
     error::{Clash, GitError},
-    filter,
+    filter::{self, LineEnds},
     open::Opened,
     path::SafePath,
 };
@@ -16,6 +16,11 @@ use rustix::fs::Stat;
 pub(crate) const PREPARED: &str = "file";
 /// The same while it is being written: what a crash leaves under this name is nobody's edit.
 const UNFINISHED: &str = "file.part";
+/// Prefix of files in `.git/mira` that hold somebody's edit. Nothing here writes to them or removes them.
+pub(crate) const RESCUED: &str = "rescued-";
+/// A file that is more times larger than the version it would have to come from is not read: keywords that git has spelled
+/// out make a file larger (12 times, were it nothing else), and so do line ends, but not by more.
+const MOST_GROWN: u64 = 16;
 
 /// Kind of a tree entry: submodule.
 pub(crate) const MODE_SUBMODULE: u32 = 0o160_000;
@@ -101,13 +106,15 @@ pub(crate) fn standing(
             {
                 return Ok(Standing::Old(Some(stat)));
             }
-            let Some(bytes) = opened.files.read(path, u64::MAX)? else {
+            if !is_plausible(opened, delta, &stat)? {
+                return Ok(Standing::Edited);
+            }
+            let Some(id) = filter::clean_id_of(opened, path)? else {
                 return Ok(Standing::Edited);
             };
             let is = |entry: Option<Entry>, id: Oid| {
                 entry.is_some_and(|entry| !entry.is_submodule() && entry.id == id && has_mode(opened, entry, &stat))
             };
-            let id = filter::clean_id(opened, path, &bytes)?;
             Ok(if is(new, id) {
                 Standing::New
             } else if is(old, id) {
@@ -119,22 +126,35 @@ pub(crate) fn standing(
     }
 }
 
-/// The bit is an edit too, where the file system has one.
-fn has_mode(opened: &Opened<'_>, entry: Entry, stat: &Stat) -> bool {
-    let counts = opened
-        .repo
-        .config()
-        .and_then(|config| config.get_bool("core.filemode"))
-        .unwrap_or(true);
-    !counts || entry.is_program() == (stat.st_mode & 0o100 != 0)
+/// Whether a file of this size may come from one of the two versions at all.
+fn is_plausible(opened: &Opened<'_>, delta: &Delta, stat: &Stat) -> Result<bool, GitError> {
+    let odb = opened.repo.odb()?;
+    let files = [delta.old, delta.new].into_iter().flatten();
+    let sizes = files.filter_map(|entry| odb.read_header(entry.id).ok());
+    let largest = sizes.map(|(size, _)| size as u64).max().unwrap_or(0);
+    Ok(u64::try_from(stat.st_size).is_ok_and(|size| size <= largest.saturating_mul(MOST_GROWN)))
 }
 
+/// The bit is an edit too, where the file system has one.
+fn has_mode(opened: &Opened<'_>, entry: Entry, stat: &Stat) -> bool {
+    !modes_count(opened) || entry.is_program() == (stat.st_mode & 0o100 != 0)
+}
+
+/// Whether the file system has the executable bit.
+pub(crate) fn modes_count(opened: &Opened<'_>) -> bool {
+    let config = opened.repo.config();
+    config
+        .and_then(|config| config.get_bool("core.filemode"))
+        .unwrap_or(true)
+}
+
+/// Whether the stat data is that of the entry, which says that the content is, too, if it [`is_reliable`].
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "the index keeps 32 bits of each"
 )]
-fn is_untouched(known: &IndexEntry, stat: &Stat) -> bool {
+pub(crate) fn is_untouched(known: &IndexEntry, stat: &Stat) -> bool {
     let time = |time: IndexTime, seconds: i64, nanos: i64| {
         time.seconds() == seconds as i32 && time.nanoseconds() == nanos as u32 && time.seconds() != 0
     };
@@ -142,6 +162,11 @@ fn is_untouched(known: &IndexEntry, stat: &Stat) -> bool {
         && known.ino == stat.st_ino as u32
         && time(known.mtime, seconds(stat.st_mtime), nanos(stat.st_mtime_nsec))
         && time(known.ctime, seconds(stat.st_ctime), nanos(stat.st_ctime_nsec))
+}
+
+/// Seconds since 1970, and nanoseconds.
+pub(crate) fn changed_at(stat: &Stat) -> (i64, i64) {
+    (seconds(stat.st_mtime), nanos(stat.st_mtime_nsec))
 }
 
 /// Widths differ between systems.
@@ -157,7 +182,7 @@ fn nanos<T: TryInto<i64>>(value: T) -> i64 {
 /// written may look untouched ("racy" in git's words).
 pub(crate) fn is_reliable(known: &IndexEntry, index: Option<&Stat>) -> bool {
     let time = (i64::from(known.mtime.seconds()), i64::from(known.mtime.nanoseconds()));
-    index.is_some_and(|index| time < (seconds(index.st_mtime), nanos(index.st_mtime_nsec)))
+    index.is_some_and(|index| time < changed_at(index))
 }
 
 fn is_same_file(before: &Stat, now: &Stat) -> bool {
@@ -187,14 +212,14 @@ pub(crate) fn carry_out(
         }
         (_, Some(new)) => {
             let blob;
-            let content = if let Some(given) = bytes {
-                given
+            let (content, ends) = if let Some(given) = bytes {
+                (given, LineEnds::Same)
             } else {
-                blob = filter::smudge(opened, path, opened.repo.find_blob(new.id)?.content().to_vec());
-                &blob
+                blob = opened.repo.find_blob(new.id)?;
+                (blob.content(), LineEnds::of(opened, path, blob.content()))
             };
             let mode = if new.is_program() { 0o777 } else { 0o666 };
-            scratch.write(UNFINISHED, content, mode, false)?;
+            scratch.write_with(UNFINISHED, mode, |file| ends.write(content, file))?;
             scratch.rename(UNFINISHED, PREPARED)?;
             place(opened, scratch, path, seen)
         }
@@ -220,23 +245,58 @@ fn place(opened: &Opened<'_>, scratch: &Scratch, path: SafePath<'_>, seen: Optio
             Err(GitError::clash(Clash::Uncommitted, path.shown()))
         };
     };
+    let prepared = scratch.stat(PREPARED)?;
     opened.files.exchange(scratch, PREPARED, path)?;
-    match scratch.stat(PREPARED)? {
-        Some(stat) if is_same_file(seen, &stat) => scratch.remove(PREPARED),
+    match scratch.stat(PREPARED) {
+        Ok(Some(stat)) if is_same_file(seen, &stat) => scratch.remove(PREPARED),
         _ => {
-            opened.files.exchange(scratch, PREPARED, path)?;
+            exchange_back(opened, scratch, path, prepared.as_ref())?;
             Err(GitError::clash(Clash::Uncommitted, path.shown()))
         }
     }
 }
 
+/// Puts an edit that was exchanged for `prepared` back to its place; where that fails, or another edit comes out, it is kept.
+fn exchange_back(
+    opened: &Opened<'_>,
+    scratch: &Scratch,
+    path: SafePath<'_>,
+    prepared: Option<&Stat>,
+) -> Result<(), GitError> {
+    let back = opened.files.exchange(scratch, PREPARED, path);
+    match (back, scratch.stat(PREPARED), prepared) {
+        (Ok(()), Ok(Some(now)), Some(prepared)) if is_same_file(prepared, &now) => Ok(()),
+        _ => rescue(opened, scratch, PREPARED),
+    }
+}
+
+/// Puts an edit that was taken away back to its place; where something else is by now, or that fails, it is kept.
+fn put_back(opened: &Opened<'_>, scratch: &Scratch, path: SafePath<'_>) -> Result<(), GitError> {
+    match opened.files.put_new(scratch, PREPARED, path) {
+        Ok(true) => Ok(()),
+        Ok(false) | Err(_) => rescue(opened, scratch, PREPARED),
+    }
+}
+
+/// Gives a file of ours that may hold an edit of the owner a name of its own, so that nothing that follows can drop it.
+pub(crate) fn rescue(opened: &Opened<'_>, scratch: &Scratch, name: &str) -> Result<(), GitError> {
+    let Some(stat) = scratch.stat(name)? else {
+        return Ok(());
+    };
+    let kept = format!("{RESCUED}{}-{}.{}", stat.st_ino, stat.st_mtime, stat.st_mtime_nsec);
+    // The name is taken only by the very same file.
+    scratch.rename_new(name, &kept)?;
+    tracing::warn!(folder = %opened.dir.display(), file = %kept, "an edit that could not be put back is kept in .git/mira");
+    Ok(())
+}
+
 fn remove(opened: &Opened<'_>, scratch: &Scratch, path: SafePath<'_>, seen: &Stat) -> Result<(), GitError> {
     scratch.remove(PREPARED)?;
     opened.files.take(scratch, PREPARED, path)?;
-    match scratch.stat(PREPARED)? {
-        Some(stat) if is_same_file(seen, &stat) => {}
+    match scratch.stat(PREPARED) {
+        Ok(Some(stat)) if is_same_file(seen, &stat) => {}
         _ => {
-            opened.files.put_new(scratch, PREPARED, path)?;
+            put_back(opened, scratch, path)?;
             return Err(GitError::clash(Clash::Uncommitted, path.shown()));
         }
     }
@@ -259,12 +319,13 @@ pub(crate) fn index_entry(opened: &Opened<'_>, path: &[u8], entry: Entry) -> Res
     Ok(described(path, entry, stat.as_ref()))
 }
 
+/// The index entry of a path, with the stat data of a file if there is one.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "the index keeps 32 bits of each"
 )]
-fn described(path: &[u8], entry: Entry, stat: Option<&Stat>) -> IndexEntry {
+pub(crate) fn described(path: &[u8], entry: Entry, stat: Option<&Stat>) -> IndexEntry {
     let time = |seconds: i64, nanos: i64| IndexTime::new(seconds as i32, nanos as u32);
     let number = |pick: fn(&Stat) -> u64| stat.map_or(0, |stat| pick(stat) as u32);
     IndexEntry {
@@ -286,3 +347,7 @@ fn described(path: &[u8], entry: Entry, stat: Option<&Stat>) -> IndexEntry {
         path: path.to_vec(),
     }
 }
+
+#[cfg(test)]
+#[path = "moves_tests.rs"]
+mod tests;

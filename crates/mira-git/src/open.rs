@@ -4,10 +4,14 @@ use crate::{
     confine::WorkTree,
     error::{GitError, Missing},
     global,
+    scan::Settled,
     settings::GitSettings,
 };
 use git2::{Oid, Repository, RepositoryOpenFlags};
-use std::path::{Path, PathBuf};
+use std::{
+    cell::Cell,
+    path::{Path, PathBuf},
+};
 
 /// One open clone; for the blocking pool, used by one thread.
 pub(crate) struct Opened<'a> {
@@ -19,6 +23,8 @@ pub(crate) struct Opened<'a> {
     pub(crate) dir: PathBuf,
     /// Limits.
     pub(crate) settings: &'a GitSettings,
+    /// What a status found out last, for the next one.
+    pub(crate) settled: Cell<Option<Settled>>,
 }
 
 /// An open clone kept for the next reader: libgit2 then has the index and the packs at hand.
@@ -26,6 +32,7 @@ pub(crate) struct Idle {
     repo: Repository,
     files: WorkTree,
     stamp: Stamp,
+    settled: Option<Settled>,
 }
 
 /// What must be as it was for an idle handle to be used again: the folder, and the configuration, which libgit2 reads once.
@@ -58,6 +65,7 @@ pub(crate) fn reopen<'a>(idle: Option<Idle>, dir: &Path, settings: &'a GitSettin
                 files: idle.files,
                 dir: dir.to_owned(),
                 settings,
+                settled: Cell::new(idle.settled),
             })
         }
         _ => open(dir, settings),
@@ -93,6 +101,7 @@ pub(crate) fn open<'a>(dir: &Path, settings: &'a GitSettings) -> Result<Opened<'
         files,
         dir: dir.to_owned(),
         settings,
+        settled: Cell::new(None),
     })
 }
 
@@ -116,6 +125,7 @@ impl Opened<'_> {
             repo: self.repo,
             files: self.files,
             stamp,
+            settled: self.settled.get(),
         })
     }
 

@@ -6,11 +6,11 @@
 //! a dead git's, and is left to the owner ([`crate::error::Holder::Git`]).
 
 use crate::{
-    confine::Scratch,
+    confine::{self, Scratch},
     error::{Clash, GitError},
     filter,
     journal::{self, Goal, Step},
-    moves,
+    moves::{self, RESCUED},
     open::Opened,
     repos::Repos,
     transition,
@@ -21,8 +21,6 @@ use std::{io::ErrorKind, path::Path};
 
 /// A lock that holds the name of a ref or an id is shorter.
 const LOCK_SIZE: u64 = 4096;
-/// Prefix of files in `.git/mira` that hold somebody's edit.
-const RESCUED: &str = "rescued-";
 
 /// What [`Repos::check`] found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,7 +101,7 @@ fn sweep(opened: &Opened<'_>, scratch: &Scratch) -> Result<(), GitError> {
         if journal::keeps(&name) || name.starts_with(RESCUED) {
             continue;
         }
-        if name == moves::PREPARED
+        if name.strip_suffix(confine::REPLACED).unwrap_or(&name) == moves::PREPARED
             && let Some(kept) = unknown_edit(opened, scratch, &name)?
         {
             tracing::warn!(folder = %opened.dir.display(), file = %kept, "an edit that no commit knows is kept in .git/mira");
@@ -122,8 +120,9 @@ fn unknown_edit(opened: &Opened<'_>, scratch: &Scratch, name: &str) -> Result<Op
         Ok(None) => return Ok(None),
         // Too large to look into, or unreadable: whoever cannot tell keeps it.
         Err(_) => {
-            let at = scratch.stat(name)?.map_or(0, |stat| stat.st_mtime);
-            return Ok(Some(format!("{RESCUED}unread-{at}")));
+            let stat = scratch.stat(name)?;
+            let (file, at) = stat.map_or((0, 0), |stat| (stat.st_ino, stat.st_mtime));
+            return Ok(Some(format!("{RESCUED}unread-{file}-{at}")));
         }
     };
     let id = Oid::hash_object(ObjectType::Blob, &bytes)?;

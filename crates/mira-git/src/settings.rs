@@ -26,6 +26,12 @@ pub struct GitSettings {
     pub max_tree_entries: usize,
     /// Files that one checkout, switch or merge may touch.
     pub max_checkout_files: usize,
+    /// Bytes that one checkout, switch or merge may write.
+    pub max_checkout_bytes: u64,
+    /// Bytes that one file of a checkout may have. It is held in memory while it is written.
+    pub max_checkout_file_bytes: u64,
+    /// Bytes of folder listings that are read to find out what two commits differ in.
+    pub max_tree_bytes: u64,
     /// Changed lines shown of one diff.
     pub max_diff_lines: usize,
     /// Changed files shown of one diff.
@@ -38,6 +44,7 @@ pub struct GitSettings {
 
 impl Default for GitSettings {
     fn default() -> Self {
+        const MIB: u64 = 1024 * 1024;
         Self {
             author: Author {
                 name: "Mira".to_owned(),
@@ -45,9 +52,12 @@ impl Default for GitSettings {
             },
             max_concurrent: 16,
             lock_wait: Duration::from_secs(10),
-            max_file_bytes: 5 * 1024 * 1024,
+            max_file_bytes: 5 * MIB,
             max_tree_entries: 10_000,
             max_checkout_files: 1_000_000,
+            max_checkout_bytes: 16 * 1024 * MIB,
+            max_checkout_file_bytes: 256 * MIB,
+            max_tree_bytes: 256 * MIB,
             max_diff_lines: 20_000,
             max_diff_files: 1_000,
             search_time: Duration::from_secs(5),

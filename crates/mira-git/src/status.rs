@@ -1,7 +1,7 @@
 //! How index and work tree differ from the commit that is checked out.
 
-use crate::{error::GitError, open::Opened, path::RepoPath, repos::Repos};
-use git2::{Delta, DiffDelta, RepositoryState, StatusOptions, StatusShow};
+use crate::{error::GitError, open::Opened, path::RepoPath, repos::Repos, scan};
+use git2::{Delta, DiffDelta, RepositoryState, StatusOptions, StatusShow, Statuses};
 use mira_core::ids::AttachmentId;
 
 /// How a file differs.
@@ -71,7 +71,8 @@ impl Repos {
     }
 }
 
-fn status(opened: &Opened<'_>, path: Option<&RepoPath>) -> Result<Status, GitError> {
+/// What libgit2 finds to differ, everywhere or at a path; `None`: nothing.
+pub(crate) fn differing<'a>(opened: &'a Opened<'_>, path: Option<&RepoPath>) -> Result<Option<Statuses<'a>>, GitError> {
     let mut options = StatusOptions::new();
     options
         .show(StatusShow::IndexAndWorkdir)
@@ -81,10 +82,23 @@ fn status(opened: &Opened<'_>, path: Option<&RepoPath>) -> Result<Status, GitErr
         .update_index(false);
     if let Some(path) = path {
         options.pathspec(path.as_str()).disable_pathspec_match(true);
+    } else if let Some(doubtful) = scan::doubtful(opened)? {
+        // No path at all would mean every path.
+        if doubtful.is_empty() {
+            return Ok(None);
+        }
+        options.disable_pathspec_match(true);
+        for path in doubtful {
+            options.pathspec(path);
+        }
     }
-    let found = opened.repo.statuses(Some(&mut options))?;
+    Ok(Some(opened.repo.statuses(Some(&mut options))?))
+}
+
+fn status(opened: &Opened<'_>, path: Option<&RepoPath>) -> Result<Status, GitError> {
+    let found = differing(opened, path)?;
     let limit = opened.settings.max_status_entries;
-    let entries = found.iter().take(limit).map(|entry| {
+    let entries = found.iter().flat_map(Statuses::iter).take(limit).map(|entry| {
         let staged = entry.head_to_index();
         let unstaged = entry.index_to_workdir();
         let old_path = staged.as_ref().filter(|delta| delta.status() == Delta::Renamed);
@@ -104,7 +118,7 @@ fn status(opened: &Opened<'_>, path: Option<&RepoPath>) -> Result<Status, GitErr
         branch: branch.map(|name| name.trim_start_matches("refs/heads/").to_owned()),
         commit: commit.map(|id| id.to_string()),
         unfinished: opened.repo.state() != RepositoryState::Clean,
-        truncated: found.len() > limit,
+        truncated: found.as_ref().is_some_and(|found| found.len() > limit),
         entries: entries.collect(),
     })
 }

@@ -2,12 +2,13 @@
 //! file, switching a branch, fast-forwarding and merging are all this one step; recovery after a crash is the same step
 //! taken again.
 //!
-//! Order: git's index lock, the plan (nothing is touched if an edit would be lost), the journal, the files, the index, the
+//! Order: git's index lock, the plan (nothing is touched if an edit would be lost or a bound is passed), the journal, the files, the index, the
 //! ref, the end of the journal, the lock. Killed before the journal: nothing has happened. Killed later: the objects are
 //! all there, each file is either old or new, and [`resume`] ends the step, leaving alone whatever is neither. An error on
 //! the way is undone in reverse order; only where even that fails the journal stays for the next turn.
 
 use crate::{
+    compare::{self, Bounds},
     confine::{Found, Scratch},
     error::{Clash, GitError},
     journal::{self, Goal, IndexLock, Step},
@@ -15,7 +16,7 @@ use crate::{
     open::Opened,
     path::{RepoPath, SafePath},
 };
-use git2::{DiffOptions, Index, IndexEntry, Oid, RepositoryState};
+use git2::{Index, IndexEntry, Oid, RepositoryState};
 use rustix::fs::Stat;
 use std::{collections::HashSet, os::unix::ffi::OsStrExt, path::Path};
 
@@ -102,7 +103,7 @@ fn take_locked(
         return Err(GitError::standing(Clash::Moved));
     }
     let (mut index, stamp) = draft_index(opened, scratch)?;
-    let deltas = deltas(opened, step.from, step.to)?;
+    let deltas = deltas(opened, (step.from, step.to), Bounds::of(opened.settings), watch)?;
     let todos = plan(opened, &index, stamp.as_ref(), deltas, Edits::Refuse)?;
     journal::begin(scratch, step)?;
     let mut done = Vec::new();
@@ -122,7 +123,7 @@ pub(crate) fn resume(opened: &Opened<'_>, scratch: &Scratch, step: &Step) -> Res
     let lock = IndexLock::take(scratch)?;
     if is_at_start(opened, step)? && opened.repo.state() == RepositoryState::Clean {
         let (mut index, stamp) = draft_index(opened, scratch)?;
-        let deltas = deltas(opened, step.from, step.to)?;
+        let deltas = deltas(opened, (step.from, step.to), Bounds::NONE, &mut unwatched)?;
         let todos = plan(opened, &index, stamp.as_ref(), deltas, Edits::Keep)?;
         move_files(opened, scratch, &todos, &[], &mut unwatched, &mut Vec::new())?;
         write_index(opened, scratch, &mut index, &todos)?;
@@ -137,13 +138,8 @@ pub(crate) fn resume(opened: &Opened<'_>, scratch: &Scratch, step: &Step) -> Res
 pub(crate) fn checkout_fresh(opened: &Opened<'_>, commit: Oid, watch: Watch<'_>) -> Result<(), GitError> {
     let scratch = opened.files.scratch()?;
     let (mut index, stamp) = draft_index(opened, &scratch)?;
-    let todos = plan(
-        opened,
-        &index,
-        stamp.as_ref(),
-        deltas(opened, None, commit)?,
-        Edits::Refuse,
-    )?;
+    let deltas = deltas(opened, (None, commit), Bounds::of(opened.settings), watch)?;
+    let todos = plan(opened, &index, stamp.as_ref(), deltas, Edits::Refuse)?;
     move_files(opened, &scratch, &todos, &[], watch, &mut Vec::new())?;
     write_index(opened, &scratch, &mut index, &todos)?;
     scratch.remove(INDEX_OLD)
@@ -163,38 +159,18 @@ fn is_at_start(opened: &Opened<'_>, step: &Step) -> Result<bool, GitError> {
     })
 }
 
-/// The paths that differ between two commits.
-pub(crate) fn deltas(opened: &Opened<'_>, from: Option<Oid>, to: Oid) -> Result<Vec<Delta>, GitError> {
-    let (old, new) = (opened.tree_of(from)?, opened.tree_of(Some(to))?);
-    let mut options = DiffOptions::new();
-    options
-        .include_typechange(true)
-        .skip_binary_check(true)
-        .ignore_submodules(false);
-    let diff = opened
-        .repo
-        .diff_tree_to_tree(old.as_ref(), new.as_ref(), Some(&mut options))?;
-    let count = diff.deltas().len();
-    if count > opened.settings.max_checkout_files {
-        return Err(GitError::TooLarge {
-            what: "the number of files to check out",
-            limit: u64::try_from(opened.settings.max_checkout_files).unwrap_or(u64::MAX),
-        });
-    }
-    let entry = |file: git2::DiffFile<'_>| {
-        let mode = u32::from(file.mode());
-        (!file.id().is_zero() && mode != 0).then(|| Entry { id: file.id(), mode })
-    };
-    let paths = diff.deltas().filter_map(|delta| {
-        let (old, new) = (delta.old_file(), delta.new_file());
-        let path = new.path_bytes().or_else(|| old.path_bytes())?.to_vec();
-        Some(Delta {
-            path,
-            old: entry(old),
-            new: entry(new),
-        })
-    });
-    Ok(paths.collect())
+/// The paths that differ between two commits, within the bounds.
+fn deltas(
+    opened: &Opened<'_>,
+    commits: (Option<Oid>, Oid),
+    bounds: Bounds,
+    watch: Watch<'_>,
+) -> Result<Vec<Delta>, GitError> {
+    let mut deltas = Vec::new();
+    compare::weighed(&opened.repo, commits, bounds, &mut || watch(0, 0), &mut |delta| {
+        deltas.push(delta);
+    })?;
+    Ok(deltas)
 }
 
 /// A copy of git's index in our folder, to be changed and put in its place, and the stat of the one there now.

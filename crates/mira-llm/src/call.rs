@@ -63,7 +63,7 @@ impl Model {
 
     /// Remembers what an accepted request has proved.
     pub fn learn(&self, dialect: Dialect) {
-        *self.learned.lock().unwrap_or_else(PoisonError::into_inner) = dialect;
+        *self.learned.lock().unwrap_or_else(PoisonError::into_inner) = dialect.lasting();
     }
 
     fn note_shape(&self, kept: bool) {
@@ -339,6 +339,8 @@ impl Call {
         let longest = endpoint.thinking_timeout.max(endpoint.idle_timeout);
         let silence = match (live.decoder.is_finished(), self.speech.begun) {
             (true, _) => AFTER_FINISH,
+            // A tool of the provider's is at work.
+            (false, _) if self.speech.working > 0 => endpoint.thinking_timeout,
             (false, true) => endpoint.idle_timeout,
             (false, false) => endpoint.thinking_timeout,
         };
@@ -397,8 +399,14 @@ impl Call {
     /// Adapts, repeats, or gives up.
     async fn failed(&mut self, error: LlmError) {
         if !self.forwarded {
-            if self.dialect.adapt(Asked::new(Stage::Reply, &self.request), &error) {
+            let refused_before = self.dialect.refused_hosted();
+            if self.dialect.adapt(&Asked::new(Stage::Reply, &self.request), &error) {
                 tracing::debug!(model = %self.model.endpoint.model, %error, "asking in another way");
+                let refused = self.dialect.refused_hosted();
+                if refused != refused_before {
+                    let tools = refused.join(", ");
+                    tracing::warn!(model = %self.model.endpoint.model, %error, %tools, "the endpoint does not run these tools; they are offered no longer");
+                }
                 self.tried = self.tried.saturating_sub(1);
                 self.again();
                 return;

@@ -120,12 +120,27 @@ impl Upstream {
         url
     }
 
-    /// Sends a request and waits at most `deadline` for the answer's head. A refusal comes back as its error.
+    /// Sends a request whose body, if it has one, is JSON, and waits at most `deadline` for the answer's head. A refusal
+    /// comes back as its error.
     pub async fn send(
         &self,
         method: Method,
         path: &str,
         body: Option<Bytes>,
+        accept: &'static str,
+        model: &str,
+        deadline: Duration,
+    ) -> Result<Response, LlmError> {
+        let body = body.map(|body| (HeaderValue::from_static("application/json"), body));
+        self.send_as(method, path, body, accept, model, deadline).await
+    }
+
+    /// The same with a body of any type.
+    pub async fn send_as(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<(HeaderValue, Bytes)>,
         accept: &'static str,
         model: &str,
         deadline: Duration,
@@ -137,10 +152,8 @@ impl Upstream {
         if let Some(auth) = &self.auth {
             request = request.header(AUTHORIZATION, auth.clone());
         }
-        if let Some(body) = body {
-            request = request
-                .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
-                .body(body);
+        if let Some((kind, body)) = body {
+            request = request.header(CONTENT_TYPE, kind).body(body);
         }
         let response = match tokio::time::timeout(deadline, request.send()).await {
             Ok(Ok(response)) => response,
@@ -199,8 +212,13 @@ impl Upstream {
 
     /// Reads an answer that is not a stream.
     pub async fn read_whole(&self, response: Response, deadline: Duration) -> Result<Bytes, LlmError> {
-        match tokio::time::timeout(deadline, read_up_to(response, WHOLE_BYTES)).await {
-            Ok(Ok(body)) if body.len() >= WHOLE_BYTES => Err(LlmError::TooLarge { limit: WHOLE_BYTES }),
+        self.read_within(response, WHOLE_BYTES, deadline).await
+    }
+
+    /// The same with another cap, in bytes.
+    pub async fn read_within(&self, response: Response, limit: usize, deadline: Duration) -> Result<Bytes, LlmError> {
+        match tokio::time::timeout(deadline, read_up_to(response, limit.saturating_add(1))).await {
+            Ok(Ok(body)) if body.len() > limit => Err(LlmError::TooLarge { limit }),
             Ok(Ok(body)) => Ok(body.into()),
             Ok(Err(error)) => Err(self.unreachable(&error)),
             Err(_) => Err(LlmError::IdleTimeout { after: deadline }),

@@ -5,10 +5,11 @@
 use crate::{
     endpoint::{Api, Endpoint, ReplyFormat},
     error::LlmError,
+    hosted_offers::Hosted,
     offers::Offers,
     refusal::Refusal,
 };
-use mira_core::model::ModelRequest;
+use mira_core::model::{HostedKind, HostedTool, ModelRequest};
 
 /// How a request asks for a JSON object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,13 +59,17 @@ pub(crate) enum Stage<'a> {
 }
 
 /// What a refused request was about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Asked<'a> {
     pub stage: Stage<'a>,
     /// Whether it had tools to offer.
     pub tools: bool,
     /// Whether it told of calls.
     pub calls: bool,
+    /// Whether there was a picture in it.
+    pub pictures: bool,
+    /// The tools of the server's own that a turn wished for, in their order.
+    pub hosted: Vec<HostedKind>,
 }
 
 impl<'a> Asked<'a> {
@@ -74,6 +79,8 @@ impl<'a> Asked<'a> {
             stage,
             tools: !request.tools.is_empty(),
             calls: !request.rounds.is_empty() || request.messages.iter().any(|message| !message.calls.is_empty()),
+            pictures: request.messages.iter().any(|message| !message.pictures.is_empty()),
+            hosted: request.hosted.iter().map(HostedTool::kind).collect(),
         }
     }
 }
@@ -125,6 +132,12 @@ pub(crate) struct Dialect {
     pub tail: TailPlace,
     /// What is sent of tools.
     pub offers: Offers,
+    /// What is sent of tools that the server runs.
+    pub hosted: Hosted,
+    /// Pictures are shown.
+    pub pictures: bool,
+    /// One of this call's pictures was refused, which says nothing of others.
+    pub bad_picture: bool,
     /// Plain replies in a row from a server that took the schema: it ignores it.
     pub ignored: u8,
 }
@@ -170,6 +183,9 @@ impl Dialect {
                 TailPlace::LastUserMessage
             },
             offers: Offers::default(),
+            hosted: Hosted::default(),
+            pictures: true,
+            bad_picture: false,
             ignored: 0,
         }
     }
@@ -198,7 +214,7 @@ impl Dialect {
 
     /// Changes what is sent so that `error` may not come again; false if there is nothing to change. Each change is a
     /// step on a finite ladder, so that a call that adapts and repeats comes to an end.
-    pub fn adapt(&mut self, asked: Asked<'_>, error: &LlmError) -> bool {
+    pub fn adapt(&mut self, asked: &Asked<'_>, error: &LlmError) -> bool {
         match error {
             LlmError::BadRequest {
                 status,
@@ -209,14 +225,14 @@ impl Dialect {
                 let refusal = Refusal::new(*status, code.as_deref(), param.as_deref(), message);
                 self.adapt_to(asked, &refusal)
             }
-            // One of the local servers calls it its own fault that it was started without tools.
+            // Local servers call it their own fault that they were started without tools or eyes.
             LlmError::Server {
                 status: Some(500),
                 message,
                 ..
             } => {
                 let refusal = Refusal::new(500, None, None, message);
-                refusal.refuses_tools() && self.step_tools(asked, &refusal)
+                self.step_pictures(asked, &refusal) || refusal.refuses_tools() && self.step_tools(asked, &refusal)
             }
             // Some servers reserve the output limit inside the context: without it the prompt may fit.
             LlmError::ContextTooLong { .. } => self.max_tokens.take().is_some(),
@@ -224,12 +240,40 @@ impl Dialect {
         }
     }
 
-    fn adapt_to(&mut self, asked: Asked<'_>, refusal: &Refusal<'_>) -> bool {
+    /// What is true of the server and not only of one request.
+    pub fn lasting(mut self) -> Self {
+        self.hosted.lasting();
+        self.bad_picture = false;
+        self
+    }
+
+    /// Whether pictures are shown now.
+    pub fn shows_pictures(&self) -> bool {
+        self.pictures && !self.bad_picture
+    }
+
+    /// Leaves pictures out where the refusal is about them.
+    fn step_pictures(&mut self, asked: &Asked<'_>, refusal: &Refusal<'_>) -> bool {
+        let step = asked.pictures && self.shows_pictures() && refusal.speaks_of_pictures();
+        if step {
+            if refusal.refuses_pictures() {
+                self.pictures = false;
+            } else {
+                self.bad_picture = true;
+            }
+        }
+        step
+    }
+
+    fn adapt_to(&mut self, asked: &Asked<'_>, refusal: &Refusal<'_>) -> bool {
         let stage = asked.stage;
         if !matches!(refusal.status, 400 | 404 | 405 | 415 | 422 | 501) {
             return false;
         }
-        self.drop_parameter(refusal, |word| refusal.param_is(word))
+        self.step_includes(asked, refusal)
+            || self.drop_parameter(refusal, |word| refusal.param_is(word))
+            || self.step_hosted(asked, refusal)
+            || self.step_pictures(asked, refusal)
             || (refusal.speaks_of_format_param() && (self.step_tools(asked, refusal) || self.step_format(stage)))
             || self.drop_parameter(refusal, |word| refusal.message_quotes(word))
             || self.step_tools(asked, refusal)
@@ -354,6 +398,8 @@ mod tests {
             stage,
             tools: false,
             calls: false,
+            pictures: false,
+            hosted: Vec::new(),
         }
     }
 
@@ -361,7 +407,7 @@ mod tests {
     fn check(endpoint: &Endpoint, error: &LlmError, change: impl FnOnce(&mut Dialect)) {
         let first = Dialect::new(endpoint);
         let (mut adapted, mut expect) = (first.clone(), first.clone());
-        let changed = adapted.adapt(plain(Stage::Reply), error);
+        let changed = adapted.adapt(&plain(Stage::Reply), error);
         change(&mut expect);
         assert_eq!(adapted, expect, "{error}");
         assert_eq!(changed, expect != first, "{error}");
@@ -541,10 +587,10 @@ mod tests {
         e.reply_format = ReplyFormat::Function;
         check(&e, &refused, |d| d.reply_ask = Ask::LegacyFunction);
         let mut legacy = Dialect::new(&e);
-        assert!(legacy.adapt(plain(Stage::Reply), &refused));
-        assert!(!legacy.adapt(plain(Stage::Reply), &refused));
+        assert!(legacy.adapt(&plain(Stage::Reply), &refused));
+        assert!(!legacy.adapt(&plain(Stage::Reply), &refused));
         assert!(
-            legacy.adapt(plain(Stage::Metadata { said: "" }), &refused),
+            legacy.adapt(&plain(Stage::Metadata { said: "" }), &refused),
             "the second call takes what it gets"
         );
         e.api = Api::Responses;
@@ -571,11 +617,12 @@ mod tests {
             ];
             // With tools to offer and calls to tell of, which are more to give up.
             let asked = Asked {
+                hosted: HostedKind::ALL.to_vec(),
                 tools: true,
                 calls: true,
                 ..plain(Stage::Reply)
             };
-            let steps = (0..100).find(|_| !errors.iter().any(|error| dialect.adapt(asked, error)));
+            let steps = (0..100).find(|_| !errors.iter().any(|error| dialect.adapt(&asked, error)));
             assert!(steps.is_some_and(|steps| steps < 40), "{steps:?}");
             assert_eq!((dialect.reply_ask, dialect.takes_tools()), (Ask::Words, false));
         }

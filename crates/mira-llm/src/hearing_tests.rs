@@ -33,6 +33,7 @@ fn request() -> ModelRequest {
             parameters: "{}".into(),
         }]
         .into(),
+        hosted: [].into(),
         rounds: Vec::new(),
         no_more_calls: false,
         personas: vec![persona.clone()],
@@ -109,6 +110,7 @@ fn hear_request(api: Api, ask: Ask, request: &ModelRequest, pieces: &[&[u8]]) ->
                 assert!(head && !text.is_empty(), "text after its head");
                 heard.text.push_str(text);
             }
+            ModelEvent::Hosted(_) => {}
             ModelEvent::Finished(_) | ModelEvent::Calls(_) => panic!("the end is not the decoder's"),
         }
     }

@@ -16,11 +16,16 @@ mod dialect;
 pub mod embeddings;
 mod endpoint;
 mod error;
+mod fetch;
 #[cfg(test)]
 mod hearing_tests;
+mod hosted_offers;
+pub mod images;
 mod models;
 mod offers;
+mod pictures;
 mod prompt_items;
+pub mod provider_files;
 mod refusal;
 mod responses;
 mod speech;
@@ -30,10 +35,11 @@ mod told_calls;
 mod two_step;
 mod wire;
 
+use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::BoxStream};
 use mira_core::{
     chat::Usage,
-    model::{ModelEvent, ModelRequest},
+    model::{HostedFile, HostedKind, ModelEvent, ModelRequest},
 };
 use std::sync::Arc;
 
@@ -61,6 +67,30 @@ pub trait ChatModel: Send + Sync {
     fn takes_tools(&self) -> bool {
         true
     }
+
+    /// Whether its provider runs this tool itself, as far as is known: false once the server has refused it.
+    fn takes_hosted(&self, _kind: HostedKind) -> bool {
+        false
+    }
+
+    /// Fetches a file that a tool of the provider's made and that lies with it ([`HostedFile::There`]). At most
+    /// [`MOST_FILE_BYTES`] come. Nothing is sent before the first poll.
+    fn fetch_file(&self, _file: HostedFile) -> BoxFuture<'static, Result<FetchedFile, LlmError>> {
+        let why = "this endpoint keeps no files".to_owned();
+        std::future::ready(Err(LlmError::Unsendable { why })).boxed()
+    }
+}
+
+/// The largest file taken from a provider, in bytes.
+pub const MOST_FILE_BYTES: usize = 32 * 1024 * 1024;
+
+/// A file fetched from a provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FetchedFile {
+    /// Its bytes.
+    pub bytes: Bytes,
+    /// Its type, as the provider says; empty where it says nothing.
+    pub media_type: String,
 }
 
 /// The answer to a question beside the conversation.
@@ -109,5 +139,14 @@ impl ChatModel for HttpModel {
 
     fn takes_tools(&self) -> bool {
         self.0.dialect().takes_tools()
+    }
+
+    fn takes_hosted(&self, kind: HostedKind) -> bool {
+        self.0.dialect().takes_hosted(kind)
+    }
+
+    fn fetch_file(&self, file: HostedFile) -> BoxFuture<'static, Result<FetchedFile, LlmError>> {
+        let model = Arc::clone(&self.0);
+        async move { fetch::hosted_file(&model, &file).await }.boxed()
     }
 }

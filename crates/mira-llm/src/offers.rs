@@ -87,7 +87,7 @@ impl Dialect {
 
     /// The choice among the tools of a request.
     pub fn choice(&self, stage: Stage<'_>, request: &ModelRequest) -> Choice {
-        let offers = self.offers_tools(stage, request);
+        let offers = self.offers_tools(stage, request) || !self.offers_hosted(stage, request).is_empty();
         let may_call = offers && stage == Stage::Reply && !request.no_more_calls;
         match (self.ask(stage), may_call) {
             (Ask::Tool, true) if self.offers.choice => Choice::Required,
@@ -128,7 +128,7 @@ impl Dialect {
     }
 
     /// A step down for a refusal that names something of tools; false if it does not, or there is no step left.
-    pub(crate) fn step_tools(&mut self, asked: Asked<'_>, refusal: &Refusal<'_>) -> bool {
+    pub(crate) fn step_tools(&mut self, asked: &Asked<'_>, refusal: &Refusal<'_>) -> bool {
         if asked.calls && self.step_calls(refusal) {
             return true;
         }
@@ -159,7 +159,7 @@ impl Dialect {
     }
 
     /// The last resort: the answer, without tools.
-    pub(crate) fn drop_tools(&mut self, asked: Asked<'_>) -> bool {
+    pub(crate) fn drop_tools(&mut self, asked: &Asked<'_>) -> bool {
         let dropped = asked.tools && self.sends_tools(asked.stage);
         if dropped {
             self.offers.taken = false;

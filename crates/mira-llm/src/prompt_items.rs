@@ -6,6 +6,7 @@ use crate::{
     dialect::{Ask, Dialect, Stage, TailPlace, TopRole},
     error::LlmError,
     offers::Told,
+    pictures::Content,
     told_calls::{self, Call},
 };
 use mira_core::{
@@ -34,7 +35,7 @@ pub(crate) enum Item<'a> {
 #[derive(Debug, Serialize, PartialEq, Eq)]
 pub(crate) struct Said<'a> {
     pub role: &'static str,
-    pub content: Cow<'a, str>,
+    pub content: Content<'a>,
 }
 
 /// Added to the state of the moment where the reply is plain text, since the system text speaks of an object.
@@ -98,15 +99,15 @@ pub(crate) fn items<'a>(
 /// A message with the calls made on the way to it.
 fn push_message<'a>(dialect: &Dialect, items: &mut Vec<Item<'a>>, message: &'a PromptMessage, told: Told) {
     let role = message.role.as_str();
-    let said = Cow::Borrowed(&*message.text);
+    let said = Content::of(dialect, message);
     let calls: Vec<Call<'a>> = message.calls.iter().map(Call::past).collect();
     if calls.is_empty() {
-        return push(dialect, items, role, said);
+        return push_content(dialect, items, role, said);
     }
     match told_calls::called(told, &dialect.offers, "", &calls) {
         Some(called) => {
             items.extend(called.into_iter().map(Item::Called));
-            push(dialect, items, role, said);
+            push_content(dialect, items, role, said);
         }
         None => push(dialect, items, role, told_calls::words(&calls, &message.text).into()),
     }
@@ -137,15 +138,21 @@ fn push_round<'a>(dialect: &Dialect, items: &mut Vec<Item<'a>>, round: &'a Round
     Ok(())
 }
 
-/// Adds a message; where a server's template wants the roles to alternate, two of one role in a row become one.
+/// Adds a message of text.
 fn push<'a>(dialect: &Dialect, items: &mut Vec<Item<'a>>, role: &'static str, content: Cow<'a, str>) {
-    match (dialect.tail, items.last_mut()) {
-        (TailPlace::LastUserMessage, Some(Item::Said(last))) if last.role == role => {
-            let text = last.content.to_mut();
-            text.push_str("\n\n");
-            text.push_str(&content);
+    push_content(dialect, items, role, Content::Text(content));
+}
+
+/// Adds a message; where a server's template wants the roles to alternate, two of one role in a row become one.
+fn push_content<'a>(dialect: &Dialect, items: &mut Vec<Item<'a>>, role: &'static str, content: Content<'a>) {
+    match (dialect.tail, items.last_mut(), content) {
+        (TailPlace::LastUserMessage, Some(Item::Said(last)), Content::Text(more)) if last.role == role => {
+            last.content.push_paragraph(&more);
         }
-        _ => items.push(Item::Said(Said { role, content })),
+        (TailPlace::LastUserMessage, Some(Item::Said(last)), Content::Parts(parts)) if last.role == role => {
+            last.content.push_parts(parts);
+        }
+        (_, _, content) => items.push(Item::Said(Said { role, content })),
     }
 }
 
@@ -157,7 +164,7 @@ fn push_directive<'a>(dialect: &Dialect, items: &mut Vec<Item<'a>>, content: Cow
     match dialect.tail {
         TailPlace::OwnItem => items.push(Item::Said(Said {
             role: top_role(dialect),
-            content,
+            content: Content::Text(content),
         })),
         TailPlace::LastUserMessage => push(dialect, items, Role::User.as_str(), content),
     }

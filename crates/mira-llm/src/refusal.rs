@@ -71,6 +71,63 @@ impl<'a> Refusal<'a> {
         self.status == 501 || WORDS.iter().any(|word| self.lower.contains(word))
     }
 
+    /// Whether it names this parameter, in whichever field.
+    pub fn names(&self, word: &str) -> bool {
+        self.param_is(word) || self.message_quotes(word)
+    }
+
+    /// The place among the tools that it names: `tools[3].type`.
+    pub fn tool_place(&self) -> Option<usize> {
+        let after = |text: &str| {
+            let (_, rest) = text.split_once("tools[")?;
+            rest.split_once(']')?.0.parse().ok()
+        };
+        after(self.param).or_else(|| after(&self.lower))
+    }
+
+    /// Whether its words name this before they begin to list what is taken instead.
+    pub fn head_names(&self, word: &str) -> bool {
+        const LISTS: &[&str] = &["supported value", "expected one of", "must be one of", "input tag"];
+        let end = LISTS.iter().filter_map(|list| self.lower.find(list)).min();
+        let head = end.and_then(|end| self.lower.get(..end)).unwrap_or(&self.lower);
+        head.contains(word)
+    }
+
+    /// Whether vector stores are meant.
+    pub fn speaks_of_stores(&self) -> bool {
+        self.param_is("vector_store_ids") || self.lower.contains("vector store") || self.lower.contains("vector_store")
+    }
+
+    /// Whether it is about pictures.
+    pub fn speaks_of_pictures(&self) -> bool {
+        const WORDS: &[&str] = &["image", "picture", "multimodal", "vision", "mmproj"];
+        self.param_is("image_url") || WORDS.iter().any(|word| self.lower.contains(word))
+    }
+
+    /// Whether it says that there is no seeing here at all, whichever picture it is.
+    pub fn refuses_pictures(&self) -> bool {
+        const WORDS: &[&str] = &[
+            "support",
+            "multimodal",
+            "mmproj",
+            "unknown variant",
+            "content type",
+            "content must be",
+            "missing data required",
+        ];
+        const THIS_ONE: &[&str] = &[
+            "format",
+            "too large",
+            "size",
+            "corrupt",
+            "decode",
+            "invalid image",
+            "valid image",
+        ];
+        let says = |words: &[&str]| words.iter().any(|word| self.lower.contains(word));
+        says(WORDS) && !says(THIS_ONE)
+    }
+
     /// Whether it is about tools or functions, or something inside them.
     pub fn speaks_of_tools(&self) -> bool {
         ["tools", "tool_choice", "functions", "function_call", "strict"]

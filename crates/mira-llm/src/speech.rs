@@ -8,7 +8,8 @@ use crate::{
     think::{Passed, ThinkFilter},
 };
 use mira_core::{
-    model::{Head, ModelEvent, ModelRequest},
+    chat::ReplyMeta,
+    model::{Head, HostedEvent, ModelEvent, ModelRequest},
     reply::{FUNCTION_NAME, ReadReply, ReplyPiece, ReplyReader, Shape},
 };
 use std::{collections::VecDeque, mem};
@@ -26,6 +27,8 @@ pub(crate) struct Speech {
     pub out: VecDeque<ModelEvent>,
     /// Used where text comes although none may: `Head` stands before the first text whatever the reader does.
     fallback: Head,
+    /// What a reader falls back on that only counts.
+    quiet: ReplyMeta,
     head: bool,
     thinking: bool,
     /// Whether a delta of the answer came.
@@ -47,6 +50,10 @@ pub(crate) struct Speech {
     refused: bool,
     /// Set where the answer is not a reply but is wanted as it is.
     verbatim: Option<String>,
+    /// The answer's text as it came, kept where citations may point into it: the server runs tools itself.
+    heard: Option<String>,
+    /// How many of the server's own tools are at work.
+    pub working: usize,
 }
 
 impl Speech {
@@ -54,6 +61,7 @@ impl Speech {
     pub fn verbatim(ask: Ask, request: &ModelRequest) -> Self {
         Self {
             verbatim: Some(String::new()),
+            heard: None,
             ..Self::with(ask, false, request)
         }
     }
@@ -71,7 +79,11 @@ impl Speech {
     /// Hears a reply to `request`.
     pub fn new(dialect: &Dialect, request: &ModelRequest) -> Self {
         let offered = !request.no_more_calls && dialect.offers_tools(Stage::Reply, request);
-        Self::with(dialect.reply_ask, offered, request)
+        let hosted = dialect.may_call_hosted(Stage::Reply, request);
+        Self {
+            heard: hosted.then(String::new),
+            ..Self::with(dialect.reply_ask, offered, request)
+        }
     }
 
     fn with(ask: Ask, offered: bool, request: &ModelRequest) -> Self {
@@ -87,6 +99,7 @@ impl Speech {
                 mood: fallback.mood.clone(),
                 mood_cause: fallback.mood_cause.clone(),
             },
+            quiet: fallback.clone(),
             head: false,
             thinking: false,
             begun: false,
@@ -100,7 +113,64 @@ impl Speech {
             refusal: String::new(),
             refused: false,
             verbatim: None,
+            heard: None,
+            working: 0,
         }
+    }
+
+    /// Whether the server may run tools itself in this answer.
+    pub fn is_hosted(&self) -> bool {
+        self.heard.is_some()
+    }
+
+    /// Something of a tool the server runs.
+    pub fn hosted(&mut self, event: HostedEvent) {
+        self.out.push_back(ModelEvent::Hosted(Box::new(event)));
+    }
+
+    /// How much text was heard, in bytes.
+    pub fn heard_bytes(&self) -> usize {
+        self.heard.as_ref().map_or(0, String::len)
+    }
+
+    /// How many characters were heard since then.
+    pub fn chars_since(&self, bytes: usize) -> usize {
+        let since = self.heard.as_deref().and_then(|heard| heard.get(bytes..));
+        since.map_or(0, |since| since.chars().count())
+    }
+
+    /// Where in the reply's text the characters `start..end` of the text that was heard from `base` on stand, in code
+    /// points; nothing where they do not lie in it.
+    pub fn place(&self, base: usize, start: usize, end: usize) -> Option<(u32, u32)> {
+        let heard = self.heard.as_deref()?;
+        if self.ask.is_function() {
+            return None;
+        }
+        let part = heard.get(base..)?;
+        let at = |chars: usize| part.char_indices().nth(chars).map_or(heard.len(), |(at, _)| base + at);
+        let (start, end) = (
+            self.words_until(heard.get(..at(start))?)?,
+            self.words_until(heard.get(..at(end))?)?,
+        );
+        Some((start, end))
+    }
+
+    /// How long the reply's text is at the end of this beginning of what was heard, if that end lies in it.
+    fn words_until(&self, begun: &str) -> Option<u32> {
+        let mut think = ThinkFilter::default();
+        let mut reader = ReplyReader::new(Vec::new(), self.quiet.clone());
+        let mut pieces = Vec::new();
+        match think.pass(begun) {
+            Passed::Whole => reader.push(begun, &mut pieces),
+            Passed::Part(text) => reader.push(&text, &mut pieces),
+            Passed::Nothing | Passed::Reasoning => {}
+        }
+        let chars = pieces.iter().map(|piece| match piece {
+            ReplyPiece::Text(text) => text.chars().count(),
+            ReplyPiece::Head(_) => 0,
+        });
+        let chars = u32::try_from(chars.sum::<usize>()).ok()?;
+        (reader.is_in_text() || self.ask == Ask::Words && begun.is_empty()).then_some(chars)
     }
 
     /// The model reasons.
@@ -113,6 +183,9 @@ impl Speech {
 
     /// Text of the answer.
     pub fn text(&mut self, delta: &str) {
+        if let Some(heard) = &mut self.heard {
+            heard.push_str(delta);
+        }
         match self.think.pass(delta) {
             Passed::Whole => self.words(delta),
             Passed::Part(text) => self.words(&text),

@@ -76,7 +76,7 @@ async fn whole(model: &Model, request: &ModelRequest, stage: Stage<'_>) -> Resul
             }
             Err(error) => error,
         };
-        if dialect.adapt(Asked::new(stage, request), &error) {
+        if dialect.adapt(&Asked::new(stage, request), &error) {
             tried -= 1;
             continue;
         }

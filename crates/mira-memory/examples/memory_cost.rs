@@ -221,6 +221,7 @@ fn reply(content: String) -> NewReply {
         model: Some("measured".to_owned()),
         usage: None,
         tool_calls: Vec::new(),
+        citations: Vec::new(),
     }
 }
 
@@ -255,6 +256,7 @@ impl Talk {
             MessageId(self.numbers.id()),
         );
         let turn = BeginTurn {
+            files: Vec::new(),
             turn_id,
             session: self.session.clone(),
             kind: BeginKind::Send {
@@ -294,6 +296,7 @@ impl Talk {
             turn_id,
             reply: Some(reply(answer)),
             state: TurnState::Complete,
+            tokens: None,
             mira: Some(MiraChange {
                 persona: Some(persona()),
                 mood: Mood::from_text("amused").unwrap(),

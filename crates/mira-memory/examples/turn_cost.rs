@@ -49,6 +49,7 @@ fn persona() -> PersonaName {
 
 fn begin(session: &SessionId) -> BeginTurn {
     BeginTurn {
+        files: Vec::new(),
         turn_id: TurnId(id()),
         session: session.clone(),
         kind: BeginKind::Send {
@@ -92,8 +93,10 @@ fn finish(turn_id: TurnId, text: &str) -> FinishTurn {
                 reasoning_tokens: 0,
             }),
             tool_calls: Vec::new(),
+            citations: Vec::new(),
         }),
         state: TurnState::Complete,
+        tokens: None,
         mira: Some(MiraChange {
             persona: Some(persona()),
             mood,

@@ -8,12 +8,16 @@ pub mod recall;
 pub mod sqlite;
 
 pub use sqlite::{
+    approvals::{Answered, ApprovalCursor, FinishedApproval},
     artifacts::{
-        ArtifactCursor, ArtifactPatch, DeleteOutcome, NewArtifact, NewVersion, Origin, VersionCursor, VersionOutcome,
+        ArtifactCursor, ArtifactPatch, DeleteOutcome, Expected, NewArtifact, NewVersion, Origin, VersionCursor,
+        VersionOutcome,
     },
     documents::{DocumentsReport, SpeakerNames},
     error::StoreError,
     facts::{FactOutcome, FactPatch, NewFact, PatchFactOutcome},
+    file_texts::{FileChunk, FilePage, FileScope, FoundChunk},
+    files::{FileCursor, FileOutcome, FilePlace, NewFile},
     forget::{Forgotten, ScrubReport},
     handover::{hand_over, settle},
     lexical::{LexicalHit, LexicalHits, LexicalQuery, LexicalTerm},
@@ -26,6 +30,7 @@ pub use sqlite::{
     outbox::{OutboxStats, SpaceId, Step, VectorJob},
     projects::{DeletedProject, NewProject, ProjectCursor, ProjectFilter, ProjectPatch},
     proposals::{Decision, NewProposal, ProposalCursor, ProposalFilter, Proposed},
+    provider_files::{CopyState, ProviderCopy, ProviderScope},
     repos::{NewRepo, RepoCursor, RepoPatch},
     search::{HIT_END, HIT_START, SearchCursor, SearchHit},
     sessions::{CursorError, Inserted, NewSession, PatchOutcome, SessionCursor, SessionFilter, SessionPatch},

@@ -6,15 +6,20 @@
 
 pub mod artifacts;
 pub mod code;
+pub mod files;
+pub mod images;
 pub mod memory;
+pub mod python;
 mod registry;
 mod schema;
+pub mod web;
 
 pub use registry::{Entry, Ran, Registry};
 
 use futures_util::future::BoxFuture;
 use jiff::tz::TimeZone;
 use mira_core::{
+    citation::Passage,
     ids::{AccountId, MessageId, ProjectId, SessionId, ToolCallId, TurnId},
     tool::Effect,
 };
@@ -42,6 +47,8 @@ pub struct CallContext {
     pub call: ToolCallId,
     /// Whether this turn has read what strangers may have written.
     pub untrusted: bool,
+    /// Whether the owner was asked about this very call and said yes.
+    pub approved: bool,
     /// The owner's time zone.
     pub zone: TimeZone,
 }
@@ -71,6 +78,8 @@ pub struct Output {
     pub data: Value,
     /// Whether strangers may have written what was read.
     pub untrusted: bool,
+    /// What was read and may be pointed at. The turn numbers them; the model reads each after `text`, under its number.
+    pub sources: Vec<Passage>,
 }
 
 impl Output {
@@ -81,6 +90,7 @@ impl Output {
             kept: None,
             data,
             untrusted: false,
+            sources: Vec::new(),
         }
     }
 }
@@ -113,6 +123,18 @@ pub trait Tool: Send + Sync + 'static {
     /// Why it cannot work here, if it cannot.
     fn unavailable(&self) -> Option<String> {
         None
+    }
+
+    /// What this very call may do, where that depends on what it says or on what the turn has read. A call that is
+    /// [`Effect::Outside`] in a turn that has read strangers' words waits for the owner.
+    fn effect_of(&self, _context: &CallContext, _arguments: &Self::Arguments) -> Effect {
+        self.about().effect
+    }
+
+    /// Whether what it does cannot be undone: such a call, too, waits for the owner in a turn that has read strangers'
+    /// words.
+    fn is_final(&self) -> bool {
+        false
     }
 
     /// Does it. May be dropped at any await: what was begun is then either whole or undone.

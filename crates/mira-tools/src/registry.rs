@@ -2,11 +2,20 @@
 
 use crate::{CallContext, Output, Tool, ToolError, schema};
 use futures_util::{FutureExt, future::BoxFuture};
-use mira_core::tool::{CallOutcome, CallStatus, Effect, ToolOffer, UNCERTAIN};
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use mira_core::{
+    citation::{Passage, Source},
+    tool::{CallOutcome, CallStatus, Effect, ToolOffer, UNCERTAIN},
+};
+use serde::de::DeserializeOwned;
+use std::{fmt::Write, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 /// The longest output a model is told, in characters. More would push the conversation out of its sight.
 const OUTPUT_CHARS: usize = 64 * 1024;
+/// What is kept of one passage for later prompts, in characters.
+const KEPT_PASSAGE_CHARS: usize = 600;
+/// Said before numbered passages. Not in the system prompt, which is the same whether anything was read or not.
+const HOW_TO_POINT: &str =
+    "Sources. Right after what you take from one, point at it with its number in brackets, like [1] or [1, 2]:";
 
 /// A call that is over.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,6 +24,10 @@ pub struct Ran {
     pub outcome: CallOutcome,
     /// What the model reads now.
     pub told: String,
+    /// What was read and may be pointed at; the turn numbers it ([`Ran::numbered`]).
+    pub sources: Vec<Passage>,
+    /// Whether the texts of the passages are kept too, shortened, and not only where they stand.
+    keeps_text: bool,
 }
 
 impl Ran {
@@ -24,7 +37,53 @@ impl Ran {
         Self {
             told: format!("error: {}", outcome.output),
             outcome,
+            sources: Vec::new(),
+            keeps_text: false,
         }
+    }
+
+    /// What a tool answered, cut to what a call may tell.
+    pub fn answered(output: Output) -> Self {
+        let told = cut(output.text);
+        Self {
+            keeps_text: output.kept.is_none(),
+            outcome: CallOutcome {
+                status: CallStatus::Ok,
+                output: output.kept.map_or_else(|| told.clone(), cut),
+                data: output.data,
+                untrusted: output.untrusted,
+            },
+            told,
+            sources: output.sources,
+        }
+    }
+
+    /// What was read, to be numbered by the turn.
+    pub fn sources(&self) -> Vec<Source> {
+        self.sources.iter().map(|passage| passage.source.clone()).collect()
+    }
+
+    /// With its passages under the numbers the turn gave them, one each: whole for the model now, shortened in what is
+    /// kept, and there without their texts where a tool keeps less than it tells. The numbers are of this turn alone, so
+    /// that what is kept does not show them in brackets.
+    #[must_use]
+    pub fn numbered(mut self, numbers: &[u32]) -> Self {
+        if self.sources.is_empty() {
+            return self;
+        }
+        let _infallible = write!(self.told, "\n\n{HOW_TO_POINT}");
+        let mut kept = std::mem::take(&mut self.outcome.output);
+        for (passage, number) in std::mem::take(&mut self.sources).iter().zip(numbers) {
+            let heading = passage.source.heading();
+            let _infallible = write!(self.told, "\n\n[{number}] {heading}\n{}", passage.text.trim());
+            let _infallible = write!(kept, "\n\n({number}) {heading}");
+            if self.keeps_text {
+                let _infallible = write!(kept, "\n{}", shortened(passage.text.trim()));
+            }
+        }
+        self.told = cut(self.told);
+        self.outcome.output = cut(kept);
+        self
     }
 }
 
@@ -52,11 +111,19 @@ impl Entry {
     pub fn unavailable(&self) -> Option<String> {
         self.tool.unavailable()
     }
+
+    /// Whether what it does cannot be undone.
+    pub fn is_final(&self) -> bool {
+        self.tool.is_final()
+    }
 }
 
 /// A tool whose arguments are text.
 trait Erased: Send + Sync {
     fn unavailable(&self) -> Option<String>;
+    fn is_final(&self) -> bool;
+    /// `None` where the arguments are not what the tool takes.
+    fn effect(&self, context: &CallContext, arguments: &str) -> Option<Effect>;
     fn call<'a>(&'a self, context: &'a CallContext, arguments: &'a str) -> BoxFuture<'a, Result<Output, ToolError>>;
 }
 
@@ -65,15 +132,24 @@ impl<T: Tool> Erased for T {
         Tool::unavailable(self)
     }
 
-    fn call<'a>(&'a self, context: &'a CallContext, arguments: &'a str) -> BoxFuture<'a, Result<Output, ToolError>> {
-        async move {
-            // Models write nothing at all where there is nothing to say.
-            let text = if arguments.trim().is_empty() { "{}" } else { arguments };
-            let arguments = serde_json::from_str(text).map_err(|error| ToolError::Arguments(error.to_string()))?;
-            self.run(context, arguments).await
-        }
-        .boxed()
+    fn is_final(&self) -> bool {
+        Tool::is_final(self)
     }
+
+    fn effect(&self, context: &CallContext, arguments: &str) -> Option<Effect> {
+        let arguments = parse(arguments).ok()?;
+        Some(self.effect_of(context, &arguments))
+    }
+
+    fn call<'a>(&'a self, context: &'a CallContext, arguments: &'a str) -> BoxFuture<'a, Result<Output, ToolError>> {
+        async move { self.run(context, parse(arguments)?).await }.boxed()
+    }
+}
+
+fn parse<A: DeserializeOwned>(arguments: &str) -> Result<A, ToolError> {
+    // Models write nothing at all where there is nothing to say.
+    let text = if arguments.trim().is_empty() { "{}" } else { arguments };
+    serde_json::from_str(text).map_err(|error| ToolError::Arguments(error.to_string()))
 }
 
 /// All tools, in the order models are told of them.
@@ -110,6 +186,14 @@ impl Registry {
         self.entries.iter().find(|entry| &*entry.offer.name == name)
     }
 
+    /// What this call may do. An unknown tool does nothing; a tool that cannot read the arguments could at most do what
+    /// it does at all.
+    pub fn effect(&self, context: &CallContext, name: &str, arguments: &str) -> Effect {
+        self.find(name).map_or(Effect::Read, |entry| {
+            entry.tool.effect(context, arguments).unwrap_or(entry.effect)
+        })
+    }
+
     /// Makes one call. Never fails, never panics, ends in time.
     pub async fn call(&self, context: &CallContext, name: &str, arguments: &str) -> Ran {
         let Some(entry) = self.find(name) else {
@@ -120,7 +204,7 @@ impl Registry {
         }
         let call = AssertUnwindSafe(entry.tool.call(context, arguments)).catch_unwind();
         match tokio::time::timeout(entry.timeout, call).await {
-            Ok(Ok(Ok(output))) => ran(output),
+            Ok(Ok(Ok(output))) => Ran::answered(output),
             Ok(Ok(Err(error))) => {
                 let status = match &error {
                     ToolError::Arguments(_) | ToolError::Failed(_) => CallStatus::Failed,
@@ -144,16 +228,10 @@ impl Registry {
     }
 }
 
-fn ran(output: Output) -> Ran {
-    let told = cut(output.text);
-    Ran {
-        outcome: CallOutcome {
-            status: CallStatus::Ok,
-            output: output.kept.map_or_else(|| told.clone(), cut),
-            data: output.data,
-            untrusted: output.untrusted,
-        },
-        told,
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(KEPT_PASSAGE_CHARS) {
+        Some((end, _)) => format!("{}\u{2026}", text.split_at(end).0),
+        None => text.to_owned(),
     }
 }
 
@@ -226,8 +304,92 @@ mod tests {
         }
     }
 
-    async fn check(name: &str, arguments: &str, status: CallStatus, told: &str) {
-        let context = CallContext {
+    /// It reaches beyond Mira only where it is told to.
+    struct Mixed;
+
+    impl Tool for Mixed {
+        type Arguments = Wanted;
+
+        fn about(&self) -> About {
+            About {
+                name: "mixed",
+                effect: Effect::Outside,
+                ..Trial.about()
+            }
+        }
+
+        fn effect_of(&self, context: &CallContext, wanted: &Wanted) -> Effect {
+            if context.untrusted && wanted.how == "far" {
+                Effect::Outside
+            } else {
+                Effect::Read
+            }
+        }
+
+        fn is_final(&self) -> bool {
+            true
+        }
+
+        async fn run(&self, _: &CallContext, _: Wanted) -> Result<Output, ToolError> {
+            Ok(Output::new("", json!({})))
+        }
+    }
+
+    #[test]
+    fn a_call_may_do_what_it_says_and_at_most_what_its_tool_may() {
+        let registry = Registry::default().with(Trial).with(Mixed);
+        let mut context = context();
+        let mut check = |untrusted, name: &str, arguments: &str, expect| {
+            context.untrusted = untrusted;
+            assert_eq!(registry.effect(&context, name, arguments), expect, "{name} {arguments}");
+        };
+        check(false, "mixed", r#"{"how":"far"}"#, Effect::Read);
+        check(true, "mixed", r#"{"how":"far"}"#, Effect::Outside);
+        check(true, "mixed", r#"{"how":"near"}"#, Effect::Read);
+        check(true, "mixed", r#"{"how""#, Effect::Outside);
+        check(true, "trial", r#"{"how":"far"}"#, Effect::Read);
+        check(true, "nothing", "{}", Effect::Read);
+        assert!(registry.find("mixed").unwrap().is_final());
+        assert!(!registry.find("trial").unwrap().is_final());
+    }
+
+    #[test]
+    fn passages_are_told_under_their_numbers() {
+        let passage = |title: &str, page, text: &str| Passage {
+            source: Source {
+                url: Some("https://a.example/".into()),
+                page,
+                title: title.into(),
+                ..Source::default()
+            },
+            text: text.into(),
+        };
+        let long = "x".repeat(KEPT_PASSAGE_CHARS + 1);
+        let mut output = Output::new("Two pages.", json!({}));
+        output.sources = vec![passage("A", None, " one "), passage("B", Some(3), &long)];
+        let numbered = Ran::answered(output.clone()).numbered(&[4, 2]);
+        assert_eq!(
+            numbered.told,
+            format!(
+                "Two pages.\n\n{HOW_TO_POINT}\n\n[4] A \u{2014} https://a.example/\none\n\n\
+                 [2] B (page 3) \u{2014} https://a.example/\n{long}"
+            )
+        );
+        let kept = &numbered.outcome.output;
+        assert!(
+            kept.starts_with("Two pages.\n\n(4) A \u{2014} https://a.example/\none\n\n(2) B (page 3)"),
+            "{kept}"
+        );
+        assert!(kept.ends_with("x\u{2026}") && !kept.contains('['), "{kept}");
+        output.kept = Some("two".into());
+        let kept = Ran::answered(output).numbered(&[1, 2]).outcome.output;
+        assert!(kept.starts_with("two\n\n(1) A") && !kept.contains("one"), "{kept}");
+        let plain = Ran::answered(Output::new("plain", json!({})));
+        assert_eq!(plain.clone().numbered(&[]), plain);
+    }
+
+    fn context() -> CallContext {
+        CallContext {
             account: AccountId::OWNER,
             session: "eternal".parse().unwrap(),
             project: None,
@@ -236,8 +398,13 @@ mod tests {
             reply: MessageId(Uuid::nil()),
             call: ToolCallId(Uuid::nil()),
             untrusted: false,
+            approved: false,
             zone: jiff::tz::TimeZone::UTC,
-        };
+        }
+    }
+
+    async fn check(name: &str, arguments: &str, status: CallStatus, told: &str) {
+        let context = context();
         let ran = Registry::default()
             .with(Trial)
             .with(Absent)

@@ -75,6 +75,8 @@ impl Written<'_> {
                         message.insert("reasoning_content".to_owned(), summary.as_str().into());
                     }
                 }
+                // Chat has no such tools.
+                Item::Hosted(_) => {}
                 Item::Unknown { id } => {
                     message.insert("hologram".to_owned(), json!({ "id": id, "depth": [1, null] }));
                 }
@@ -214,7 +216,7 @@ impl Writer<'_> {
             .composition
             .items
             .iter()
-            .find(|item| !matches!(item, Item::Unknown { .. }))
+            .find(|item| !matches!(item, Item::Unknown { .. } | Item::Hosted(_)))
         {
             Some(Item::Call { .. }) => Value::Null,
             Some(_) | None => Value::from(""),
@@ -239,6 +241,7 @@ impl Writer<'_> {
 
     fn item(&mut self, item: &Item, calls: &mut usize) {
         match item {
+            Item::Hosted(_) => {}
             Item::Unknown { id } => self.chunk(&json!({ "hologram": { "id": id } }), None, Pace::Now),
             Item::Reasoning { summary, .. } => {
                 if self.written.asked.reasoning_content {

@@ -6,8 +6,10 @@ use serde_json::Value;
 
 use crate::asked::{Asked, Want};
 use crate::fit::{self, Fitted};
+use crate::hosted::{Annotation, HostedItem, Maker};
 use crate::json;
 use crate::plan::{Answer, Ending, Plan};
+use crate::shelf::Shelf;
 use crate::tokens::{self, Piece};
 
 /// Prefix of the emulator's encrypted reasoning, before it is encoded; what comes back is checked against it.
@@ -62,10 +64,12 @@ pub(crate) enum Item {
     Unknown {
         id: String,
     },
+    Hosted(Box<HostedItem>),
     Message {
         id: String,
         pieces: Pieces,
         refusal: bool,
+        annotations: Vec<Annotation>,
     },
     Call {
         id: String,
@@ -95,7 +99,7 @@ pub(crate) struct Stamp {
 }
 
 /// Composes the answer of `plan`. `words` are the owner's, without directives.
-pub(crate) fn compose(asked: &Asked<'_>, plan: &Plan, words: &str, stamp: &Stamp) -> Composition {
+pub(crate) fn compose(asked: &Asked<'_>, plan: &Plan, words: &str, stamp: &Stamp, shelf: &Shelf) -> Composition {
     let hex = &stamp.hex;
     let mut items = Vec::new();
     // A call made after reasoning is marked, so that a client that sends it back without is found out.
@@ -116,7 +120,21 @@ pub(crate) fn compose(asked: &Asked<'_>, plan: &Plan, words: &str, stamp: &Stamp
             id: format!("holo_{hex}"),
         });
     }
-    items.extend(said(asked, plan, words, &format!("{hex}{mark}")));
+    let maker = Maker::new(asked, shelf, stamp, mark);
+    let hosted = maker.calls(&plan.hosted).into_iter();
+    items.extend(hosted.map(|call| Item::Hosted(Box::new(call))));
+    let mut said = said(asked, plan, words, &format!("{hex}{mark}"));
+    if let Some(Item::Message {
+        pieces,
+        annotations,
+        refusal: false,
+        ..
+    }) = &mut said
+    {
+        let quoted = matches!(plan.answer, Answer::Structured(_)) && pieces.text.starts_with('{');
+        *annotations = maker.annotations(&plan.cites, &pieces.text, quoted);
+    }
+    items.extend(said);
     // The legacy form has one call at a time.
     let most = if asked.legacy { 1 } else { usize::MAX };
     for (index, call) in plan.calls.iter().enumerate().take(most) {
@@ -170,7 +188,12 @@ fn said(asked: &Asked<'_>, plan: &Plan, words: &str, suffix: &str) -> Option<Ite
             name: name.to_owned(),
             pieces,
         }),
-        Want::Function { .. } | Want::Json(_) | Want::Text => Some(Item::Message { id, pieces, refusal }),
+        Want::Function { .. } | Want::Json(_) | Want::Text => Some(Item::Message {
+            id,
+            pieces,
+            refusal,
+            annotations: Vec::new(),
+        }),
     }
 }
 
@@ -178,7 +201,7 @@ impl Composition {
     fn pieces_mut(&mut self) -> impl Iterator<Item = &mut Pieces> {
         self.items.iter_mut().filter_map(|item| match item {
             Item::Message { pieces, .. } | Item::Call { pieces, .. } => Some(pieces),
-            Item::Reasoning { .. } | Item::Unknown { .. } => None,
+            Item::Reasoning { .. } | Item::Unknown { .. } | Item::Hosted(_) => None,
         })
     }
 
@@ -206,7 +229,7 @@ impl Composition {
                 begun += 1;
                 begun == 1 || !pieces.cut.is_empty()
             }
-            Item::Reasoning { .. } | Item::Unknown { .. } => true,
+            Item::Reasoning { .. } | Item::Unknown { .. } | Item::Hosted(_) => true,
         });
     }
 
@@ -228,6 +251,7 @@ impl Composition {
                 events + pieces.cut.len() + 4,
                 bytes + pieces.cut.len() * 300 + pieces.text.len() * 6,
             ),
+            Item::Hosted(call) => (events + call.events.len() + 2, bytes + 4096),
             Item::Reasoning { .. } | Item::Unknown { .. } => (events + 8, bytes + 2048),
         })
     }

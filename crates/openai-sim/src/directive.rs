@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use crate::hosted::{Cite, HostedCall, MadeFile, PIXEL};
 use crate::plan::{Answer, Call, Ending, Fault, HttpFault, Plan, Reply, Split};
 use crate::tokens;
 
@@ -120,6 +121,7 @@ impl Directives {
                 call_id: None,
             }];
         }
+        self.shape_hosted(plan);
         if let Some(summary) = self.get("reasoning") {
             plan.reasoning = Some(
                 if summary.is_empty() {
@@ -146,6 +148,30 @@ impl Directives {
             plan.split = Split::Random(seed);
         }
         plan.unknown |= self.has("unknown");
+    }
+
+    /// Calls of the server's own tools.
+    fn shape_hosted(&self, plan: &mut Plan) {
+        let url = self.get("url").unwrap_or("https://example.org/");
+        let search = self.get("web").map(|query| HostedCall::search(query, &[url]));
+        let makes = self.get("makes");
+        let run = self.get("run").map(|code| {
+            let made = makes.map(|name| MadeFile::new(name, "image/png", PIXEL));
+            HostedCall::run(code, self.get("logs").unwrap_or_default(), made.into_iter().collect())
+        });
+        let look = self.get("look").map(HostedCall::look);
+        let draw = self.get("draw").map(|prompt| HostedCall::draw(prompt, PIXEL));
+        let calls = [search, run, look, draw].into_iter().flatten();
+        plan.hosted
+            .extend(calls.map(|call| if self.has("fails") { call.failing() } else { call }));
+        if let Some(words) = self.get("cite") {
+            let cite = match (makes, self.get("given")) {
+                (Some(name), _) => Cite::made(words, name),
+                (None, Some(name)) => Cite::given(words, name),
+                (None, None) => Cite::url(words, url, "The page"),
+            };
+            plan.cites.push(cite);
+        }
     }
 
     fn shape_reply(&self, reply: &mut Reply, words: &str) {

@@ -1,4 +1,5 @@
-//! A faithful emulator of the OpenAI API on loopback: Responses, Chat Completions, embeddings, models.
+//! A faithful emulator of the OpenAI API on loopback: Responses with its hosted tools, Chat Completions, embeddings,
+//! models, files and vector stores, images.
 //!
 //! Lives here: everything a client of that API can observe, and everything that can go wrong with it on purpose.
 //! Not here: any knowledge of Mira beyond the state block the rehearsal reads out of a prompt. Invariants: every
@@ -36,6 +37,12 @@
 //! | `persona=haven`, `mood=soft`, `cause="..."` | fields of the reply |
 //! | `raw="..."` | this text as it is, whatever schema was asked |
 //! | `call=name args="{...}"` | a function call instead of words |
+//! | `web="query" url=https://...` | a web search of the server's own that finds this page |
+//! | `run="code" logs="..." makes=name` | code run by the server, what it writes, a small picture it leaves |
+//! | `look="query"` | a search of the server's own in the vector stores of the request |
+//! | `draw="prompt"` | a small picture drawn by the server |
+//! | `fails` | the server's own calls of this answer fail |
+//! | `cite="words"` | these words of the reply point at the page, the file left, or the file called `given` |
 //! | `reasoning`, `reasoning="..."` | a reasoning item first |
 //! | `rate=20`, `first_ms=300`, `headers_ms=100` | tokens per second, time to the first token, time to the HTTP head |
 //! | `split=1`, `seed=7` | writes of so many bytes; of random sizes from this seed |
@@ -49,8 +56,9 @@
 //! | `times=1` | the HTTP error, connection faults and endings hold for so many requests with this message |
 //!
 //! # What it does not do
-//! Stored responses, conversations, background mode, hosted tools, audio and images: asking for them is refused
-//! with a clear error, never half answered.
+//! Stored responses, conversations, background mode, audio, and hosted tools other than `web_search`,
+//! `code_interpreter`, `file_search` and `image_generation`: asking for them is refused with a clear error, or nothing
+//! calls them; nothing is half answered.
 
 mod asked;
 mod brain;
@@ -62,13 +70,17 @@ mod embeddings;
 mod error;
 mod fit;
 mod gate;
+mod hosted;
+mod images;
 mod json;
+mod multipart;
 mod plan;
 mod player;
 mod rehearsal;
 mod responses;
 mod rules;
 mod server;
+mod shelf;
 mod stats;
 mod tokens;
 
@@ -85,6 +97,7 @@ pub use brain::{Brain, Responder};
 pub use embeddings::{Base64, EmbeddingsManner};
 pub use error::ApiError;
 pub use gate::Gate;
+pub use hosted::{Cite, Cited, HostedCall, HostedWork, MadeFile, PIXEL};
 pub use plan::{Answer, Call, Ending, Fault, HttpFault, Plan, Reply, Script, Split, Target, Then};
 pub use rehearsal::{RehearsalInput, RehearsalNote, RehearsalReply, reply as rehearse};
 pub use server::Captured;
@@ -129,6 +142,10 @@ pub struct SimConfig {
     pub capture: usize,
     /// Context window of the models, in tokens; a longer input is refused.
     pub context_tokens: u64,
+    /// Types of hosted tools that the models do not support, as the live API refuses them.
+    pub refused_tools: Vec<String>,
+    /// Whether the models take no pictures.
+    pub blind: bool,
     /// The time (seconds since 1970) at which the emulator believes to have started.
     pub epoch_seconds: u64,
 }
@@ -147,6 +164,8 @@ impl Default for SimConfig {
             token_interval: Duration::ZERO,
             capture: 256,
             context_tokens: 272_000,
+            refused_tools: Vec::new(),
+            blind: false,
             epoch_seconds: 1_790_000_000,
         }
     }
@@ -235,6 +254,16 @@ impl Sim {
     /// How the embeddings endpoint behaves from now on. Plans for it ([`Target::Embeddings`]) come first.
     pub fn set_embeddings(&self, manner: EmbeddingsManner) {
         self.shared.set_embeddings(manner);
+    }
+
+    /// Lets every vector store expire, as those do that nobody used for long.
+    pub fn expire_stores(&self) {
+        self.shared.shelf.expire();
+    }
+
+    /// How many files were given to the server, and how many living vector stores there are.
+    pub fn shelf(&self) -> (usize, usize) {
+        self.shared.shelf.sizes()
     }
 
     /// How many planned replies have not been asked for yet.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::gate::Gate;
+use crate::hosted::{Cite, HostedCall};
 
 /// The structured reply of a model, fitted to whatever schema the request asks for.
 #[derive(Debug, Clone, PartialEq)]
@@ -232,6 +233,10 @@ pub enum Target {
     Embeddings,
     /// `/models` (likewise).
     Models,
+    /// `/files`, `/vector_stores` and `/containers` (likewise).
+    Files,
+    /// `/images/generations` (likewise).
+    Images,
 }
 
 /// One upstream answer. Build it from [`Plan::reply`] and its kin and add what should go wrong.
@@ -241,6 +246,10 @@ pub struct Plan {
     pub answer: Answer,
     /// Function calls after it. Several rounds are several plans.
     pub calls: Vec<Call>,
+    /// Calls of the server's own tools before it.
+    pub hosted: Vec<HostedCall>,
+    /// What its words point at.
+    pub cites: Vec<Cite>,
     /// A reasoning item first, with this summary (sent where the request asks for summaries).
     pub reasoning: Option<String>,
     /// How it ends.
@@ -274,6 +283,8 @@ impl Plan {
         Self {
             answer,
             calls: Vec::new(),
+            hosted: Vec::new(),
+            cites: Vec::new(),
             reasoning: None,
             ending: Ending::default(),
             ending_after: None,
@@ -367,6 +378,20 @@ impl Plan {
     #[must_use]
     pub fn then_calls(mut self, calls: impl IntoIterator<Item = Call>) -> Self {
         self.calls.extend(calls);
+        self
+    }
+
+    /// The same answer after calls of the server's own tools.
+    #[must_use]
+    pub fn hosted(mut self, calls: impl IntoIterator<Item = HostedCall>) -> Self {
+        self.hosted.extend(calls);
+        self
+    }
+
+    /// The same answer pointing at sources.
+    #[must_use]
+    pub fn cites(mut self, cites: impl IntoIterator<Item = Cite>) -> Self {
+        self.cites.extend(cites);
         self
     }
 

@@ -15,6 +15,7 @@ mod cues;
 mod errands;
 mod lines;
 mod notes;
+mod papers;
 mod summary;
 #[cfg(test)]
 mod tests;

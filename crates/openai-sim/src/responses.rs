@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::asked::{Asked, field};
 use crate::cache::CacheUse;
 use crate::compose::{self, Composition, Item, Pieces, Stamp};
+use crate::hosted::Annotation;
 use crate::json::{push, push_number, push_raw};
 use crate::plan::Ending;
 use crate::player::{Events, Pace};
@@ -122,14 +123,20 @@ impl Written<'_> {
                     &json!({ "id": id, "type": "hologram", "status": status, "depth": [1, { "z": null }] }),
                 );
             }
-            Item::Message { id, pieces, refusal } => {
+            Item::Hosted(call) => push(out, if begun { &call.begun } else { &call.done }),
+            Item::Message {
+                id,
+                pieces,
+                refusal,
+                annotations,
+            } => {
                 push_raw(out, "{\"id\":");
                 push(out, id);
                 push_raw(out, ",\"type\":\"message\",\"status\":");
                 push(out, status);
                 push_raw(out, ",\"content\":[");
                 if !begun {
-                    push_part(out, &pieces.text, *refusal);
+                    push_part(out, &pieces.text, *refusal, annotations);
                 }
                 push_raw(out, "],\"role\":\"assistant\"}");
             }
@@ -166,15 +173,24 @@ fn push_begun(out: &mut Vec<u8>, echo: &Echo) {
 
 const ERROR_MESSAGE: &str = "The server had an error while processing your request.";
 
-fn push_part(out: &mut Vec<u8>, text: &str, refusal: bool) {
+fn push_part(out: &mut Vec<u8>, text: &str, refusal: bool, annotations: &[Annotation]) {
     if refusal {
         push_raw(out, "{\"type\":\"refusal\",\"refusal\":");
         push(out, text);
     } else {
-        push_raw(
-            out,
-            "{\"type\":\"output_text\",\"annotations\":[],\"logprobs\":[],\"text\":",
-        );
+        push_raw(out, "{\"type\":\"output_text\",\"annotations\":[");
+        let length = text.chars().count();
+        for (index, annotation) in annotations
+            .iter()
+            .filter(|annotation| annotation.end <= length)
+            .enumerate()
+        {
+            if index > 0 {
+                out.push(b',');
+            }
+            push(out, &annotation.value);
+        }
+        push_raw(out, "],\"logprobs\":[],\"text\":");
         push(out, text);
     }
     out.push(b'}');
@@ -373,7 +389,19 @@ impl Writer<'_> {
         match item {
             Item::Unknown { .. } => {}
             Item::Reasoning { id, summary, .. } => self.reasoning(index, id, summary),
-            Item::Message { id, pieces, refusal } => self.message(index, id, pieces, *refusal),
+            Item::Hosted(call) => {
+                let place = format!(",\"output_index\":{index},\"item_id\":\"{}\"", call.id);
+                for (kind, tail) in &call.events {
+                    let pairs: Vec<(&str, &Value)> = tail.iter().map(|(key, value)| (*key, value)).collect();
+                    self.part_event(kind, &place, &pairs);
+                }
+            }
+            Item::Message {
+                id,
+                pieces,
+                refusal,
+                annotations,
+            } => self.message(index, id, pieces, *refusal, annotations),
             Item::Call { id, name, pieces, .. } => {
                 let place = format!(",\"item_id\":\"{id}\",\"output_index\":{index}");
                 self.deltas("response.function_call_arguments.delta", &place, pieces, false);
@@ -411,9 +439,9 @@ impl Writer<'_> {
         self.part_event("response.reasoning_summary_part.done", &place, &[("part", &ended)]);
     }
 
-    fn message(&mut self, index: usize, id: &str, pieces: &Pieces, refusal: bool) {
+    fn message(&mut self, index: usize, id: &str, pieces: &Pieces, refusal: bool, annotations: &[Annotation]) {
         let place = format!(",\"item_id\":\"{id}\",\"output_index\":{index},\"content_index\":0");
-        self.part("response.content_part.added", &place, "", refusal);
+        self.part("response.content_part.added", &place, "", refusal, &[]);
         let failed = matches!(
             self.written.composition.ending,
             Ending::Failed { .. } | Ending::ErrorFlat | Ending::ErrorNested
@@ -425,23 +453,55 @@ impl Writer<'_> {
                 self.part_event("response.refusal.done", &place, &[("refusal", &text)]);
             }
         } else {
-            self.deltas("response.output_text.delta", &place, pieces, true);
+            self.cited_deltas(&place, pieces, annotations);
             if !failed {
                 let tail = [("text", &text), ("logprobs", &json!([]))];
                 self.part_event("response.output_text.done", &place, &tail);
             }
         }
         if !failed {
-            self.part("response.content_part.done", &place, &pieces.text, refusal);
+            self.part("response.content_part.done", &place, &pieces.text, refusal, annotations);
         }
     }
 
-    fn part(&mut self, kind: &str, place: &str, text: &str, refusal: bool) {
+    /// The text, each annotation as soon as its words are out.
+    fn cited_deltas(&mut self, place: &str, pieces: &Pieces, annotations: &[Annotation]) {
+        let mut chars = 0;
+        let mut told = 0;
+        let mut begun = 0;
+        for piece in &pieces.cut {
+            let text = pieces.text.get(begun..piece.end).unwrap_or_default();
+            begun = piece.end;
+            chars += text.chars().count();
+            let one = Pieces {
+                text: text.to_owned(),
+                cut: vec![crate::tokens::Piece {
+                    end: text.len(),
+                    paced: piece.paced,
+                }],
+            };
+            self.deltas("response.output_text.delta", place, &one, true);
+            for annotation in annotations
+                .iter()
+                .skip(told)
+                .take_while(|annotation| annotation.end <= chars)
+            {
+                let tail = [
+                    ("annotation_index", &Value::from(told)),
+                    ("annotation", &annotation.value),
+                ];
+                self.part_event("response.output_text.annotation.added", place, &tail);
+                told += 1;
+            }
+        }
+    }
+
+    fn part(&mut self, kind: &str, place: &str, text: &str, refusal: bool, annotations: &[Annotation]) {
         self.open(kind);
         let out = self.out();
         push_raw(out, place);
         push_raw(out, ",\"part\":");
-        push_part(out, text, refusal);
+        push_part(out, text, refusal, annotations);
         self.close(Pace::Now);
     }
 

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::asked::{Api, Asked};
+use crate::asked::{self, Api, Asked};
 use crate::brain::Chooser;
 use crate::cache::PromptCache;
 use crate::compose::{self, Composition, Stamp};
@@ -31,8 +31,9 @@ use crate::plan::{Fault, HttpFault, Plan, Split, Target};
 use crate::player::{self, Body, Events, Manner, Pace, Presence};
 use crate::responses::{self, InputUse, Written};
 use crate::rules::Rules;
+use crate::shelf::{Given, Shelf, Way};
 use crate::stats::Stats;
-use crate::{Flavour, SimConfig, chat, embeddings, json, tokens};
+use crate::{Flavour, PIXEL, SimConfig, chat, embeddings, images, json, tokens};
 
 /// Largest request body, in bytes; a whole context window fits many times.
 const LARGEST_BODY: usize = 32 * 1024 * 1024;
@@ -75,6 +76,7 @@ pub(crate) struct Shared {
     captured: Mutex<VecDeque<Captured>>,
     cache: Mutex<PromptCache>,
     embeddings: Mutex<EmbeddingsManner>,
+    pub shelf: Shelf,
     answers: AtomicU64,
     started: Instant,
     stop: CancellationToken,
@@ -91,6 +93,7 @@ impl Shared {
             captured: Mutex::default(),
             cache: Mutex::default(),
             embeddings: Mutex::default(),
+            shelf: Shelf::default(),
             answers: AtomicU64::new(0),
             started: Instant::now(),
             stop,
@@ -175,11 +178,25 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>, connection: u64) {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Route {
     Model(Api),
     Embeddings,
     Models,
+    Shelf(Way),
+    Images,
+    /// A picture that was answered by its address; like those of the live API it needs no key.
+    Picture,
+}
+
+impl Route {
+    fn takes_json(&self) -> bool {
+        match self {
+            Self::Model(_) | Self::Embeddings | Self::Images => true,
+            Self::Models | Self::Picture => false,
+            Self::Shelf(way) => way.takes_json(),
+        }
+    }
 }
 
 fn route(method: &Method, path: &str, flavour: Flavour) -> Result<Route, ApiError> {
@@ -193,8 +210,13 @@ fn route(method: &Method, path: &str, flavour: Flavour) -> Result<Route, ApiErro
         "/chat/completions" => (Method::POST, Route::Model(Api::Chat)),
         "/embeddings" => (Method::POST, Route::Embeddings),
         "/models" => (Method::GET, Route::Models),
+        "/images/generations" => (Method::POST, Route::Images),
+        images::PICTURE_PATH => (Method::GET, Route::Picture),
         other if other.starts_with("/models/") => (Method::GET, Route::Models),
-        _ => return Err(unknown()),
+        other => match Way::of(method, other).filter(|_| flavour == Flavour::OpenAi) {
+            Some(way) => return Ok(Route::Shelf(way)),
+            None => return Err(unknown()),
+        },
     };
     if *method == wanted {
         return Ok(route);
@@ -268,13 +290,18 @@ async fn handle(request: Request<Incoming>, shared: &Shared, connection: u64) ->
     let read = read_body(body).await;
     let raw = read.as_ref().ok().cloned().unwrap_or_default();
     let mut judged = Value::Null;
-    let verdict = let_in(&parts.headers, shared.config.api_key.as_deref())
+    let key = shared
+        .config
+        .api_key
+        .as_deref()
+        .filter(|_| !path.ends_with(images::PICTURE_PATH));
+    let verdict = let_in(&parts.headers, key)
         .and_then(|()| route(&parts.method, path, shared.config.server))
         .and_then(|route| read.map(|_| route))
         .and_then(|route| {
-            if route != Route::Models {
+            if route.takes_json() {
                 judged = parse(&parts.headers, &raw)?;
-                judge(shared, route, &judged, raw.len())?;
+                judge(shared, &route, &judged, raw.len())?;
             }
             Ok(route)
         });
@@ -288,8 +315,8 @@ async fn handle(request: Request<Incoming>, shared: &Shared, connection: u64) ->
                 .map(|(name, value)| (name.as_str().to_owned(), text(value)))
                 .collect(),
             body: judged.clone(),
-            raw,
-            verdict: verdict.clone().map(drop),
+            raw: raw.clone(),
+            verdict: verdict.as_ref().map(|_| ()).map_err(Clone::clone),
             connection,
         });
     }
@@ -299,23 +326,89 @@ async fn handle(request: Request<Incoming>, shared: &Shared, connection: u64) ->
         Ok(Route::Models) => models(shared, path).await,
         Ok(Route::Embeddings) => embed(shared, &judged).await,
         Ok(Route::Model(api)) => answer(shared, api, &judged).await,
+        Ok(Route::Shelf(way)) => shelve(shared, &way, &parts.headers, &raw, &judged).await,
+        Ok(Route::Images) => draw(shared, &parts.headers, &judged).await,
+        Ok(Route::Picture) => respond(200, "image/png", Body::Whole(Some(Bytes::from_static(PIXEL)))),
     }
 }
 
-fn judge(shared: &Shared, route: Route, body: &Value, bytes: usize) -> Result<(), ApiError> {
+async fn shelve(shared: &Shared, way: &Way, headers: &HeaderMap, raw: &Bytes, body: &Value) -> Response<Body> {
+    if let Some(fault) = plain_fault(shared, Target::Files).await {
+        return fault;
+    }
+    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    match shared.shelf.answer(way, kind.unwrap_or_default(), raw, body) {
+        Ok(Given::Json(value)) => {
+            let mut out = Vec::new();
+            json::push(&mut out, &value);
+            whole(200, out)
+        }
+        Ok(Given::File { media_type, bytes }) => {
+            let mut response = whole(200, bytes);
+            if let Ok(kind) = HeaderValue::from_str(&media_type) {
+                response.headers_mut().insert(CONTENT_TYPE, kind);
+            }
+            response
+        }
+        Err(error) => refuse(&error),
+    }
+}
+
+async fn draw(shared: &Shared, headers: &HeaderMap, body: &Value) -> Response<Body> {
+    if let Some(fault) = plain_fault(shared, Target::Images).await {
+        return fault;
+    }
+    let host = headers.get("host").and_then(|host| host.to_str().ok());
+    let mut out = Vec::new();
+    let base = format!("http://{}/v1", host.unwrap_or_default());
+    json::push(&mut out, &images::answer(body, &base));
+    whole(200, out)
+}
+
+fn judge(shared: &Shared, route: &Route, body: &Value, bytes: usize) -> Result<(), ApiError> {
     let rules = shared.rules();
     match route {
         Route::Model(api) => {
             rules.flavour(body)?;
             if shared.config.strict {
-                rules.model(api, body, bytes)
-            } else {
-                Ok(())
+                rules.model(*api, body, bytes)?;
             }
+            if *api == Api::Responses {
+                supported(&shared.config, body)?;
+                shared.shelf.check(body)?;
+            }
+            sees(&shared.config, body)
         }
         Route::Embeddings if shared.config.strict => rules.embeddings(body),
-        Route::Embeddings | Route::Models => Ok(()),
+        Route::Images => images::check(body),
+        Route::Embeddings | Route::Models | Route::Shelf(_) | Route::Picture => Ok(()),
     }
+}
+
+/// Refuses hosted tools that the models do not support.
+fn supported(config: &SimConfig, body: &Value) -> Result<(), ApiError> {
+    let kinds = asked::items(body, "tools")
+        .iter()
+        .filter_map(|tool| asked::field(tool, "type").as_str());
+    let mut kinds = kinds.filter(|kind| config.refused_tools.iter().any(|refused| refused == kind));
+    let Some(kind) = kinds.next() else { return Ok(()) };
+    let model = asked::field(body, "model").as_str().unwrap_or_default();
+    Err(ApiError::invalid(
+        "tools",
+        format!("Hosted tool '{kind}' is not supported with {model}."),
+    ))
+}
+
+/// Refuses pictures where the models do not see.
+fn sees(config: &SimConfig, body: &Value) -> Result<(), ApiError> {
+    let messages = asked::items(body, "input").iter().chain(asked::items(body, "messages"));
+    let mut parts = messages.flat_map(|message| asked::items(message, "content"));
+    let pictured = parts.any(|part| matches!(asked::field(part, "type").as_str(), Some("input_image" | "image_url")));
+    if config.blind && pictured {
+        let message = "Invalid content type. image_url is only supported by certain models.";
+        return Err(ApiError::invalid("messages", message));
+    }
+    Ok(())
 }
 
 fn respond(status: u16, kind: &'static str, body: Body) -> Response<Body> {
@@ -442,7 +535,7 @@ async fn answer(shared: &Shared, api: Api, body: &Value) -> Response<Body> {
         return fail(fault);
     }
     let stamp = shared.stamp();
-    let composition = compose::compose(&asked, &plan, &words, &stamp);
+    let composition = compose::compose(&asked, &plan, &words, &stamp, &shared.shelf);
     let prompt = asked.prompt();
     let key = body.get("prompt_cache_key").and_then(Value::as_str).unwrap_or_default();
     let tokens = prompt.tokens();

@@ -1,19 +1,23 @@
 // Where the owner writes. Drafts are kept per session; what is typed while she answers is queued by
-// the server.
+// the server. Files go along once they have arrived: until then the message waits here.
 
 import { h, icon, iconButton, setText } from '../dom.js';
 import { activeTurn } from '../timeline.js';
 import { read, write } from '../storage.js';
+import { createAttachments } from './attach.js';
+import { announce, say } from './notices.js';
 
 const DRAFT_DELAY_MS = 300;
 
-export function createComposer(store, chat, { editLast }) {
+export function createComposer(store, chat, uploads, { editLast, openPicture }) {
   const { state } = store;
   let draftOf = null;
   let timer = 0;
+  let waiting = false; // to be sent when the uploads are there
+  const attachments = createAttachments(store, uploads, { openPicture });
   const field = h('textarea', {
     id: 'composer', rows: '1', 'aria-label': 'Message to Mira', placeholder: 'Say something to Mira', enterkeyhint: 'send',
-    testid: 'composer', oninput: changed, onkeydown: onKey, onblur: () => chat.typing(false),
+    testid: 'composer', oninput: changed, onkeydown: onKey, onpaste: attachments.onPaste, onblur: () => chat.typing(false),
   });
   const sendButton = h('button', { type: 'submit', class: 'send', testid: 'send', 'aria-label': 'Send', title: 'Send (Enter)' }, icon('send'));
   const stopButton = h('button', { type: 'button', class: 'stop', testid: 'stop', 'aria-label': 'Stop her', title: 'Stop', hidden: true, onclick: () => chat.stop() }, icon('stop'));
@@ -22,6 +26,7 @@ export function createComposer(store, chat, { editLast }) {
   const about = h('div', { class: 'about-file', testid: 'about-file', hidden: true }, icon('file'), aboutText,
     iconButton('close', 'Not about a file', { testid: 'about-file-drop', onclick: dropFile }));
   const el = h('footer', { class: 'composer' },
+    attachments.list,
     about,
     h('form', {
       class: 'composer-box',
@@ -29,17 +34,49 @@ export function createComposer(store, chat, { editLast }) {
         event.preventDefault();
         submit();
       },
-    }, field, stopButton, sendButton),
+    }, attachments.button, attachments.picker, field, stopButton, sendButton),
     status);
 
   function submit() {
     const content = field.value.trim();
-    if (!content || !state.sessionId) return;
+    if (!state.sessionId) return;
+    if (!content) {
+      if (uploads.list().length > 0) say('Say a word with it: what should she do with the files?');
+      return;
+    }
+    if (uploads.failed()) {
+      say('A file did not arrive. Try it again, or take it out.');
+      return;
+    }
+    if (uploads.busy()) {
+      hold(true);
+      announceWait();
+      return;
+    }
+    hold(false);
+    const files = uploads.take();
     field.value = '';
     fit();
     saveDraft();
-    chat.send(content, state.focusFile);
+    chat.send(content, { metadata: state.focusFile, files });
     dropFile();
+  }
+
+  function hold(on) {
+    waiting = on;
+    el.classList.toggle('waiting', on);
+    drawStatus();
+  }
+
+  const announceWait = () => announce('The message goes when the files have arrived.');
+
+  // The last upload arrived, or one failed.
+  function onUploads() {
+    el.classList.toggle('with-files', uploads.list().length > 0);
+    if (!waiting || uploads.busy()) return;
+    hold(false);
+    if (uploads.failed()) say('A file did not arrive, so the message was not sent.');
+    else submit();
   }
 
   function onKey(event) {
@@ -76,12 +113,14 @@ export function createComposer(store, chat, { editLast }) {
     if (state.sessionId === draftOf) return;
     const typed = field.value;
     if (draftOf) {
+      hold(false);
       saveDraft();
       field.value = '';
     }
     draftOf = state.sessionId;
     if (draftOf && (!typed || field.value === '')) field.value = read(`draft.${draftOf}`) || '';
     fit();
+    uploads.restore();
   }
 
   function dropFile() {
@@ -104,8 +143,9 @@ export function createComposer(store, chat, { editLast }) {
     el.classList.toggle('busy', !stopButton.hidden);
   }
 
-  function drawTyping() {
-    setText(status, state.typing ? 'You are typing on another device…' : '');
+  function drawStatus() {
+    if (waiting) setText(status, 'Goes when the files have arrived…');
+    else setText(status, state.typing ? 'You are typing on another device…' : '');
   }
 
   function drawMode() {
@@ -116,7 +156,8 @@ export function createComposer(store, chat, { editLast }) {
   store.on(['session'], drawMode);
   store.on(['session', 'thread', 'sessions'], follow);
   store.on(['turn'], drawTurn);
-  store.on(['typing'], drawTyping);
+  store.on(['typing'], drawStatus);
+  store.on(['attached', 'session'], onUploads);
   window.addEventListener('pagehide', saveDraft);
   if (matchMedia('(pointer: fine)').matches) queueMicrotask(() => field.focus());
   return { el, focus: () => field.focus() };

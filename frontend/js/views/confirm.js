@@ -2,14 +2,16 @@
 
 import { h } from '../dom.js';
 
-// Resolves to whether it was confirmed; Esc and "Keep it" do not. quote: the words it is about.
-export function confirmed({ title, text, action, quote = null }) {
+// Resolves to whether it was confirmed; Esc and "Keep it" do not. quote: the words it is about; losses: lines that say
+// what is nowhere else.
+export function confirmed({ title, text, action, quote = null, losses = [] }) {
   return new Promise((resolve) => {
-    const dialog = h('dialog', { class: 'confirm', 'aria-labelledby': 'confirm-title', 'aria-describedby': 'confirm-text' },
+    const dialog = h('dialog', { class: 'confirm', 'aria-labelledby': 'confirm-title', 'aria-describedby': losses.length > 0 ? 'confirm-text confirm-losses' : 'confirm-text' },
       h('form', { method: 'dialog' },
         h('h2', { id: 'confirm-title' }, title),
         quote ? h('blockquote', { class: 'confirm-quote' }, quote) : null,
         h('p', { id: 'confirm-text' }, text),
+        losses.length > 0 ? lossList(losses) : null,
         h('div', { class: 'confirm-row' },
           h('button', { value: 'no', class: 'quiet', testid: 'confirm-no' }, 'Keep it'),
           h('button', { value: 'yes', class: 'danger', testid: 'confirm-yes' }, action))));
@@ -20,4 +22,10 @@ export function confirmed({ title, text, action, quote = null }) {
     document.body.append(dialog);
     dialog.showModal();
   });
+}
+
+function lossList(losses) {
+  return h('div', { class: 'confirm-losses', id: 'confirm-losses', testid: 'confirm-losses' },
+    h('p', {}, 'This is nowhere else and would be lost:'),
+    h('ul', {}, losses.map((line) => h('li', {}, line))));
 }

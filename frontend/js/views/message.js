@@ -2,7 +2,10 @@
 // about its item may have changed, live() once per frame while a reply is written.
 
 import { clock, copyButton, dayName, h, iconButton, mark, setServerHtml, setText, setTint } from '../dom.js';
+import { approvalOf } from '../file-state.js';
 import { personaOf } from './header.js';
+import { citer, createSources } from './citations.js';
+import { createFiles } from './file-chip.js';
 import { decorate } from './rich.js';
 import { createRecalled } from './recalled.js';
 import { createReply } from './reply.js';
@@ -59,12 +62,29 @@ function fillBody(body, message) {
   }
 }
 
-function ownView({ chat, store, forget }) {
+// The files of a message, drawn anew only when they are others.
+function createFileSlot(context, label) {
+  const el = h('div', { class: 'file-slot' });
+  let shown = '';
+  return {
+    el,
+    update(files) {
+      const list = Array.isArray(files) ? files : [];
+      const ids = list.map((file) => file?.id).join(' ');
+      if (ids === shown) return;
+      shown = ids;
+      el.replaceChildren(...[createFiles(list, context, { label })].filter(Boolean));
+    },
+  };
+}
+
+function ownView({ chat, store, forget, tools: toolContext }) {
   const body = h('div', { class: 'prose own-prose' });
   const actions = h('div', { class: 'actions' });
   const mark_ = h('p', { class: 'own-note' });
   const bubble = h('div', { class: 'bubble' }, body);
-  const el = h('article', { class: 'entry own', testid: 'message-user' }, bubble, mark_, actions);
+  const files = createFileSlot(toolContext, 'Sent with it');
+  const el = h('article', { class: 'entry own', testid: 'message-user' }, files.el, bubble, mark_, actions);
   let shown = null;
   let editor = null;
 
@@ -100,6 +120,7 @@ function ownView({ chat, store, forget }) {
       el.dataset.messageId = message.id;
       el.setAttribute('aria-label', `You, ${clock(message.created_at)}`);
       if (before?.html !== message.html || before?.content !== message.content || before?.status !== message.status) fillBody(body, message);
+      files.update(message.status === 'forgotten' ? [] : message.files);
       actions.replaceChildren(...[
         h('time', { datetime: message.created_at }, clock(message.created_at)),
         branchSwitch(message, chat),
@@ -146,14 +167,16 @@ function editorOf(content, { save, cancel }) {
   };
 }
 
-function pendingView({ chat }) {
+function pendingView({ chat, uploads, tools: toolContext }) {
   const body = h('div', { class: 'prose own-prose plain' });
   const note = h('p', { class: 'own-note' });
-  const el = h('article', { class: 'entry own pending', testid: 'message-pending', 'aria-label': 'You, not sent yet' }, h('div', { class: 'bubble' }, body), note);
+  const files = createFileSlot(toolContext, 'Goes with it');
+  const el = h('article', { class: 'entry own pending', testid: 'message-pending', 'aria-label': 'You, not sent yet' }, files.el, h('div', { class: 'bubble' }, body), note);
   return {
     el,
     update({ entry }) {
       setText(body, entry.content);
+      files.update(entry.files);
       el.classList.toggle('failed', entry.state === 'failed');
       if (entry.state !== 'failed') {
         note.replaceChildren(entry.state === 'waiting' ? 'waiting for the connection' : '');
@@ -167,10 +190,11 @@ function pendingView({ chat }) {
   };
 
   function discard(clientId) {
-    const text = chat.discard(clientId);
+    const { content, files: sent } = chat.discard(clientId);
+    uploads.putBack(sent);
     const composer = document.getElementById('composer');
     if (!composer || composer.value) return;
-    composer.value = text;
+    composer.value = content;
     composer.dispatchEvent(new Event('input'));
     composer.focus();
   }
@@ -188,9 +212,12 @@ function miraView({ chat, store, openReceipt, forget, tools: toolContext }) {
   const foot = h('p', { class: 'entry-note' });
   const recalled = createRecalled((focus) => openReceipt(el.dataset.messageId, focus));
   const tools = createTools(toolContext);
+  const sources = createSources(toolContext);
+  const files = createFileSlot(toolContext, 'Made for it');
+  const cite = citer(body, toolContext);
   const actions = h('div', { class: 'actions' });
-  const el = h('article', { class: 'entry mira', testid: 'message-mira' }, h('div', { class: 'gutter' }, sigil), h('div', { class: 'entry-main' }, head, tools.el, body, stage, foot, recalled.el, actions));
-  const reply = createReply(body);
+  const el = h('article', { class: 'entry mira', testid: 'message-mira' }, h('div', { class: 'gutter' }, sigil), h('div', { class: 'entry-main' }, head, tools.el, body, files.el, stage, foot, sources.el, recalled.el, actions));
+  const reply = createReply(body, { finish: cite.mark });
   let shown = null;
   let wasLast = null;
 
@@ -215,6 +242,10 @@ function miraView({ chat, store, openReceipt, forget, tools: toolContext }) {
       const drawn = message.status !== 'forgotten' && message.html && reply.holds(message.html);
       reply.clear();
       if (!drawn) fillBody(body, message);
+      const citations = message.status === 'forgotten' ? [] : message.citations;
+      cite.know(citations);
+      sources.update(citations);
+      files.update(message.status === 'forgotten' ? [] : filesOf(message));
       setText(stage, '');
       setText(foot, { stopped: 'You stopped her here.', interrupted: 'Interrupted here. The rest never came.', failed: 'This reply failed.' }[message.status] || '');
       el.dataset.status = message.status || 'complete';
@@ -242,11 +273,15 @@ function miraView({ chat, store, openReceipt, forget, tools: toolContext }) {
     if (turn.messageId) el.dataset.messageId = turn.messageId;
     recalled.update(turn.messageId ? turn.recall : null);
     tools.update(turn.calls, { live: true });
+    cite.know(turn.citations);
+    sources.update(turn.citations);
+    files.update([]);
     shown = null;
     actions.replaceChildren();
     setText(foot, '');
-    const word = STAGES[turn.stage] || (turn.stage ? `${turn.stage}…` : '');
-    setText(stage, turn.content && turn.stage === 'thinking' ? '' : [word || (turn.content ? '' : 'thinking…'), turn.detail].filter(Boolean).join(' '));
+    const waits = turn.calls.some((call) => !call.status && approvalOf(state, call.tool_call_id));
+    const word = waits ? 'waiting for your word…' : STAGES[turn.stage] || (turn.stage ? `${turn.stage}…` : '');
+    setText(stage, turn.content && turn.stage === 'thinking' ? '' : [word || (turn.content ? '' : 'thinking…'), waits ? null : turn.detail].filter(Boolean).join(' '));
     el.classList.toggle('wordless', !turn.content);
     reply.draw(turn);
   }
@@ -261,6 +296,12 @@ function miraView({ chat, store, openReceipt, forget, tools: toolContext }) {
       }
     },
   };
+}
+
+// What a tool's card shows already is not shown again.
+function filesOf(message) {
+  const onCards = new Set((message.tool_calls || []).flatMap((call) => (Array.isArray(call.data?.files) ? call.data.files : [])).map((file) => file?.id));
+  return (message.files || []).filter((file) => !onCards.has(file?.id));
 }
 
 function problemView({ problem }, { chat }) {

@@ -5,7 +5,7 @@ import { h, icon, iconButton, setText } from '../dom.js';
 import { plural } from '../memory-state.js';
 import { projectApi } from '../work-api.js';
 import { attempt, createForm, inWords, labelled, noteLine } from './form.js';
-import { confirmed } from './confirm.js';
+import { askToRemove } from './losses.js';
 import { createList } from './pages.js';
 import { say } from './notices.js';
 
@@ -37,7 +37,7 @@ function projectForm({ project = null, save, cancel }) {
 function deletionWords(name, { artifacts = 0, versions = 0, sessions = 0, repos = 0 }) {
   const gone = [
     artifacts > 0 ? `${plural(artifacts, 'artifact')} (${plural(versions, 'version')})` : null,
-    repos > 0 ? `${plural(repos, 'repository', 'repositories')} as fetched here, with what was not pushed` : null,
+    repos > 0 ? `${plural(repos, 'repository', 'repositories')} as fetched here` : null,
   ].filter(Boolean);
   return [
     gone.length > 0 ? `What goes with “${name}”: ${gone.join(' and ')}. This cannot be undone.` : `“${name}” holds no artifacts and no repositories.`,
@@ -133,9 +133,15 @@ export function createProjectsPanel(store, chat, work, { close, open }) {
     }
 
     async function askToDelete() {
-      const counts = await projectApi.deletion(shown.id);
-      if (!(await confirmed({ title: 'Delete this project?', text: deletionWords(shown.name, counts), action: 'Delete it' }))) return;
-      await work.removeProject(shown.id);
+      const { id, name: called } = shown;
+      const gone = await askToRemove({
+        look: () => projectApi.deletion(id),
+        title: 'Delete this project?',
+        words: (counts) => deletionWords(called, counts),
+        action: 'Delete it',
+        remove: (force) => work.removeProject(id, force),
+      });
+      if (!gone) return;
       say('Deleted.');
     }
 

@@ -12,7 +12,8 @@ const GROWS_FROM_CHARS = 4_000; // below it, drawing anew is cheaper than compar
 // Blocks may be joined with or without line ends.
 const bare = (html) => html.replaceAll('\n', '');
 
-export function createReply(body) {
+// finish(root): a last touch on what was drawn; it must change nothing when it is repeated.
+export function createReply(body, { finish = () => {} } = {}) {
   let slots = []; // { el, html, cost, drawn }
   let text = null;
   let timer = 0;
@@ -81,10 +82,11 @@ export function createReply(body) {
   function drawSlot(slot, html) {
     const begin = performance.now();
     if (html.length > GROWS_FROM_CHARS) {
-      growServerHtml(slot.el, html);
+      growServerHtml(slot.el, html, finish);
     } else {
       setServerHtml(slot.el, html);
       decorate(slot.el);
+      finish(slot.el);
     }
     slot.html = html;
     slot.drawn = performance.now();

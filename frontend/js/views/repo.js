@@ -6,7 +6,7 @@ import { gitApi } from '../work-api.js';
 import { upsert } from '../paging.js';
 import { REPO_STATES, openProposals, repoName } from '../work-state.js';
 import { attempt, checkbox, choice, createForm, inWords, labelled, noteLine } from './form.js';
-import { confirmed } from './confirm.js';
+import { askToRemove } from './losses.js';
 import { createTabs } from './tabs.js';
 import { createFiles } from './repo-files.js';
 import { createHistory } from './repo-history.js';
@@ -172,9 +172,16 @@ export function createRepo(store, work, { show, ask, toList }) {
   }
 
   async function askToDetach() {
-    if (!(await confirmed({ title: 'Detach this repository?', text: `The copy that Mira fetched goes, and so do commits in it that were never pushed, and the login kept for it. ${repo.repo_url} itself stays as it is.`, action: 'Detach it' }))) return;
-    await gitApi.detach(repo.project_id, repo.id);
-    state.repos.list = state.repos.list.filter((r) => r.id !== repo.id);
+    const { project_id: project, id, repo_url: url } = repo;
+    const gone = await askToRemove({
+      look: () => gitApi.deletion(project, id),
+      title: 'Detach this repository?',
+      words: () => `The copy that Mira fetched goes, and the login kept for it. ${url} itself stays as it is.`,
+      action: 'Detach it',
+      remove: (force) => gitApi.detach(project, id, force),
+    });
+    if (!gone) return;
+    state.repos.list = state.repos.list.filter((r) => r.id !== id);
     toList();
     store.touch('repos');
     say('Detached.');

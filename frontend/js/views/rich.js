@@ -14,10 +14,11 @@ export function decorate(root) {
 
 // Brings `el` to the given server html and keeps every node that stays the same, so that a long
 // block which only grows at its end costs what is new, not what it is.
-export function growServerHtml(el, html) {
+export function growServerHtml(el, html, finish = () => {}) {
   const template = document.createElement('template');
   setServerHtml(template, html);
   decorate(template.content);
+  finish(template.content);
   adopt(el, template.content);
 }
 

@@ -2,6 +2,11 @@
 // everywhere.
 
 import { h } from '../dom.js';
+import { createAbilitiesPanel } from './abilities.js';
+import { createAskBar } from './asks.js';
+import { takeDrops } from './attach.js';
+import { createFilesPanel } from './files.js';
+import { openLightbox } from './lightbox.js';
 import { createSidebar } from './sidebar.js';
 import { createHeader } from './header.js';
 import { createThread } from './thread.js';
@@ -26,35 +31,45 @@ const PANELS = {
   projects: { key: 'KeyP', button: 'projects-button' },
   artifacts: { key: 'KeyA', button: 'artifacts-button' },
   repos: { key: 'KeyG', button: 'repos-button' },
+  files: { key: 'KeyL', button: 'drawer' },
+  abilities: { button: 'drawer' },
 };
 
-export function createShell(store, chat, memories, work, { go, logout }) {
+export function createShell(store, chat, memories, work, { uploads, approvals }, { go, logout }) {
   const { state } = store;
   const search = createSearch(store, chat, { go });
-  const sidebar = createSidebar(store, chat, { go, logout, openSearch: () => search.open(), openProjects: () => openPanel('projects'), closeDrawer: () => drawer(false) });
+  const sidebar = createSidebar(store, chat, { go, logout, openSearch: () => search.open(), openPanel: (name) => openPanel(name), closeDrawer: () => drawer(false) });
   const receipt = createReceipt(store, chat, memories);
   const close = () => openPanel(null);
   const repos = createReposPanel(store, chat, work, { close, open: openPanel, show: showMessage, ask: askAbout });
+  const files = createFilesPanel(store, { close, openPicture: openLightbox });
   const panels = {
     her: createPanel(store, chat, { close }),
     memory: createMemoryPanel(store, chat, memories, { close, show: showMessage }),
     projects: createProjectsPanel(store, chat, work, { close, open: openPanel }),
     artifacts: createArtifactsPanel(store, work, { close, open: openPanel, show: showMessage }),
     repos: repos.el,
+    files: files.el,
+    abilities: createAbilitiesPanel(store, { close }),
   };
   const header = createHeader(store, { openDrawer: () => drawer(true), toggle, openSearch: () => search.open() });
   const tools = {
     store,
     memories,
+    approvals,
+    openFile,
+    openPicture: openLightbox,
     openArtifact,
     openProposals: (repoId) => inRepos('showProposals', repoId),
-    openFile: (repoId, path, line) => inRepos('showFile', repoId, path, line),
+    openRepoFile: (repoId, path, line) => inRepos('showFile', repoId, path, line),
     openCommit: (repoId, sha) => inRepos('showCommit', repoId, sha),
   };
-  const thread = createThread(store, chat, { openReceipt: receipt.open, forget: forgetMessage, tools });
-  const composer = createComposer(store, chat, { editLast: () => thread.editLast() });
+  const thread = createThread(store, chat, { openReceipt: receipt.open, forget: forgetMessage, tools, uploads });
+  const composer = createComposer(store, chat, uploads, { editLast: () => thread.editLast(), openPicture: openLightbox });
+  const askBar = createAskBar(store, approvals, { go });
   const scrim = h('div', { class: 'scrim', onclick: () => drawer(false) });
-  const main = h('div', { class: 'stage' }, header, thread.el, composer.el);
+  const main = h('div', { class: 'stage' }, header, thread.el, askBar, composer.el);
+  takeDrops(main, uploads, { say });
   const shell = h('div', { class: 'shell' },
     h('a', { class: 'skip-link', href: '#composer', onclick: skip }, 'Skip to the message field'),
     sidebar, scrim, main, ...Object.values(panels), search.el, receipt.el);
@@ -82,6 +97,11 @@ export function createShell(store, chat, memories, work, { go, logout }) {
     work.openArtifact(id);
   }
 
+  function openFile(file, page) {
+    if (state.panel !== 'files') openPanel('files');
+    files.openDocument(file, page);
+  }
+
   function inRepos(what, ...where) {
     if (state.panel !== 'repos') openPanel('repos');
     return repos[what](...where);
@@ -97,6 +117,7 @@ export function createShell(store, chat, memories, work, { go, logout }) {
 
   function openPanel(name) {
     const before = state.panel;
+    if (before === 'files') state.document = null;
     if (!before) opener = document.activeElement;
     if (NARROW.matches && state.drawer) drawer(false);
     state.panel = name;

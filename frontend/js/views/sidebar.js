@@ -12,7 +12,7 @@ export function sessionTitle(state, session) {
   return session?.id === state.defaultId ? 'The long conversation' : 'New conversation';
 }
 
-export function createSidebar(store, chat, { go, logout, openSearch, openProjects, closeDrawer }) {
+export function createSidebar(store, chat, { go, logout, openSearch, openPanel, closeDrawer }) {
   const { state } = store;
   let renaming = null;
   let menuFor = null;
@@ -26,7 +26,9 @@ export function createSidebar(store, chat, { go, logout, openSearch, openProject
     h('div', { class: 'sidebar-actions' },
       h('button', { type: 'button', class: 'wide', testid: 'new-session', onclick: () => attempt(create) }, icon('plus'), 'New conversation'),
       h('button', { type: 'button', class: 'wide', testid: 'search', onclick: find }, icon('search'), 'Search', h('kbd', {}, 'Ctrl K')),
-      h('button', { type: 'button', class: 'wide', testid: 'open-projects', 'aria-haspopup': 'dialog', onclick: projects }, icon('folder'), 'Projects', h('kbd', {}, 'Alt P'))),
+      h('button', { type: 'button', class: 'wide', testid: 'open-projects', 'aria-haspopup': 'dialog', onclick: () => panel('projects') }, icon('folder'), 'Projects', h('kbd', {}, 'Alt P')),
+      h('button', { type: 'button', class: 'wide', testid: 'open-files', 'aria-haspopup': 'dialog', onclick: () => panel('files') }, icon('clip'), 'Files', h('kbd', {}, 'Alt L')),
+      h('button', { type: 'button', class: 'wide', testid: 'open-abilities', 'aria-haspopup': 'dialog', onclick: () => panel('abilities') }, icon('spark'), 'What she can do')),
     list,
     h('div', { class: 'sidebar-foot' },
       theme,
@@ -47,9 +49,9 @@ export function createSidebar(store, chat, { go, logout, openSearch, openProject
     document.getElementById('composer')?.focus();
   }
 
-  function projects() {
+  function panel(name) {
     closeDrawer();
-    openProjects();
+    openPanel(name);
   }
 
   function find() {

@@ -10,7 +10,7 @@ import { connectNote } from './panel.js';
 const NEAR_BOTTOM_PX = 48;
 const NEAR_TOP_PX = 600;
 
-export function createThread(store, chat, { openReceipt, forget, tools }) {
+export function createThread(store, chat, { openReceipt, forget, tools, uploads }) {
   const { state } = store;
   const views = new Map(); // key -> { view, kind, item }
   let stick = true;
@@ -106,7 +106,7 @@ export function createThread(store, chat, { openReceipt, forget, tools }) {
     const known = views.get(item.key);
     if (known && known.kind === kind) return known.view;
     known?.view.el.remove();
-    const view = createView(item, { chat, store, openReceipt, forget, tools });
+    const view = createView(item, { chat, store, openReceipt, forget, tools, uploads });
     views.set(item.key, { view, kind });
     return view;
   }

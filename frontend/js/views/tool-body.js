@@ -7,6 +7,7 @@ import { nameOf, plural } from '../memory-state.js';
 import { kindName, sizeWords } from '../work-state.js';
 import { editsView } from './diff.js';
 import { inWords } from './form.js';
+import { bodyOf } from './tool-results.js';
 
 const LONG_CHARS = 20_000;
 const READ_AT_ONCE = 4;
@@ -17,15 +18,17 @@ const shorter = (text) => (text.length > LONG_CHARS ? `${text.slice(0, LONG_CHAR
 
 export function toolBody(call, context) {
   const args = isObject(call.arguments) ? call.arguments : null;
-  const readable = args && BODIES[call.tool];
+  const readable = args && (BODIES[call.tool] || bodyOf(call.tool, { facts, textBox, jsonBox }));
   const failed = call.status && call.status !== 'ok';
   const asked = readable ? readable.asked(args, context) : [jsonBox('Asked with', call.arguments)];
-  const got = failed ? [reason(call)] : call.data === null || call.data === undefined ? [] : readable?.got ? readable.got(call.data, context) : [jsonBox('What came of it', call.data)];
+  const told = failed && readable?.whenFailed && isObject(call.data) ? readable.got(call.data, context) : [];
+  const got = failed ? [reason(call), ...told] : call.data === null || call.data === undefined ? [] : readable?.got && isObject(call.data) ? readable.got(call.data, context) : [jsonBox('What came of it', call.data)];
   return [...asked, ...got].filter(Boolean);
 }
 
 function reason(call) {
   const why = typeof call.data?.error === 'string' ? call.data.error : null;
+  if (!why && call.tool === 'code_interpreter') return null;
   return why ? h('p', { class: 'tool-reason' }, why) : jsonBox('What came of it', call.data);
 }
 

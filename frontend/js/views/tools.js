@@ -3,11 +3,15 @@
 
 import { h, icon, setText } from '../dom.js';
 import { EFFECTS, STATUSES, subjectOf, toolWords } from '../tool-words.js';
+import { createAskSlot } from './asks.js';
 import { toolBody } from './tool-body.js';
+import { shownAtOnce } from './tool-results.js';
 
-// context: { store, memories, openArtifact(id), openProposals(repoId), openFile(repoId, path, line), openCommit(repoId, sha) }
+// context: { store, memories, approvals, openFile(file, page), openPicture(pictures, index), openArtifact(id), openProposals(repoId), openRepoFile(repoId, path, line), openCommit(repoId, sha) }
 export function createTools(context) {
+  const { store } = context;
   const cards = new Map();
+  let listening = false;
   const el = h('div', { class: 'tool-cards', role: 'group', 'aria-label': 'What she used', testid: 'tool-cards', hidden: true });
 
   // live: the reply is still being made, so that a call without a result is at work.
@@ -28,6 +32,21 @@ export function createTools(context) {
       }
       card.update(call, live);
     });
+    if (calls.length > 0) listen();
+  }
+
+  // The owner's word may be given anywhere.
+  function listen() {
+    if (listening) return;
+    listening = true;
+    const off = store.on(['approvals'], () => {
+      if (el.isConnected) {
+        for (const card of cards.values()) card.again();
+        return;
+      }
+      off();
+      listening = false;
+    });
   }
 
   return { el, update };
@@ -43,12 +62,16 @@ function createToolCard(context) {
   const fold = h('details', { ontoggle: drawBody },
     h('summary', { testid: 'tool-fold' }, sign, h('span', { class: 'tool-words' }, name, subject), effect, status), body);
   const actions = h('div', { class: 'tool-actions' });
-  const el = h('div', { class: 'tool-card', testid: 'tool-card' }, fold, actions);
+  const ask = createAskSlot(context);
+  const made = h('div', { class: 'tool-made' });
+  const el = h('div', { class: 'tool-card', testid: 'tool-card' }, fold, ask.el, made, actions);
   let shown = null;
+  let wasLive = false;
   let state = null;
   let drawn = null;
 
   function drawBody() {
+    if (shown) drawMade(shown);
     if (!fold.open || drawn === shown) return;
     drawn = shown;
     body.replaceChildren(...toolBody(shown, context));
@@ -64,13 +87,15 @@ function createToolCard(context) {
     actions.replaceChildren(...[
       artifact ? action('tool-open-artifact', 'artifact', `Open ${data.name || 'it'}`, () => context.openArtifact(artifact)) : null,
       proposal ? action('tool-open-proposal', 'branch', 'Look at the proposal', () => context.openProposals(repository)) : null,
-      tool === 'read_file' && repository && path ? action('tool-open-file', 'file', 'Open the file', () => context.openFile(repository, path, line || null)) : null,
+      tool === 'read_file' && repository && path ? action('tool-open-file', 'file', 'Open the file', () => context.openRepoFile(repository, path, line || null)) : null,
       repository && commit && !proposal ? action('tool-open-commit', 'history', 'Look at the commit', () => context.openCommit(repository, commit)) : null,
     ].filter(Boolean));
   }
 
   function update(call, live) {
-    const now = STATUSES[call.status] ? call.status : live && !call.status ? 'working' : 'unknown';
+    wasLive = live;
+    const waits = ask.update(call.tool_call_id) && !call.status;
+    const now = STATUSES[call.status] ? call.status : waits ? 'waiting' : live && !call.status ? 'working' : 'unknown';
     if (call === shown && now === state) return;
     shown = call;
     state = now;
@@ -87,8 +112,14 @@ function createToolCard(context) {
     setText(effect, kind?.label || '');
     status.replaceChildren(now === 'working' ? h('span', { class: 'spinner', 'aria-hidden': 'true' }) : icon(STATUSES[now].icon), STATUSES[now].word);
     drawActions(call);
+    drawMade(call);
     drawBody();
   }
 
-  return { el, update };
+  function drawMade(call) {
+    const views = shownAtOnce(call, context).filter(Boolean);
+    made.replaceChildren(...(fold.open ? [] : views));
+  }
+
+  return { el, update, again: () => shown && update(shown, wasLive) };
 }

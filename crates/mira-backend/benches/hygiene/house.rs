@@ -4,33 +4,28 @@
 use crate::{Outcome, model::Model};
 use jiff::{SignedDuration, Timestamp};
 use mira_backend::{
-    api::frames,
     config::{Config, Env, LlmApi, ModelChoice},
     lifecycle::Lifecycle,
+    open_hub,
     services::{
-        deps::{ChatSettings, Deps},
         forget,
-        git::Git,
         hub::{
-            self, Hub,
+            Hub,
             actor::{Accepted, Ask},
         },
         memory::{self, Gathered, Memories, RecallAsk},
         metrics::Metrics,
         model,
-        personas::Personas,
-        summarization::Summarizer,
-        tools::Toolbox,
     },
     store_options,
 };
 use mira_core::{
-    chat::{ChatRequest, MemoryMode},
+    chat::ChatRequest,
     clock::Clock,
     ids::{AccountId, MemoryId, SessionId},
     memory::{Memory, MemoryKind},
 };
-use mira_memory::{MemoryFilter, NewFact, NewSession, Page, Store};
+use mira_memory::{MemoryFilter, NewFact, Page, Store};
 use openai_sim::{Brain, Sim, SimConfig};
 use std::{
     collections::HashSet,
@@ -125,41 +120,7 @@ impl House {
         let memories = memory::open(&config, ME, &store, &clock, &metrics).await?;
         life.spawn(memories.clone().run_indexer(ME, life.clone()));
         let session = config.chat.session_id.clone();
-        store
-            .insert_session(
-                ME,
-                NewSession {
-                    id: session.clone(),
-                    title: None,
-                    pinned_persona: None,
-                    project_id: None,
-                    memory: MemoryMode::On,
-                    now: clock.now(),
-                },
-            )
-            .await?;
-        let hub = Hub::new(Deps {
-            store: Arc::clone(&store),
-            model: Arc::clone(&opened.model),
-            personas: Personas::load(config.chat.persona_dir.clone(), Arc::clone(&clock)),
-            clock: Arc::clone(&clock),
-            encoder: frames::ENCODER,
-            settings: Arc::new(ChatSettings {
-                history_messages: u64::from(config.chat.history_messages),
-                context_tokens: usize::try_from(config.chat.context_tokens)?,
-                default_persona: config.chat.default_persona.clone(),
-                tz: config.chat.time_zone.clone(),
-                daily_token_budget: None,
-                model: opened.endpoint.model.clone(),
-            }),
-            summarizer: Summarizer::new(Arc::clone(&opened.side), memories.clone()),
-            memories: memories.clone(),
-            tools: Toolbox::new(),
-            git: Git::new(&config),
-            account_events: hub::account_channel(),
-            metrics,
-            lifecycle: life.clone(),
-        });
+        let hub = open_hub(&config, &store, &clock, &metrics, &opened, memories.clone(), &life).await?;
         Ok(Self {
             hub,
             store,

@@ -13,6 +13,9 @@ use utoipa::ToSchema;
 /// The longest path or language name in `metadata`, in bytes.
 const MAX_PLACE_BYTES: usize = 4096;
 
+/// The most files of one message.
+const MAX_FILES: usize = 20;
+
 /// A message to Mira.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[schema(as = Chat)]
@@ -129,8 +132,11 @@ impl ChatBody {
         let parent_id: Option<MessageId> = complaints.parse("parent_id", self.parent_id.as_deref());
         let mut file_ids: Vec<FileId> = Vec::new();
         for id in self.file_ids.iter().flatten() {
-            file_ids.extend(complaints.parse::<FileId>("file_ids", Some(id)));
-            complaints.add("file_ids", "there is no such file");
+            let id = complaints.parse::<FileId>("file_ids", Some(id));
+            file_ids.extend(id.filter(|id| !file_ids.contains(id)));
+        }
+        if file_ids.len() > MAX_FILES {
+            complaints.add("file_ids", format!("at most {MAX_FILES}"));
         }
         let tz = check_tz(self.tz, &mut complaints);
         if let Some(metadata) = &self.metadata {

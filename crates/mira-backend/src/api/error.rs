@@ -4,7 +4,8 @@
 //! writes the body, because only it knows the request id. WebSocket and SSE put the same object into their frames
 //! ([`ApiError::problem`]). A 5xx never shows what went wrong inside: the cause is logged here, once.
 
-use crate::services::{git::RepoError, import::ImportError};
+use super::git_objects::UnpublishedObject;
+use crate::services::{approvals::ApprovalError, git::RepoError, import::ImportError};
 use axum::{
     Json,
     http::{HeaderName, HeaderValue, StatusCode, header},
@@ -50,6 +51,9 @@ pub struct Problem {
     /// The files a conflict is about.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub paths: Vec<String>,
+    /// The repositories that hold something that is nowhere else.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub unpublished: Vec<UnpublishedObject>,
 }
 
 /// An error on its way to a client.
@@ -86,6 +90,14 @@ pub enum ApiError {
         detail: String,
         /// The files.
         paths: Vec<String>,
+    },
+    /// 409: something would be lost that is nowhere else.
+    #[error("{detail}")]
+    Unpublished {
+        /// What.
+        detail: String,
+        /// In which repositories.
+        repos: Vec<UnpublishedObject>,
     },
     /// 412: a precondition failed.
     #[error("{0}")]
@@ -184,12 +196,26 @@ impl From<ImportError> for ApiError {
     }
 }
 
+impl From<ApprovalError> for ApiError {
+    fn from(error: ApprovalError) -> Self {
+        match error {
+            ApprovalError::NoSuch => Self::NotFound("approval"),
+            ApprovalError::Settled(_) => Self::Conflict(error.to_string()),
+            ApprovalError::Store(error) => error.into(),
+        }
+    }
+}
+
 impl From<RepoError> for ApiError {
     fn from(error: RepoError) -> Self {
         match error {
             RepoError::NotFound => Self::NotFound("repository"),
             RepoError::NoSuchProposal => Self::NotFound("proposal"),
             RepoError::NotReady(_) | RepoError::Decided(_) => Self::Conflict(error.to_string()),
+            RepoError::Unsaved(ref unsaved) => Self::Unpublished {
+                detail: error.to_string(),
+                repos: unsaved.iter().map(UnpublishedObject::of).collect(),
+            },
             RepoError::Deciding | RepoError::Ending => Self::busy(error.to_string()),
             RepoError::Store(error) => error.into(),
             RepoError::Git(error) => error.into(),
@@ -251,7 +277,7 @@ impl ApiError {
     }
 
     /// Not now, but soon.
-    fn busy(detail: String) -> Self {
+    pub(super) fn busy(detail: String) -> Self {
         Self::Unavailable {
             detail,
             retry_after: BUSY_RETRY,
@@ -291,6 +317,7 @@ impl ApiError {
             Self::NotAcceptable(_) => (StatusCode::NOT_ACCEPTABLE, "not-acceptable", "Not acceptable"),
             Self::Timeout => (StatusCode::REQUEST_TIMEOUT, "timeout", "Request timed out"),
             Self::Conflict(_) | Self::ConflictOn { .. } => (StatusCode::CONFLICT, "conflict", "Conflict"),
+            Self::Unpublished { .. } => (StatusCode::CONFLICT, "unpublished", "Something would be lost"),
             Self::PreconditionFailed(_) => (
                 StatusCode::PRECONDITION_FAILED,
                 "precondition-failed",
@@ -347,6 +374,10 @@ impl ApiError {
             },
             paths: match self {
                 Self::ConflictOn { paths, .. } => paths.clone(),
+                _ => Vec::new(),
+            },
+            unpublished: match self {
+                Self::Unpublished { repos, .. } => repos.clone(),
                 _ => Vec::new(),
             },
         }

@@ -42,6 +42,27 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     }
 }
 
+/// A JSON body that may be left out: an empty one is the default, any other is read as [`Json`] reads it.
+#[derive(Debug)]
+pub struct OptionalJson<T>(pub T);
+
+impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for OptionalJson<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let declared = is_json(request.headers());
+        // Whether there is one is not always told by the head.
+        let body = read_body(request.into_body(), MAX_BODY_BYTES).await?;
+        if body.is_empty() {
+            Ok(Self(T::default()))
+        } else if declared {
+            parse_json(&body).map(Self)
+        } else {
+            Err(ApiError::UnsupportedMedia("application/json"))
+        }
+    }
+}
+
 /// The largest JSON body with an artifact's content in it: a picture in base64, or a text whose every sign is escaped.
 pub const MAX_ARTIFACT_BODY_BYTES: usize = 12 * 1024 * 1024 + 64 * 1024;
 
@@ -242,6 +263,37 @@ mod tests {
             expect.map_err(|(status, field)| (status, field.to_owned())),
             "{body}"
         );
+    }
+
+    #[derive(Debug, Default, Deserialize, PartialEq)]
+    struct Maybe {
+        #[serde(default)]
+        line: u32,
+    }
+
+    async fn optional(kind: Option<&str>, body: &'static str) -> Result<u32, u16> {
+        let mut request = Request::builder();
+        if let Some(kind) = kind {
+            request = request.header(header::CONTENT_TYPE, kind);
+        }
+        let request = request.body(Body::from(body)).unwrap();
+        let found = OptionalJson::<Maybe>::from_request(request, &()).await;
+        found.map(|found| found.0.line).map_err(|e| e.status().as_u16())
+    }
+
+    #[tokio::test]
+    async fn a_body_may_be_left_out_but_is_json() {
+        for kind in [None, Some("text/plain"), Some("application/json")] {
+            assert_eq!(optional(kind, "").await, Ok(0), "{kind:?}");
+        }
+        let body = r#"{"line": 3}"#;
+        assert_eq!(optional(Some("application/json"), body).await, Ok(3));
+        assert_eq!(optional(Some("application/json; charset=utf-8"), body).await, Ok(3));
+        for kind in [None, Some("text/plain"), Some("application/x-www-form-urlencoded")] {
+            assert_eq!(optional(kind, body).await, Err(415), "{kind:?}");
+        }
+        assert_eq!(optional(Some("application/json"), "[3]").await, Err(422));
+        assert_eq!(optional(Some("application/json"), "{").await, Err(400));
     }
 
     #[test]

@@ -64,6 +64,7 @@ pub fn problem(failure: &Failure) -> Problem {
         instance: None,
         errors: Vec::new(),
         paths: Vec::new(),
+        unpublished: Vec::new(),
     }
 }
 
@@ -97,6 +98,7 @@ impl From<Refusal> for ApiError {
             Refusal::NoSuchMessage => Self::NotFound("message in this session"),
             Refusal::NoSuchTurn => Self::NotFound("turn running or waiting"),
             Refusal::NoSuchProject => Self::field("project_id", text),
+            Refusal::NoSuchFile => Self::field("file_ids", text),
             Refusal::WrongRole => Self::field("message_id", text),
             Refusal::NoSuchPersona(_) => Self::field("persona", text),
             Refusal::ClientIdConflict => Self::Conflict(text),

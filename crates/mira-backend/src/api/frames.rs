@@ -3,16 +3,18 @@
 use super::{
     error::Problem,
     failure,
+    file_objects::FileObject,
     git_objects::{ProposalObject, RepoObject},
-    wire::{MemoryObject, MessageObject, RecalledObject, SessionObject, ToolResultObject},
+    wire::{CitationObject, MemoryObject, MessageObject, RecalledObject, SessionObject, ToolResultObject},
     work_objects::{ArtifactObject, ProjectObject},
 };
 use crate::services::{
     deps::{ArtifactChange, Change, Encoder, MemoryChange, ProjectChange, ProposalChange, RepoChange, Scope},
+    files::FileChange,
     hub::log::Encoded,
 };
 use bytes::Bytes;
-use mira_core::{ids::SessionId, model::Head, turn::TurnEvent};
+use mira_core::{citation::Citation, ids::SessionId, model::Head, turn::TurnEvent};
 use serde::Serialize;
 
 /// The encoder the services are given.
@@ -134,6 +136,15 @@ fn turn(scope: &Scope<'_>, event: &TurnEvent) -> Encoded {
             .value("arguments", &call.shown_arguments())
             .text("effect", call.effect.as_str())
             .end(),
+        TurnEvent::Approval(approval) => new("approval")
+            .message_id(scope)
+            .text("approval_id", &approval.id.to_string())
+            .text("tool_call_id", &approval.call.id.to_string())
+            .text("tool", &approval.call.tool)
+            .text("reason", approval.reason.sentence())
+            .text("expires_at", &approval.expires_at.to_string())
+            .end(),
+        TurnEvent::Citation(citation) => citation_fields(new("citation").message_id(scope), citation),
         TurnEvent::ToolResult(call) => {
             let builder = new("tool_result").message_id(scope);
             match ToolResultObject::of(call) {
@@ -164,6 +175,16 @@ fn turn(scope: &Scope<'_>, event: &TurnEvent) -> Encoded {
         }
         TurnEvent::Done(outcome) => new("done").message_id(scope).text("outcome", outcome.as_str()).end(),
     }
+}
+
+/// The fields of a citation beside those of its event.
+fn citation_fields(mut builder: Builder, citation: &Citation) -> Encoded {
+    if let Ok(serde_json::Value::Object(fields)) = serde_json::to_value(CitationObject::of(citation)) {
+        for (name, value) in &fields {
+            builder = builder.value(name, value);
+        }
+    }
+    builder.end()
 }
 
 fn head_fields(builder: Builder, head: &Head, pinned: bool) -> Encoded {
@@ -243,6 +264,19 @@ fn artifact(change: ArtifactChange<'_>) -> Bytes {
         ),
     };
     object_frame("artifact", action, &object)
+}
+
+/// A change of a file, as a frame.
+pub fn file(change: FileChange<'_>) -> Bytes {
+    let (action, object) = match change {
+        FileChange::Created(file) => ("created", json(&FileObject::of(file))),
+        FileChange::Updated(file) => ("updated", json(&FileObject::of(file))),
+        FileChange::Deleted(file) => (
+            "deleted",
+            json(&serde_json::json!({ "id": file.id, "project_id": file.project_id })),
+        ),
+    };
+    object_frame("file", action, &object)
 }
 
 fn git(change: RepoChange<'_>) -> Bytes {

@@ -1,6 +1,7 @@
 //! Repositories and proposals as clients see them, in answers and in events. Times are RFC 3339 in UTC; `sha` is an id of
 //! git's. What only REST answers is in [`super::http::git`].
 
+use crate::services::git::unpublished::Unsaved;
 use mira_core::repo::{Proposal, Repo, RepoProgress};
 use mira_git::{DiffHunk, DiffLine, FileChange, FileDiff, LineKind};
 use serde::Serialize;
@@ -77,6 +78,42 @@ impl RepoObject {
             last_sync_at: repo.last_sync_at.map(|at| at.to_string()),
             created_at: repo.created_at.to_string(),
             updated_at: repo.updated_at.to_string(),
+        }
+    }
+}
+
+/// What is in a clone and nowhere else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = RepoUnpublished)]
+pub struct UnpublishedObject {
+    /// The repository.
+    pub attachment_id: String,
+    /// Where it was cloned from.
+    pub repo_url: String,
+    /// Commits of its own branches that no branch of the remote has; at most 1000 are counted.
+    pub unpushed_commits: u64,
+    /// Files with edits in no commit, new ones too; at most 1000 are counted.
+    pub changed_files: u64,
+    /// The branches with such commits, at most 50.
+    pub branches: Vec<String>,
+    /// Why nobody can tell what is in it; then the counts say nothing.
+    pub error: Option<String>,
+}
+
+impl UnpublishedObject {
+    /// The object of a repository with something to lose.
+    pub fn of(unsaved: &Unsaved) -> Self {
+        let (found, error) = match &unsaved.found {
+            Ok(found) => (Some(found), None),
+            Err(why) => (None, Some(why.clone())),
+        };
+        Self {
+            attachment_id: unsaved.repo.id.to_string(),
+            repo_url: unsaved.repo.repo_url.clone(),
+            unpushed_commits: found.map_or(0, |found| found.unpushed_commits),
+            changed_files: found.map_or(0, |found| found.changed_files),
+            branches: found.map(|found| found.branches.clone()).unwrap_or_default(),
+            error,
         }
     }
 }

@@ -8,6 +8,7 @@ pub mod chat_body;
 pub mod error;
 pub mod extract;
 pub mod failure;
+pub mod file_objects;
 pub mod frames;
 pub mod git_objects;
 pub mod http;
@@ -76,6 +77,11 @@ pub fn router(state: AppState) -> Router {
             get(http::memories::get_state).patch(http::memories::patch_state),
         )
         .route("/api/tools", get(http::tools::list_tools))
+        .route("/api/approvals", get(http::approvals::list_approvals))
+        .route("/api/approvals/{id}", get(http::approvals::get_approval))
+        .route("/api/approvals/{id}/approve", post(http::approvals::approve))
+        .route("/api/approvals/{id}/deny", post(http::approvals::deny))
+        .route("/mcp", post(http::mcp::mcp))
         .route(
             "/api/projects",
             get(http::projects::list_projects).post(http::projects::create_project),
@@ -106,6 +112,25 @@ pub fn router(state: AppState) -> Router {
             "/api/artifacts/{id}/preview-link",
             post(http::artifact_views::preview_link),
         )
+        .route(
+            "/api/files",
+            get(http::files::list_files)
+                .post(http::files::upload)
+                .layer(DefaultBodyLimit::max(http::files::MAX_UPLOAD_BYTES)),
+        )
+        .route(
+            "/api/projects/{id}/files",
+            get(http::files::list_project_files)
+                .post(http::files::upload_to_project)
+                .layer(DefaultBodyLimit::max(http::files::MAX_UPLOAD_BYTES)),
+        )
+        .route(
+            "/api/files/{id}",
+            get(http::files::get_file).delete(http::files::delete_file),
+        )
+        .route("/api/files/{id}/content", get(http::files::content))
+        .route("/api/files/{id}/text", get(http::file_search::text))
+        .route("/api/files/search", get(http::file_search::search))
         .route("/api/search", get(http::messages::search))
         .route("/api/personas", get(http::messages::list_personas))
         .route("/api/personas/{name}", get(http::messages::get_persona))

@@ -1,7 +1,10 @@
 //! The objects clients see: JSON shapes of messages, sessions, moods and personas. Times are RFC 3339 in UTC.
 
+use super::file_objects::FileObject;
 use mira_core::{
+    approval::Approval,
     chat::{MemoryMode, Message, MessageMetadata, MessageStatus, MoodEntry, MoodSource, Role, Session, Usage},
+    citation::Citation,
     memory::{Memory, Recalled, Scores},
     persona::{Persona, PersonaSource},
     tool::ToolCall,
@@ -60,9 +63,10 @@ pub struct MessageObject {
     pub usage: Option<Usage>,
     /// The tools called on the way to a reply, in their order.
     pub tool_calls: Vec<ToolCallObject>,
-    /// Sources of a reply.
-    #[schema(value_type = Vec<Object>)]
-    pub citations: [(); 0],
+    /// The files the owner sent with it.
+    pub files: Vec<FileObject>,
+    /// The places of a reply that point at sources, in the order they were found.
+    pub citations: Vec<CitationObject>,
     /// When it was stored.
     pub created_at: String,
 }
@@ -101,8 +105,113 @@ impl ToolCallObject {
     }
 }
 
+/// A place in a reply that points at a source.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Citation)]
+pub struct CitationObject {
+    /// The source's number in its reply, from 1: what `[1]` in the text means.
+    pub index: u32,
+    /// Its web address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// The owner's file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file_id: Option<String>,
+    /// The file's page, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub page: Option<u32>,
+    /// Its name; empty where what it quoted was forgotten.
+    pub title: String,
+    /// What stands there, shortened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snippet: Option<String>,
+    /// Where in the reply, in Unicode code points.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start: Option<u32>,
+    /// The end of that place, exclusive.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub end: Option<u32>,
+}
+
+impl CitationObject {
+    /// The object of a citation.
+    pub fn of(citation: &Citation) -> Self {
+        let source = &citation.source;
+        Self {
+            index: citation.index,
+            url: source.url.clone(),
+            file_id: source.file_id.map(|id| id.to_string()),
+            page: source.page,
+            title: source.title.clone(),
+            snippet: source.snippet.clone(),
+            start: citation.start,
+            end: citation.end,
+        }
+    }
+}
+
+/// A call that waits, or has waited, for the owner's word.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Approval)]
+pub struct ApprovalObject {
+    /// Its id.
+    pub id: String,
+    /// Where.
+    pub session_id: String,
+    /// The turn.
+    pub turn_id: String,
+    /// The id the turn's reply has, or would have had.
+    pub message_id: String,
+    /// The call.
+    pub tool_call_id: String,
+    /// The tool.
+    pub tool: String,
+    /// What it is to be called with, whole: an object, or text where the model wrote no JSON.
+    #[schema(value_type = Object)]
+    pub arguments: serde_json::Value,
+    /// What it may do: `read`, `write` or `outside`.
+    pub effect: &'static str,
+    /// Why it waits, in a sentence.
+    pub reason: &'static str,
+    /// `pending`, `approved`, `denied`, `expired` or `void`.
+    pub status: &'static str,
+    /// Since when it waits.
+    pub created_at: String,
+    /// Until when it can be answered.
+    pub expires_at: String,
+    /// When it was answered, expired or became void.
+    pub answered_at: Option<String>,
+    /// What came of the call, once it has run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<ToolResultObject>)]
+    pub outcome: Option<ToolResultObject>,
+}
+
+impl ApprovalObject {
+    /// The object of an approval.
+    pub fn of(approval: &Approval) -> Self {
+        let call = &approval.call;
+        Self {
+            id: approval.id.to_string(),
+            session_id: approval.session_id.to_string(),
+            turn_id: approval.turn_id.to_string(),
+            message_id: approval.reply_id.to_string(),
+            tool_call_id: call.id.to_string(),
+            tool: call.tool.clone(),
+            arguments: call.shown_arguments(),
+            effect: call.effect.as_str(),
+            reason: approval.reason.sentence(),
+            status: approval.status.as_str(),
+            created_at: approval.created_at.to_string(),
+            expires_at: approval.expires_at.to_string(),
+            answered_at: approval.answered_at.map(|at| at.to_string()),
+            outcome: ToolResultObject::of(call),
+        }
+    }
+}
+
 /// What came of a tool's call.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = ToolResult)]
 pub struct ToolResultObject {
     /// The call.
@@ -174,7 +283,8 @@ impl MessageObject {
             model: message.model.clone(),
             usage: message.usage,
             tool_calls: message.tool_calls.iter().map(ToolCallObject::of).collect(),
-            citations: [],
+            files: message.files.iter().map(FileObject::of).collect(),
+            citations: message.citations.iter().map(CitationObject::of).collect(),
             created_at: message.created_at.to_string(),
         }
     }

@@ -1,9 +1,12 @@
 //! The objects of projects and artifacts that clients see. Times are RFC 3339 in UTC.
 
-use super::git_objects::RepoObject;
-use crate::services::artifacts::{
-    content_text,
-    diff::{Diff, DiffLine, Hunk, LineKind},
+use super::git_objects::{RepoObject, UnpublishedObject};
+use crate::services::{
+    artifacts::{
+        content_text,
+        diff::{Diff, DiffLine, Hunk, LineKind},
+    },
+    git::unpublished::Unsaved,
 };
 use mira_core::{
     project::{Artifact, ArtifactVersion, Project, ProjectDeletion, hex},
@@ -30,6 +33,8 @@ pub struct ProjectObject {
     pub tags: Vec<String>,
     /// What she is told in every turn of it.
     pub instructions: String,
+    /// What she asks before: `outside` or `writes`.
+    pub approvals: &'static str,
     /// When it was made.
     pub created_at: String,
     /// When it last changed.
@@ -45,6 +50,7 @@ impl ProjectObject {
             description: project.description.clone(),
             tags: project.tags.clone(),
             instructions: project.instructions.clone(),
+            approvals: project.approvals.as_str(),
             created_at: project.created_at.to_string(),
             updated_at: project.updated_at.to_string(),
         }
@@ -64,6 +70,8 @@ pub struct ProjectView {
     pub tags: Vec<String>,
     /// What she is told in every turn of it.
     pub instructions: String,
+    /// What she asks before: `outside` or `writes`.
+    pub approvals: &'static str,
     /// When it was made.
     pub created_at: String,
     /// When it last changed.
@@ -83,6 +91,7 @@ impl ProjectView {
             description,
             tags,
             instructions,
+            approvals,
             created_at,
             updated_at,
         } = ProjectObject::of(project);
@@ -92,6 +101,7 @@ impl ProjectView {
             description,
             tags,
             instructions,
+            approvals,
             created_at,
             updated_at,
             attached_repos: repos.iter().map(RepoObject::of).collect(),
@@ -112,10 +122,14 @@ pub struct DeletionObject {
     pub sessions: u64,
     /// Attached repositories whose clones go.
     pub repos: u64,
+    /// Those of them with something in them that is nowhere else; nothing is deleted then without `force`. Empty in the
+    /// answer of a DELETE.
+    pub unpublished: Vec<UnpublishedObject>,
 }
 
-impl From<ProjectDeletion> for DeletionObject {
-    fn from(counts: ProjectDeletion) -> Self {
+impl DeletionObject {
+    /// The object of a deletion, and of what would be lost with it.
+    pub fn of(counts: ProjectDeletion, unsaved: &[Unsaved]) -> Self {
         let ProjectDeletion {
             artifacts,
             versions,
@@ -127,6 +141,7 @@ impl From<ProjectDeletion> for DeletionObject {
             versions,
             sessions,
             repos,
+            unpublished: unsaved.iter().map(UnpublishedObject::of).collect(),
         }
     }
 }

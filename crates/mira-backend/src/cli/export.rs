@@ -42,6 +42,8 @@ pub(super) async fn run(config: &Config, file: &Path) -> Result<ExitCode, CliErr
         projects,
         artifacts,
         versions: _,
+        repos,
+        proposals: _,
     } = match exported {
         Ok(report) => report,
         Err(e) => {
@@ -52,7 +54,7 @@ pub(super) async fn run(config: &Config, file: &Path) -> Result<ExitCode, CliErr
     target.keep().map_err(failed)?;
     progress(&format!(
         "exported {sessions} sessions, {messages} messages, {moods} moods, {facts} facts, {projects} projects, \
-         {artifacts} artifacts"
+         {artifacts} artifacts, {repos} repositories without their clones"
     ));
     Ok(ExitCode::SUCCESS)
 }

@@ -65,12 +65,13 @@ pub(super) async fn run(config: &Config, path: &Path) -> Result<ExitCode, CliErr
         facts,
         projects,
         artifacts,
+        repos,
         skipped,
         ..
     } = report;
     progress(&format!(
         "imported {sessions} sessions, {messages} messages, {moods} moods, {facts} facts, {projects} projects, \
-         {artifacts} artifacts; {skipped} were there already"
+         {artifacts} artifacts, {repos} repositories without their clones; {skipped} were there already"
     ));
     Ok(ExitCode::SUCCESS)
 }

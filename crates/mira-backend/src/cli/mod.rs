@@ -13,6 +13,7 @@ mod import;
 mod login_link;
 mod migrate;
 mod openapi;
+mod read_document;
 mod reindex;
 mod restore;
 mod serve;
@@ -85,6 +86,9 @@ enum Command {
     LoginLink,
     /// Talk to Mira in the terminal
     Chat(chat::ChatArgs),
+    /// Read the text of a document, for Mira herself
+    #[command(hide = true)]
+    ReadDocument(read_document::ReadDocument),
 }
 
 /// Why a command failed.
@@ -169,6 +173,9 @@ fn run(command: Command) -> Result<ExitCode, CliError> {
     if matches!(command, Command::Openapi) {
         return openapi::run();
     }
+    if let Command::ReadDocument(args) = &command {
+        return read_document::run(args);
+    }
     if let Command::Doctor(args) = command {
         return runtime()?.block_on(doctor::run(Config::load(), args));
     }
@@ -187,7 +194,7 @@ fn run(command: Command) -> Result<ExitCode, CliError> {
         Command::Token { command } => token::run(&config, command.as_ref()),
         Command::LoginLink => login_link::run(&config),
         Command::Chat(args) => runtime.block_on(chat::run(&config, args)),
-        Command::Openapi | Command::Doctor(_) => Ok(ExitCode::SUCCESS),
+        Command::Openapi | Command::Doctor(_) | Command::ReadDocument(_) => Ok(ExitCode::SUCCESS),
     }
 }
 
@@ -201,6 +208,12 @@ fn init_log(config: &Config, quiet: bool) -> Result<(), CliError> {
         "warn"
     } else {
         config.log_filter.as_str()
+    };
+    // The MCP library logs whole messages, and nobody's words belong into a log.
+    let filter = if filter.contains("rmcp") {
+        filter.to_owned()
+    } else {
+        format!("{filter},rmcp=off")
     };
     let filter = EnvFilter::try_new(filter).map_err(|e| CliError::Plain(format!("RUST_LOG: {e}")))?;
     let builder = tracing_subscriber::fmt()

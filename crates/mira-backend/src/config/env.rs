@@ -224,6 +224,11 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Any variable as it is, Mira's own or not.
+    pub fn variable(&self, name: &str) -> Option<&str> {
+        self.env.get(name)
+    }
+
     /// Whether a variable is set.
     pub fn is_set(&self, name: &str) -> bool {
         self.env.get(name).is_some()

@@ -6,17 +6,23 @@
 
 mod env;
 mod git;
+mod hosted;
+mod mcp;
 mod memory;
 mod types;
 mod variables;
+mod web;
 
 pub use env::{ConfigError, Env, Problem};
 pub use git::GitConfig;
+pub use hosted::HostedConfig;
+pub use mcp::McpConfig;
 pub use memory::{EmbeddingsConfig, MemoryConfig, QdrantSettings};
 pub use types::{
     AddressRange, AuthMode, DurabilityMode, HostName, HostPort, Invalid, LlmApi, LogFormat, ModelChoice, Origin,
     PublicUrl, ReplyFormat, Scheme, Secret,
 };
+pub use web::{KeyedEngine, WebConfig};
 
 use env::Reader;
 use jiff::tz::TimeZone;
@@ -49,6 +55,12 @@ pub struct Config {
     pub memory: MemoryConfig,
     /// Repositories.
     pub git: GitConfig,
+    /// MCP servers.
+    pub mcp: McpConfig,
+    /// The web.
+    pub web: WebConfig,
+    /// Tools a provider may run, and drawing.
+    pub hosted: HostedConfig,
     /// `RUST_LOG`.
     pub log_filter: String,
     /// How log lines look.
@@ -146,12 +158,14 @@ impl Config {
         let chat = read_chat(&mut reader, &data_dir);
         let memory = memory::read_memory(&mut reader, &llm);
         let git = git::read_git(&mut reader, &data_dir);
+        let mcp = mcp::read_mcp(&mut reader);
+        let web = web::read_web(&mut reader);
+        let hosted = hosted::read_hosted(&mut reader, &web);
         let log_filter = read_log_filter(&mut reader);
         let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
         let log_format = reader.choice("MIRA_LOG_FORMAT", LogFormat::Text, &formats);
         let grace_seconds = reader.number("MIRA_SHUTDOWN_GRACE_SECONDS", 10, 0..=3600);
-        check_unused(&mut reader);
-        let warnings = warnings(env, &reader);
+        let warnings = env.names().filter_map(variables::unknown_warning).collect();
         // Every variable has been read by now, so that all that is wrong is reported at once.
         reader.finish()?;
         let chat = chat.ok_or_else(|| ConfigError(Vec::new()))?;
@@ -164,6 +178,9 @@ impl Config {
             chat,
             memory,
             git,
+            mcp,
+            web,
+            hosted,
             log_filter,
             log_format,
             shutdown_grace: Duration::from_secs(grace_seconds),
@@ -363,36 +380,6 @@ fn read_path(reader: &mut Reader<'_>, name: &str, default: &Path) -> PathBuf {
     )
 }
 
-/// Checks the variables of features that are not in this version, so that a mistake shows now and not after an update.
-fn check_unused(reader: &mut Reader<'_>) {
-    reader.optional("MIRA_SEARXNG_URL", parse_http_url);
-    for name in ["BRAVE_API_KEY", "TAVILY_API_KEY"] {
-        reader.secret(name);
-    }
-    reader.optional("MIRA_IMAGE_MODEL", parse_model);
-    for name in [
-        "ENABLE_WEB_SEARCH",
-        "ENABLE_CODE_INTERPRETER",
-        "ENABLE_FILE_SEARCH",
-        "ENABLE_IMAGE_GENERATION",
-    ] {
-        reader.choice(name, (), &[("true", ()), ("false", ())]);
-    }
-}
-
-fn warnings(env: &Env, reader: &Reader<'_>) -> Vec<String> {
-    let mut found: Vec<String> = env.names().filter_map(variables::unknown_warning).collect();
-    let unused: Vec<_> = variables::VARIABLES
-        .iter()
-        .filter(|v| !v.in_use && (reader.is_set(v.name) || v.secret && reader.is_set(&format!("{}_FILE", v.name))))
-        .map(|v| v.name)
-        .collect();
-    if !unused.is_empty() {
-        found.push(format!("set, but not in use in this version: {}", unused.join(", ")));
-    }
-    found
-}
-
 fn parse_model(text: &str) -> Result<String, Invalid> {
     if text.len() <= 256 && text.bytes().all(|b| b.is_ascii_graphic()) {
         Ok(text.to_owned())
@@ -554,14 +541,44 @@ mod tests {
     }
 
     #[test]
+    fn who_searches_the_web() {
+        let web = |pairs: &[(&str, &str)]| read(pairs).unwrap().web;
+        let none = web(&[]);
+        assert!(none.enabled && none.searxng.is_none() && none.brave.is_none() && none.tavily.is_none());
+        assert!(!web(&[("ENABLE_WEB_SEARCH", "false")]).enabled);
+        let below = web(&[("MIRA_SEARXNG_URL", "http://127.0.0.1:8888/searx")]).searxng;
+        assert_eq!(below.unwrap().as_str(), "http://127.0.0.1:8888/searx/");
+        let brave = web(&[("BRAVE_API_KEY", "hunter2")]).brave.unwrap();
+        assert_eq!(brave.url.scheme(), "https");
+        assert!(!format!("{brave:?}").contains("hunter2"));
+        assert_eq!(
+            wrong(&[("MIRA_SEARXNG_URL", "searx.lan"), ("TAVILY_API_KEY", "a b")]),
+            ["MIRA_SEARXNG_URL", "TAVILY_API_KEY"]
+        );
+    }
+
+    #[test]
     fn what_is_odd_is_a_warning() {
-        let config = read(&[("MIRA_PROT", "1"), ("BRAVE_API_KEY", "k"), ("MIRA_MODEL", "")]).unwrap();
+        let config = read(&[("MIRA_PROT", "1"), ("MIRA_MODEL", "")]).unwrap();
         assert_eq!(
             config.warnings,
-            [
-                "MIRA_PROT is not a variable Mira knows; did you mean MIRA_PORT?",
-                "set, but not in use in this version: BRAVE_API_KEY"
-            ]
+            ["MIRA_PROT is not a variable Mira knows; did you mean MIRA_PORT?"]
         );
+    }
+
+    #[test]
+    fn what_a_provider_may_run() {
+        use mira_core::model::HostedKind;
+        let hosted = |pairs: &[(&str, &str)]| read(pairs).unwrap().hosted;
+        assert!(HostedKind::ALL.into_iter().all(|kind| hosted(&[]).enabled(kind)));
+        let some = hosted(&[
+            ("ENABLE_WEB_SEARCH", "false"),
+            ("ENABLE_IMAGE_GENERATION", "false"),
+            ("MIRA_IMAGE_MODEL", "m"),
+        ]);
+        let on: Vec<_> = HostedKind::ALL.into_iter().filter(|kind| some.enabled(*kind)).collect();
+        assert_eq!(on, [HostedKind::CodeInterpreter, HostedKind::FileSearch]);
+        assert_eq!(some.image_model.as_deref(), Some("m"));
+        assert_eq!(wrong(&[("ENABLE_FILE_SEARCH", "yes")]), ["ENABLE_FILE_SEARCH"]);
     }
 }

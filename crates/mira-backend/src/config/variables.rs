@@ -7,31 +7,14 @@ pub struct Variable {
     pub name: &'static str,
     /// Whether `NAME_FILE` may give it.
     pub secret: bool,
-    /// Whether this version does anything with it; the others are checked and named in a warning at start.
-    pub in_use: bool,
 }
 
 const fn plain(name: &'static str) -> Variable {
-    Variable {
-        name,
-        secret: false,
-        in_use: true,
-    }
+    Variable { name, secret: false }
 }
 
 const fn secret(name: &'static str) -> Variable {
-    Variable {
-        name,
-        secret: true,
-        in_use: true,
-    }
-}
-
-const fn unused(variable: Variable) -> Variable {
-    Variable {
-        in_use: false,
-        ..variable
-    }
+    Variable { name, secret: true }
 }
 
 /// All of them, in the order of the documentation.
@@ -74,15 +57,15 @@ pub const VARIABLES: &[Variable] = &[
     plain("MIRA_RECALL_RESULTS"),
     plain("MIRA_TZ"),
     plain("MIRA_DAILY_TOKEN_BUDGET"),
-    unused(plain("ENABLE_WEB_SEARCH")),
-    unused(plain("ENABLE_CODE_INTERPRETER")),
-    unused(plain("ENABLE_FILE_SEARCH")),
-    unused(plain("ENABLE_IMAGE_GENERATION")),
-    unused(plain("MIRA_SEARXNG_URL")),
-    unused(secret("BRAVE_API_KEY")),
-    unused(secret("TAVILY_API_KEY")),
-    unused(plain("MIRA_IMAGE_MODEL")),
-    unused(plain("MIRA_MCP_CONFIG")),
+    plain("ENABLE_WEB_SEARCH"),
+    plain("ENABLE_CODE_INTERPRETER"),
+    plain("ENABLE_FILE_SEARCH"),
+    plain("ENABLE_IMAGE_GENERATION"),
+    plain("MIRA_SEARXNG_URL"),
+    secret("BRAVE_API_KEY"),
+    secret("TAVILY_API_KEY"),
+    plain("MIRA_IMAGE_MODEL"),
+    plain("MIRA_MCP_CONFIG"),
     plain("GIT_REPOS_DIR"),
     plain("MIRA_GIT_AUTHOR"),
     plain("RUST_LOG"),

@@ -3,8 +3,8 @@
 use crate::{
     lifecycle::Lifecycle,
     services::{
-        git::Git, hub::log::Encoded, memory::Memories, metrics::Metrics, personas::Personas, summarization::Summarizer,
-        tools::Toolbox,
+        approvals::Approvals, files::Files, git::Git, hosted::HostedTools, hub::log::Encoded, mcp::McpTools,
+        memory::Memories, metrics::Metrics, personas::Personas, summarization::Summarizer, tools::Toolbox,
     },
 };
 use bytes::Bytes;
@@ -167,6 +167,14 @@ pub struct Deps {
     pub summarizer: Summarizer,
     /// What she can do.
     pub tools: Toolbox,
+    /// The calls that wait for the owner's word.
+    pub approvals: Approvals,
+    /// What the owner's MCP servers can do.
+    pub mcp: McpTools,
+    /// Files.
+    pub files: Files,
+    /// What the model's provider runs itself.
+    pub hosted: HostedTools,
     /// Repositories.
     pub git: Git,
     /// What every socket of the account is told.

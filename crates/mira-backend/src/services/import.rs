@@ -2,7 +2,7 @@
 //! Beside live sessions every socket is told which sessions came and which changed.
 
 use crate::services::{
-    deps::{Change, ProjectChange},
+    deps::{Change, ProjectChange, RepoChange},
     hub::Hub,
 };
 use bytes::{Bytes, BytesMut};
@@ -13,7 +13,10 @@ use mira_core::{
     project::Project,
 };
 use mira_memory::{ImportReport, Page, ProjectFilter, SessionFilter, Store, StoreError};
-use std::{collections::HashMap, pin::pin};
+use std::{
+    collections::{HashMap, HashSet},
+    pin::pin,
+};
 use tokio::sync::mpsc;
 
 /// The longest line: a message of the largest size with all it can carry, escaped.
@@ -65,11 +68,22 @@ pub async fn import_live<E: std::fmt::Display>(
     let store = &hub.deps().store;
     let before = sessions(store, account).await?;
     let old_projects = projects(store, account).await?;
+    let old_repos: HashSet<_> = store
+        .list_all_repos(account)
+        .await?
+        .into_iter()
+        .map(|repo| repo.id)
+        .collect();
     let imported = import(store, account, bytes, |_| {}).await;
     hub.deps().memories.wake();
     let new_projects = projects(store, account).await?;
     for (_, project) in new_projects.iter().filter(|(id, _)| !old_projects.contains_key(*id)) {
         hub.announce_project(ProjectChange::Created(project));
+    }
+    for repo in store.list_all_repos(account).await? {
+        if !old_repos.contains(&repo.id) {
+            hub.announce_repo(RepoChange::Created(&repo));
+        }
     }
     let after = sessions(store, account).await?;
     for (id, session) in &after {

@@ -1,21 +1,29 @@
 //! What happens between a door and the store. No HTTP here.
 
+pub mod approvals;
 pub mod artifacts;
 pub mod auth;
 pub mod chat;
+pub mod chat_with_tools;
 pub mod context;
 pub mod deps;
 pub mod facts;
+pub mod files;
 pub mod forget;
 pub mod git;
 pub mod health;
+pub mod hosted;
 pub mod hub;
+pub mod images;
 pub mod import;
+pub mod mcp;
 pub mod memory;
 pub mod metrics;
 pub mod model;
 pub mod personas;
 pub mod projects;
+pub mod python;
 pub mod restore;
 pub mod summarization;
 pub mod tools;
+pub mod web;

@@ -12,9 +12,9 @@ use crate::{
 use futures_util::{FutureExt, StreamExt, TryStreamExt, future::BoxFuture, stream, stream::BoxStream};
 use mira_core::{
     clock::Clock,
-    model::{ModelEvent, ModelRequest},
+    model::{HostedFile, HostedKind, ModelEvent, ModelRequest},
 };
-use mira_llm::{ChatModel, Endpoint, LlmError, Secret, SideReply};
+use mira_llm::{ChatModel, Endpoint, FetchedFile, LlmError, Secret, SideReply};
 use openai_sim::{Sim, SimConfig};
 use std::{
     io,
@@ -197,7 +197,7 @@ impl ChatModel for Watched {
             Ok(ModelEvent::Finished(_) | ModelEvent::Calls(_)) => {
                 health.note(Condition::Ok, format!("{host} answered when last asked"));
             }
-            Ok(ModelEvent::Thinking | ModelEvent::Head(_) | ModelEvent::Text(_)) => {}
+            Ok(ModelEvent::Thinking | ModelEvent::Head(_) | ModelEvent::Text(_) | ModelEvent::Hosted(_)) => {}
             Err(e) => {
                 metrics.model_errors.inc();
                 health.note(Condition::Degraded, e.to_string());
@@ -226,6 +226,14 @@ impl ChatModel for Watched {
     fn takes_tools(&self) -> bool {
         self.inner.takes_tools()
     }
+
+    fn takes_hosted(&self, kind: HostedKind) -> bool {
+        self.inner.takes_hosted(kind)
+    }
+
+    fn fetch_file(&self, file: HostedFile) -> BoxFuture<'static, Result<FetchedFile, LlmError>> {
+        self.inner.fetch_file(file)
+    }
 }
 
 /// A local server without `MIRA_MODEL`: the first model it offers, asked for when first needed.
@@ -251,6 +259,20 @@ impl ChatModel for FirstOffered {
         }
         let finding = find_first(self.endpoint.clone(), Arc::clone(&self.found));
         async move { finding.await?.complete(request, most).await }.boxed()
+    }
+
+    fn takes_hosted(&self, kind: HostedKind) -> bool {
+        // Whichever it is, nobody has refused anything yet.
+        let first = self.endpoint.api == mira_llm::Api::Responses;
+        self.found.get().map_or(first, |model| model.takes_hosted(kind))
+    }
+
+    fn fetch_file(&self, file: HostedFile) -> BoxFuture<'static, Result<FetchedFile, LlmError>> {
+        if let Some(model) = self.found.get() {
+            return model.fetch_file(file);
+        }
+        let finding = find_first(self.endpoint.clone(), Arc::clone(&self.found));
+        async move { finding.await?.fetch_file(file).await }.boxed()
     }
 
     fn name(&self) -> String {

@@ -2,10 +2,15 @@
 
 use crate::services::{
     deps::{Change, ProjectChange},
-    forget, git,
+    forget,
+    git::{
+        self, RepoError,
+        unpublished::{self, Losses},
+    },
     hub::Hub,
 };
 use mira_core::{
+    approval::Asks,
     ids::{AccountId, ProjectId},
     project::{Project, ProjectDeletion},
 };
@@ -26,6 +31,8 @@ pub struct ProjectFields {
     pub tags: Vec<String>,
     /// What she is told in it.
     pub instructions: String,
+    /// What the owner wants to be asked about.
+    pub approvals: Asks,
 }
 
 /// Makes a project.
@@ -37,6 +44,7 @@ pub async fn create(hub: &Hub, account: AccountId, fields: ProjectFields) -> Res
         description: fields.description,
         tags: fields.tags,
         instructions: fields.instructions,
+        approvals: fields.approvals,
         now: deps.clock.now(),
     };
     let project = deps.store.insert_project(account, new).await?;
@@ -60,11 +68,31 @@ pub async fn update(
 }
 
 /// Deletes a project with its artifacts, and tells what went; `None` if there is no such. Sessions and what was said in
-/// them stay, outside of any project.
-pub async fn delete(hub: &Hub, account: AccountId, id: ProjectId) -> Result<Option<ProjectDeletion>, StoreError> {
+/// them stay, outside of any project. Goes on to its end even if the caller goes away.
+pub async fn delete(
+    hub: &Hub,
+    account: AccountId,
+    id: ProjectId,
+    losses: Losses,
+) -> Result<Option<ProjectDeletion>, RepoError> {
+    let task_hub = hub.clone();
+    let task = hub
+        .deps()
+        .lifecycle
+        .spawn(async move { delete_alone(&task_hub, account, id, losses).await });
+    task.await.unwrap_or(Err(RepoError::Ending))
+}
+
+async fn delete_alone(
+    hub: &Hub,
+    account: AccountId,
+    id: ProjectId,
+    losses: Losses,
+) -> Result<Option<ProjectDeletion>, RepoError> {
     let store = &hub.deps().store;
-    let mut repos = store.list_all_repos(account).await?;
-    repos.retain(|repo| repo.project_id == id);
+    if losses == Losses::Refused {
+        unpublished::refuse(unpublished::of_project(hub, account, id).await?)?;
+    }
     let Some(deleted) = store.delete_project(account, id).await? else {
         return Ok(None);
     };
@@ -74,7 +102,10 @@ pub async fn delete(hub: &Hub, account: AccountId, id: ProjectId) -> Result<Opti
             hub.announce(Change::Updated(&session));
         }
     }
-    git::attach::project_deleted(hub, account, &repos);
+    git::attach::project_deleted(hub, account, &deleted.repos);
+    if let Err(error) = hub.deps().files.sweep_leftovers().await {
+        tracing::warn!(%error, project.id = %id, "its files could not be removed; the next start tries again");
+    }
     forget::wipe_later(hub);
     Ok(Some(deleted.counts))
 }

@@ -14,9 +14,9 @@ use mira_core::{
 use mira_llm::{ChatModel, LlmError};
 use mira_memory::{NewSummary, StoreError, Summary, SummaryLevel};
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     fmt::Write,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 /// Blocks kept beside the overview; older ones are folded into it.
@@ -96,7 +96,15 @@ pub struct Summarizer {
     model: Arc<dyn ChatModel>,
     memories: Memories,
     busy: Arc<Sessions>,
+    /// Where nothing was left to do, so that not every turn walks its branch for nothing.
+    caught_up: Arc<Mutex<HashMap<(AccountId, SessionId), Mark>>>,
 }
+
+/// How far a branch was summarised: the window's first message, the depth, and the forgettings before.
+type Mark = (MessageId, u64, u64);
+
+/// The most sessions whose marks are kept; beyond it all of them are looked at once more.
+const MOST_MARKS: usize = 1024;
 
 impl std::fmt::Debug for Summarizer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -113,6 +121,8 @@ pub struct Overflow {
     pub session: SessionId,
     /// The branch's last message.
     pub head: MessageId,
+    /// The first message of the prompt's window.
+    pub first: MessageId,
     /// Messages before this depth are to be summarised.
     pub before_depth: u64,
 }
@@ -124,6 +134,7 @@ impl Summarizer {
             model,
             memories,
             busy: Arc::default(),
+            caught_up: Arc::default(),
         }
     }
 
@@ -132,13 +143,38 @@ impl Summarizer {
         let Some(_busy) = Busy::enter(&self.busy, &overflow) else {
             return;
         };
+        let key = (overflow.account, overflow.session.clone());
+        let mark = (
+            overflow.first,
+            overflow.before_depth,
+            self.memories.store().forgettings(),
+        );
+        if self.marks().get(&key) == Some(&mark) {
+            return;
+        }
         let soft = deps.lifecycle.soft().clone();
-        if let Some(Err(error)) = soft.run_until_cancelled(self.work(&deps, &overflow)).await {
-            tracing::warn!(%error, session.id = %overflow.session, "a summary could not be made; it is tried again later");
+        match soft.run_until_cancelled(self.work(&deps, &overflow)).await {
+            Some(Ok(true)) => {
+                let mut marks = self.marks();
+                if marks.len() >= MOST_MARKS {
+                    marks.clear();
+                }
+                marks.insert(key, mark);
+            }
+            Some(Ok(false)) | None => {}
+            Some(Err(error)) => {
+                tracing::warn!(%error, session.id = %overflow.session, "a summary could not be made; it is tried again later");
+            }
         }
     }
 
-    async fn work(&self, deps: &Deps, overflow: &Overflow) -> Result<(), SummaryError> {
+    fn marks(&self) -> MutexGuard<'_, HashMap<(AccountId, SessionId), Mark>> {
+        self.caught_up.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether nothing is left to do.
+    async fn work(&self, deps: &Deps, overflow: &Overflow) -> Result<bool, SummaryError> {
+        let mut through = false;
         for _ in 0..BLOCKS_AT_A_TIME {
             let store = self.memories.store();
             let range = store
@@ -150,7 +186,10 @@ impl Summarizer {
                     BLOCK,
                 )
                 .await?;
-            let Some(range) = range else { break };
+            let Some(range) = range else {
+                through = true;
+                break;
+            };
             let told = told(&self.remembered(overflow.account, &range.messages).await?);
             // A block without words (all forgotten, failed or off the record) is noted as such, so that it is not asked
             // for again.
@@ -174,7 +213,8 @@ impl Summarizer {
                 .insert_summary(overflow.account, new, self.memories.clock().now())
                 .await?;
         }
-        self.fold(deps, overflow).await
+        self.fold(deps, overflow).await?;
+        Ok(through)
     }
 
     /// Those of a block that are remembered: what was said while memory was off or paused is not.
@@ -241,9 +281,11 @@ impl Summarizer {
                 role: Role::User,
                 text: text.into(),
                 calls: Vec::new(),
+                pictures: Vec::new(),
             }],
             tail: String::new(),
             tools: [].into(),
+            hosted: [].into(),
             rounds: Vec::new(),
             no_more_calls: false,
             personas: Vec::new(),

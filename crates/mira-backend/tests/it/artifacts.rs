@@ -2,7 +2,10 @@
 
 use crate::{
     projects::make,
-    support::client::{Answer, House},
+    support::{
+        client::{Answer, House},
+        held::at_once,
+    },
 };
 use reqwest::{Method, Response, header};
 use serde_json::{Value, json};
@@ -221,6 +224,70 @@ async fn of_two_who_know_one_version_one_wins() {
     assert_eq!(now["version"], 2);
     let winner = if left.status == 200 { "left" } else { "right" };
     assert_eq!(now["content"], winner);
+}
+
+#[tokio::test]
+async fn a_tag_is_compared_where_the_change_is_made() {
+    let house = House::new().await;
+    let project = make(&house, "p").await;
+    for other in [Method::PUT, Method::PATCH, Method::DELETE] {
+        let artifact = create(&house, &project, "note", "n", "start").await;
+        let (place, tag) = (path(&artifact), artifact["etag"].as_str().unwrap());
+        let rename = json!({ "name": "another" });
+        let rename = with_tag(&house, Method::PATCH, &place, "if-match", tag, Some(rename));
+        let body = match other {
+            Method::PUT => Some(json!({ "content": "late" })),
+            Method::PATCH => Some(json!({ "name": "a third" })),
+            _ => None,
+        };
+        let other = with_tag(&house, other, &place, "if-match", tag, body);
+        // Both have seen what is there before either of them has changed it.
+        let (rename, other) = at_once(&house, Box::pin(async { tokio::join!(rename, other) })).await;
+        let (won, lost) = if rename.status == 200 {
+            (rename, other)
+        } else {
+            (other, rename)
+        };
+        assert!(matches!(won.status, 200 | 204), "{}", won.body);
+        // Of what was deleted there is nothing left to change.
+        assert!(matches!(lost.status, 412 | 404), "{}", lost.body);
+        if lost.status == 412 {
+            assert_eq!(house.api.get(&place).await, won.body);
+        }
+    }
+    // A star is for whatever there is, whoever was faster.
+    let artifact = create(&house, &project, "note", "n", "start").await;
+    let place = path(&artifact);
+    let star = |name: &str| {
+        let body = json!({ "content": "new", "name": name });
+        with_tag(&house, Method::PUT, &place, "if-match", "*", Some(body))
+    };
+    let stars = Box::pin(async { tokio::join!(star("left"), star("right")) });
+    let (left, right) = at_once(&house, stars).await;
+    assert_eq!((left.status, right.status), (200, 200));
+}
+
+#[tokio::test]
+async fn a_body_that_may_be_left_out_is_json_all_the_same() {
+    let house = House::new().await;
+    let project = make(&house, "p").await;
+    let artifact = create(&house, &project, "note", "n", "x").await;
+    let link = format!("{}/preview-link", path(&artifact));
+    for path in [link.as_str(), "/api/sessions/eternal/stop"] {
+        house.api.call(Method::POST, path, None).await.expect(200);
+        house.api.post(path, json!({})).await.expect(200);
+        let request = house.api.request(Method::POST, path);
+        let request = request.header(header::CONTENT_TYPE, "text/plain").body("{}");
+        let answer = house.api.send(Method::POST, path, request).await;
+        answer.problem(415, "unsupported-media-type");
+        let answer = {
+            house
+                .api
+                .send(Method::POST, path, house.api.request(Method::POST, path).body("{}"))
+        }
+        .await;
+        answer.problem(415, "unsupported-media-type");
+    }
 }
 
 #[tokio::test]
@@ -498,6 +565,10 @@ async fn previews_are_boxed() {
         );
         assert_eq!(head(&response, "x-content-type-options"), "nosniff");
         assert_eq!(head(&response, "referrer-policy"), "no-referrer");
+        // A browser may refuse a sandboxed document with another policy in a tab of its own.
+        assert_eq!(head(&response, "cross-origin-opener-policy"), "unsafe-none");
+        assert_eq!(head(&response, "cross-origin-resource-policy"), "same-origin");
+        assert!(!found.contains("allow-top") && !found.contains("allow-popups") && !found.contains("allow-forms"));
         assert_eq!(head(&response, "cache-control"), "no-store");
         assert_eq!(response.headers().get("set-cookie"), None);
         let body = String::from_utf8_lossy(&response.bytes().await.unwrap()).into_owned();

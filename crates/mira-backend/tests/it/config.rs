@@ -47,12 +47,8 @@ fn no_login_is_refused_beyond_loopback() {
 
 #[test]
 fn what_is_odd_is_a_warning() {
-    let server = Setup::new()
-        .env("MIRA_PROT", "1")
-        .env("ENABLE_WEB_SEARCH", "true")
-        .start();
+    let server = Setup::new().env("MIRA_PROT", "1").start();
     server.stderr.wait_for("did you mean MIRA_PORT?");
-    server.stderr.wait_for("not in use in this version: ENABLE_WEB_SEARCH");
 }
 
 #[tokio::test]

@@ -10,18 +10,23 @@
 
 mod support;
 
+mod approvals;
 mod artifacts;
 mod branches;
 mod chat;
+mod citations;
 mod commands;
 mod config;
 mod edge;
 mod faults;
+mod files;
 mod git;
+mod hosted;
 mod hostile;
 mod kill;
 mod limits;
 mod login;
+mod mcp;
 mod memory;
 mod openapi;
 mod persona;
@@ -33,3 +38,4 @@ mod sessions;
 mod shutdown;
 mod sockets;
 mod tools;
+mod web;

@@ -83,7 +83,7 @@ async fn a_project_from_its_making_to_its_end() {
     assert_eq!((names(&first), names(&rest)), (vec!["Kitchen"], vec!["The garden"]));
     assert_eq!(rest["next_cursor"], Value::Null);
 
-    let none = json!({ "artifacts": 0, "versions": 0, "sessions": 0, "repos": 0 });
+    let none = json!({ "artifacts": 0, "versions": 0, "sessions": 0, "repos": 0, "unpublished": [] });
     let gone = house.api.delete(&format!("/api/project/{id}")).await.expect(200);
     assert_eq!(gone, none);
     let event = line
@@ -210,7 +210,7 @@ async fn sessions_and_messages_name_projects_that_are_there() {
     // Deleting says what goes; what people said stays.
     let artifact = json!({ "project_id": id, "name": "a", "type": "note", "content": "x" });
     house.api.post("/api/artifacts", artifact).await.expect(201);
-    let expect = json!({ "artifacts": 1, "versions": 1, "sessions": 1, "repos": 0 });
+    let expect = json!({ "artifacts": 1, "versions": 1, "sessions": 1, "repos": 0, "unpublished": [] });
     assert_eq!(house.api.get(&format!("/api/projects/{id}/deletion")).await, expect);
     assert_eq!(
         house.api.delete(&format!("/api/projects/{id}")).await.expect(200),

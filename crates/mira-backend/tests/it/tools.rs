@@ -37,12 +37,15 @@ fn outputs(house: &House) -> Vec<String> {
         .collect()
 }
 
+/// The tools of memory among those the latest request offers.
 fn offered(house: &House) -> Vec<String> {
     let body = house.prompts().pop().unwrap().body;
     let tools = body["tools"].as_array().cloned().unwrap_or_default();
     tools
         .iter()
-        .map(|tool| tool["name"].as_str().unwrap().to_owned())
+        // The provider's own have only a type.
+        .filter_map(|tool| tool["name"].as_str().map(str::to_owned))
+        .filter(|name| ["recall", "remember", "forget"].contains(&name.as_str()))
         .collect()
 }
 

@@ -184,10 +184,11 @@ fn measure(word: &str) -> usize {
         .count()
 }
 
+/// Whether it ends with the same consonant twice; here FTS5 takes every y for one.
 fn ends_double(word: &str) -> bool {
     let mut back = word.bytes().rev();
     let (last, other) = (back.next(), back.next());
-    last.is_some() && last == other && vowels(word).last() == Some(false)
+    last == other && last.is_some_and(|b| !matches!(b, b'a' | b'e' | b'i' | b'o' | b'u'))
 }
 
 /// Whether it ends consonant, vowel, consonant, the last of them not w, x or y.

@@ -6,7 +6,10 @@
 
 pub mod edit;
 
-use crate::ids::{ArtifactId, MessageId, ProjectId};
+use crate::{
+    approval::Asks,
+    ids::{ArtifactId, MessageId, ProjectId},
+};
 use jiff::Timestamp;
 
 /// What belongs together: instructions, artifacts, sessions, later repositories.
@@ -22,6 +25,8 @@ pub struct Project {
     pub tags: Vec<String>,
     /// What she is told in every turn of the project.
     pub instructions: String,
+    /// What the owner wants to be asked about before it happens.
+    pub approvals: Asks,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it last changed.

@@ -23,6 +23,8 @@ fn message(n: u64, role: Role, content: &str) -> Message {
         model: None,
         usage: None,
         tool_calls: Vec::new(),
+        files: Vec::new(),
+        citations: Vec::new(),
         created_at: jiff::Timestamp::UNIX_EPOCH,
     }
 }
@@ -60,6 +62,7 @@ fn build_with(history: &[Message], skipped: u64, budget_tokens: usize, mood: &st
         summaries: &[],
         history,
         skipped,
+        attached: &HashMap::new(),
         memories: &[],
         tools: &[],
         zone: &TimeZone::UTC,
@@ -166,6 +169,7 @@ fn memories_and_summaries() {
         summaries: &summaries,
         history: &history,
         skipped: 32,
+        attached: &HashMap::new(),
         memories: &memories,
         tools: &[],
         zone: &TimeZone::UTC,

@@ -276,6 +276,11 @@ impl ReplyReader {
         }
     }
 
+    /// Whether what comes next belongs to the text, and everything before it is known to.
+    pub fn is_in_text(&self) -> bool {
+        matches!(self.state, State::InText | State::Plain) && self.escape == Escape::None
+    }
+
     /// Reads one delta; what it completes is appended to `out`.
     pub fn push(&mut self, delta: &str, out: &mut Vec<ReplyPiece>) {
         let mut text = String::new();

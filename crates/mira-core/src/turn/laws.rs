@@ -1,7 +1,9 @@
 //! The law of a turn: which event may follow which. Checked on every turn in tests and debug builds.
 //!
-//! `message? status* recall? (status | tool_call | tool_result)* persona? (chunk | status | tool_call | tool_result)*
-//! (complete | error)? done`. Each call has exactly one result, before the end.
+//! `message? status* recall? (status | tool_call | approval | tool_result)* persona?
+//! (chunk | status | tool_call | approval | tool_result | citation)* (complete | error)? done`. Each call has exactly one
+//! result, before the end; only a call without one yet waits for the owner's word, once. What is cited stands in the
+//! reply, so that the reply has begun.
 
 use super::TurnEvent;
 use crate::ids::ToolCallId;
@@ -44,6 +46,8 @@ pub struct Law {
     place: Place,
     /// Calls without a result yet.
     open: Vec<ToolCallId>,
+    /// Those of them that wait, or have waited, for the owner's word.
+    asked: Vec<ToolCallId>,
 }
 
 impl Law {
@@ -68,6 +72,17 @@ impl Law {
                 ("tool_call", Some(place.max(Place::Recalled)))
             }
             (TurnEvent::ToolCall(_), _) => ("tool_call", None),
+            (TurnEvent::Approval(approval), place)
+                if place < Place::Ended
+                    && self.open.contains(&approval.call.id)
+                    && !self.asked.contains(&approval.call.id) =>
+            {
+                self.asked.push(approval.call.id);
+                ("approval", Some(place))
+            }
+            (TurnEvent::Approval(_), _) => ("approval", None),
+            (TurnEvent::Citation(_), Place::Speaking) => ("citation", Some(Place::Speaking)),
+            (TurnEvent::Citation(_), _) => ("citation", None),
             (TurnEvent::ToolResult(call), place) if place < Place::Ended && self.open.contains(&call.id) => {
                 self.open.retain(|id| *id != call.id);
                 ("tool_result", Some(place))
@@ -176,6 +191,67 @@ mod tests {
             degraded: None,
         };
         check(&[asked(1), answered(1), recall], false);
+    }
+
+    #[test]
+    fn a_call_waits_once_and_before_its_result() {
+        use crate::{
+            approval::{Approval, ApprovalStatus, Reason},
+            ids::{ApprovalId, MessageId, TurnId},
+        };
+        let id = uuid::Uuid::nil();
+        let waits = |n| {
+            let now = jiff::Timestamp::UNIX_EPOCH;
+            TurnEvent::Approval(Box::new(Approval {
+                id: ApprovalId(id),
+                session_id: "eternal".parse().unwrap(),
+                turn_id: TurnId(id),
+                reply_id: MessageId(id),
+                message_id: None,
+                project_id: None,
+                call: call(n, false),
+                reason: Reason::Untrusted,
+                untrusted: true,
+                zone: None,
+                status: ApprovalStatus::Pending,
+                created_at: now,
+                expires_at: now,
+                answered_at: None,
+            }))
+        };
+        let asked = |n| TurnEvent::ToolCall(Box::new(call(n, false)));
+        let answered = |n| TurnEvent::ToolResult(Box::new(call(n, true)));
+        let done = TurnEvent::Done(Outcome::Complete);
+        let chunk = || TurnEvent::Chunk("a".into());
+        let both = [asked(1), asked(2), waits(2), answered(1), status(), answered(2)];
+        check(
+            &[&both[..], &[persona(), chunk(), error(), done.clone()][..]].concat(),
+            true,
+        );
+        check(
+            &[&[persona(), chunk()][..], &both[..], &[error(), done][..]].concat(),
+            true,
+        );
+        check(&[waits(1)], false);
+        check(&[asked(1), waits(2)], false);
+        check(&[asked(1), waits(1), waits(1)], false);
+        check(&[asked(1), answered(1), waits(1)], false);
+    }
+
+    #[test]
+    fn what_is_cited_has_been_said() {
+        let cited = || {
+            TurnEvent::Citation(Box::new(crate::citation::Citation {
+                index: 1,
+                source: crate::citation::Source::default(),
+                start: None,
+                end: None,
+            }))
+        };
+        let chunk = || TurnEvent::Chunk("a".into());
+        check(&[persona(), chunk(), cited(), chunk(), cited(), cited(), error()], true);
+        check(&[status(), cited()], false);
+        check(&[persona(), chunk(), error(), cited()], false);
     }
 
     fn check(events: &[TurnEvent], legal: bool) {

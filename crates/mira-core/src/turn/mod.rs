@@ -4,165 +4,20 @@
 //! Invariants: exactly one ending; the order of events obeys [`laws`]; text that was shown is in the draft that is
 //! stored; an error is never her words.
 
+mod event;
 pub mod laws;
 
+pub use event::{Failure, FailureKind, Outcome, Stage, TurnEvent};
+
 use crate::{
-    chat::{Message, MessageStatus, Mood, ReplyMeta, Usage},
-    ids::{ClientId, MessageId, ToolCallId, TurnId},
-    memory::{Degraded, Recalled},
-    model::{Ending, Finished, Head, ModelEvent},
+    approval::Approval,
+    chat::{MessageStatus, Mood, ReplyMeta, Usage},
+    citation::{Citation, MOST_CITATIONS, Pointers, Source, Sources},
+    ids::{MessageId, ToolCallId, TurnId},
+    model::{Ending, Finished, Head, HostedEvent, ModelEvent},
     persona::PersonaName,
-    tool::{AskedCalls, CallOutcome, ToolCall},
+    tool::{AskedCalls, CallOutcome, CallStatus, Effect, ToolCall},
 };
-
-/// What a turn is busy with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
-    /// Waiting for the turn before it.
-    Queued,
-    /// Looking for memories.
-    Recalling,
-    /// The model is at work.
-    Thinking,
-    /// A tool is at work.
-    Tool,
-    /// Old messages are being summarised.
-    Summarizing,
-}
-
-impl Stage {
-    /// The name on the wire.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Recalling => "recalling",
-            Self::Thinking => "thinking",
-            Self::Tool => "tool",
-            Self::Summarizing => "summarizing",
-        }
-    }
-}
-
-/// How a turn ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// The reply is whole.
-    Complete,
-    /// The owner stopped it.
-    Stopped,
-    /// A partial reply was kept.
-    Interrupted,
-    /// There is no reply.
-    Failed,
-}
-
-impl Outcome {
-    /// The name in rows and on the wire.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Complete => "complete",
-            Self::Stopped => "stopped",
-            Self::Interrupted => "interrupted",
-            Self::Failed => "failed",
-        }
-    }
-}
-
-/// Why a turn failed, in kinds that a client can act on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FailureKind {
-    /// The provider refuses the key.
-    ModelAuth,
-    /// The provider does not offer the model.
-    ModelNotFound,
-    /// Too many requests at the provider.
-    RateLimited,
-    /// The provider's quota is used up.
-    QuotaExceeded,
-    /// The prompt is too long for the model.
-    ContextTooLong,
-    /// The provider refused to answer.
-    Refused,
-    /// The provider rejected the request.
-    ModelRejected,
-    /// The provider is down or cannot be reached.
-    ModelUnavailable,
-    /// The provider fell silent.
-    ModelTimeout,
-    /// The provider's stream broke off.
-    ModelCutOff,
-    /// The provider sent nothing that could be used.
-    ModelNonsense,
-    /// The day's token budget is used up.
-    BudgetExceeded,
-    /// The database could not store it.
-    Storage,
-    /// Mira is being shut down.
-    ShuttingDown,
-    /// A fault inside Mira.
-    Internal,
-}
-
-/// A failure of a turn.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
-    /// What kind.
-    pub kind: FailureKind,
-    /// One sentence for the owner, without secrets.
-    pub detail: String,
-    /// Whether the same turn may work when tried again.
-    pub retryable: bool,
-}
-
-/// An event of a turn as clients are told. Wire names and fields are given to it at the edge.
-#[derive(Debug, Clone, PartialEq)]
-pub enum TurnEvent {
-    /// The owner's message is stored.
-    Message {
-        /// The message.
-        message: Box<Message>,
-        /// The client's own name for it.
-        client_id: Option<ClientId>,
-    },
-    /// What she is busy with.
-    Status {
-        /// The stage.
-        stage: Stage,
-        /// More about it.
-        detail: Option<String>,
-    },
-    /// What came up from memory for this turn and stands in its prompt.
-    Recall {
-        /// Best first.
-        memories: Vec<Recalled>,
-        /// Why recall was not whole.
-        degraded: Option<Degraded>,
-    },
-    /// Overlay and mood of the reply that follows.
-    Persona {
-        /// Overlay, mood and its cause.
-        head: Head,
-        /// Whether the owner pinned the overlay.
-        pinned: bool,
-    },
-    /// Text to append to the reply.
-    Chunk(String),
-    /// A tool is called.
-    ToolCall(Box<ToolCall>),
-    /// What came of a call.
-    ToolResult(Box<ToolCall>),
-    /// The stored reply.
-    Complete(Box<Message>),
-    /// The turn failed; with the partial reply if one was kept.
-    Error {
-        /// Why.
-        failure: Failure,
-        /// The partial reply as stored.
-        message: Option<Box<Message>>,
-    },
-    /// The end.
-    Done(Outcome),
-}
 
 /// A reply ready to be stored.
 #[derive(Debug, Clone, PartialEq)]
@@ -179,6 +34,8 @@ pub struct Draft {
     pub usage: Option<Usage>,
     /// The tools called, each with its outcome.
     pub calls: Vec<ToolCall>,
+    /// The places that point at sources.
+    pub citations: Vec<Citation>,
 }
 
 /// What the driver does after an event of the model.
@@ -188,6 +45,8 @@ pub enum Step {
     Listen,
     /// It runs tools, then asks the model again.
     Call(Box<AskedCalls>),
+    /// It keeps what a tool of the provider's did.
+    Hosted(Box<HostedEvent>),
     /// The talking is over.
     End(Box<End>),
 }
@@ -201,6 +60,8 @@ pub struct End {
     pub failure: Option<Failure>,
     /// The last word.
     pub outcome: Outcome,
+    /// Tokens spent where there is no draft to carry them.
+    pub usage: Option<Usage>,
 }
 
 /// Why a turn is cut off from outside.
@@ -230,6 +91,11 @@ pub struct Turn {
     /// Tokens of the calls of the model that are over.
     usage: Usage,
     calls: Vec<ToolCall>,
+    sources: Sources,
+    pointers: Pointers,
+    citations: Vec<Citation>,
+    /// Where the text of the present call of the model begins, in code points.
+    said_from: u32,
     thinking_told: bool,
     stored_to: usize,
 }
@@ -257,6 +123,10 @@ impl Turn {
             round_from: 0,
             usage: Usage::default(),
             calls: Vec::new(),
+            sources: Sources::default(),
+            pointers: Pointers::default(),
+            citations: Vec::new(),
+            said_from: 0,
             thinking_told: false,
             stored_to: 0,
         }
@@ -301,13 +171,70 @@ impl Turn {
     pub fn take_round(&mut self) -> String {
         let said = self.text.get(self.round_from..).unwrap_or_default().to_owned();
         self.round_from = self.text.len();
+        self.said_from = self.pointers.position();
         said
+    }
+
+    /// Tokens of the calls of the model that are over.
+    pub fn usage(&self) -> Usage {
+        self.usage
+    }
+
+    /// Takes in what a tool has read; the number of each, in their order. The same place keeps its number.
+    pub fn take_sources(&mut self, sources: Vec<Source>) -> Vec<u32> {
+        sources.into_iter().map(|source| self.sources.number(source)).collect()
+    }
+
+    /// The reply points at a source that no marker in its text names. `place` is in code points of the text of the
+    /// present call of the model.
+    pub fn cite(&mut self, source: Source, place: Option<(u32, u32)>, out: &mut Vec<TurnEvent>) {
+        let index = self.sources.number(source.clone());
+        let place = place.filter(|(start, end)| start < end);
+        let (start, end) = match place {
+            Some((start, end)) => (
+                Some(self.said_from.saturating_add(start)),
+                Some(self.said_from.saturating_add(end)),
+            ),
+            None => (None, None),
+        };
+        let citation = Citation {
+            index,
+            source: self.sources.find(index).cloned().unwrap_or(source),
+            start,
+            end,
+        };
+        self.push_citation(citation, out);
+    }
+
+    fn push_citation(&mut self, citation: Citation, out: &mut Vec<TurnEvent>) {
+        if self.citations.len() >= MOST_CITATIONS || self.citations.contains(&citation) {
+            return;
+        }
+        if self.head.is_none() {
+            let head = head_of(&self.fallback);
+            self.open(head, out);
+        }
+        out.push(TurnEvent::Citation(Box::new(citation.clone())));
+        self.citations.push(citation);
+    }
+
+    /// A call that was told of waits for the owner's word.
+    pub fn wait_for_owner(&mut self, approval: Approval, out: &mut Vec<TurnEvent>) {
+        out.push(TurnEvent::Approval(Box::new(approval)));
     }
 
     /// A tool begins its work.
     pub fn begin_call(&mut self, call: ToolCall, out: &mut Vec<TurnEvent>) {
         out.push(TurnEvent::ToolCall(Box::new(call.clone())));
         self.calls.push(call);
+    }
+
+    /// What a call says is known only now. One that is not open stays as it was told.
+    pub fn set_arguments(&mut self, id: ToolCallId, arguments: String) {
+        let open = |call: &&mut ToolCall| call.id == id && call.outcome.is_none();
+        if let Some(call) = self.calls.iter_mut().find(open) {
+            call.arguments = arguments;
+        }
     }
 
     /// A tool is done. A call that is not open has its outcome already.
@@ -319,10 +246,16 @@ impl Turn {
         }
     }
 
-    /// Ends every call that is still open: the turn is cut off.
-    pub fn abort_calls(&mut self, why: &str, out: &mut Vec<TurnEvent>) {
+    /// Ends every call that is still open: the turn is cut off. Those of `unbegun` have not run.
+    pub fn abort_calls(&mut self, why: &str, unbegun: &[ToolCallId], out: &mut Vec<TurnEvent>) {
         let open = self.calls.iter().filter(|call| call.outcome.is_none());
-        let ends: Vec<_> = open.map(|call| (call.id, call.cut_off(why))).collect();
+        let end = |call: &ToolCall| match call.effect {
+            Effect::Write | Effect::Outside if unbegun.contains(&call.id) => {
+                CallOutcome::unsuccessful(CallStatus::Denied, format!("{why}; it has not run"))
+            }
+            Effect::Read | Effect::Write | Effect::Outside => call.cut_off(why),
+        };
+        let ends: Vec<_> = open.map(|call| (call.id, end(call))).collect();
         for (id, outcome) in ends {
             self.end_call(id, outcome, out);
         }
@@ -353,6 +286,7 @@ impl Turn {
                 self.thinking_told = false;
                 Step::Call(asked)
             }
+            ModelEvent::Hosted(event) => Step::Hosted(event),
             ModelEvent::Finished(finished) => Step::End(Box::new(self.finish(*finished))),
         }
     }
@@ -368,9 +302,26 @@ impl Turn {
         // What she says after a tool is a paragraph of its own.
         if self.round_from > 0 && self.round_from == self.text.len() {
             text.insert_str(0, "\n\n");
+            self.said_from = self.said_from.saturating_add(2);
         }
         self.text.push_str(&text);
+        let found = self.pointers.read(&text);
         out.push(TurnEvent::Chunk(text));
+        for pointer in found {
+            for index in pointer.numbers {
+                // A number nobody gave out is just text.
+                if let Some(source) = self.sources.find(index).cloned() {
+                    let (start, end) = (Some(pointer.start), Some(pointer.end));
+                    let citation = Citation {
+                        index,
+                        source,
+                        start,
+                        end,
+                    };
+                    self.push_citation(citation, out);
+                }
+            }
+        }
     }
 
     fn open(&mut self, mut head: Head, out: &mut Vec<TurnEvent>) {
@@ -405,6 +356,7 @@ impl Turn {
         }
         let usage = self.usage.plus(usage);
         let calls = std::mem::take(&mut self.calls);
+        let citations = std::mem::take(&mut self.citations);
         if self.text.trim().is_empty() {
             let failure = Failure {
                 kind: FailureKind::ModelNonsense,
@@ -418,6 +370,7 @@ impl Turn {
                 draft: None,
                 failure: Some(failure),
                 outcome: Outcome::Failed,
+                usage: Some(usage),
             };
         }
         let (status, failure, outcome) = match ending {
@@ -441,9 +394,11 @@ impl Turn {
                 model: Some(model),
                 usage: Some(usage),
                 calls,
+                citations,
             }),
             failure,
             outcome,
+            usage: None,
         }
     }
 
@@ -462,6 +417,7 @@ impl Turn {
             call.outcome = Some(call.cut_off("the turn was cut off"));
         }
         let usage = (self.usage != Usage::default()).then_some(self.usage);
+        let citations = std::mem::take(&mut self.citations);
         let draft = |status| {
             (!content.trim().is_empty()).then(|| Draft {
                 content: content.clone(),
@@ -470,14 +426,19 @@ impl Turn {
                 model: model.map(str::to_owned),
                 usage,
                 calls: calls.clone(),
+                citations: citations.clone(),
             })
         };
         match why {
-            Interruption::Stop => End {
-                draft: draft(MessageStatus::Stopped),
-                failure: None,
-                outcome: Outcome::Stopped,
-            },
+            Interruption::Stop => {
+                let draft = draft(MessageStatus::Stopped);
+                End {
+                    usage: usage.filter(|_| draft.is_none()),
+                    draft,
+                    failure: None,
+                    outcome: Outcome::Stopped,
+                }
+            }
             Interruption::Failure(failure) => {
                 let draft = draft(MessageStatus::Interrupted);
                 let outcome = if draft.is_some() {
@@ -486,6 +447,7 @@ impl Turn {
                     Outcome::Failed
                 };
                 End {
+                    usage: usage.filter(|_| draft.is_none()),
                     draft,
                     failure: Some(failure),
                     outcome,
@@ -504,189 +466,4 @@ fn head_of(meta: &ReplyMeta) -> Head {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::tool::CallStatus;
-    use uuid::Uuid;
-
-    fn meta(persona: &str) -> ReplyMeta {
-        ReplyMeta {
-            persona: persona.parse().unwrap(),
-            mood: Mood::from_text("calm").unwrap(),
-            mood_cause: None,
-            intent: None,
-            owner_mood: None,
-            tags: vec![],
-            salience: None,
-            remember: Vec::new(),
-        }
-    }
-
-    fn turn(forced: Option<&str>) -> Turn {
-        let forced = forced.map(|name| name.parse().unwrap());
-        Turn::new(
-            TurnId(Uuid::nil()),
-            MessageId(Uuid::nil()),
-            forced,
-            false,
-            meta("default"),
-        )
-    }
-
-    fn finished(ending: Ending) -> ModelEvent {
-        let usage = Usage::default();
-        ModelEvent::Finished(Box::new(Finished {
-            meta: meta("haven"),
-            ending,
-            model: "m".into(),
-            usage,
-        }))
-    }
-
-    /// Runs events and checks the law over all that clients are told.
-    fn run(forced: Option<&str>, events: Vec<ModelEvent>) -> (Vec<TurnEvent>, End) {
-        let (mut turn, mut out) = (turn(forced), Vec::new());
-        for event in events {
-            if let Step::End(end) = turn.on_model(event, &mut out) {
-                let mut law = laws::Law::default();
-                for event in &out {
-                    law.check(event).unwrap();
-                }
-                return (out, *end);
-            }
-        }
-        let end = turn.interrupt(Interruption::Stop, None);
-        (out, end)
-    }
-
-    #[test]
-    fn text_before_a_head_opens_with_the_fallback() {
-        let (events, end) = run(None, vec![ModelEvent::Text("hi".into()), finished(Ending::Whole)]);
-        assert!(matches!(&events[0], TurnEvent::Persona { head, .. } if head.persona.as_str() == "default"));
-        assert_eq!(events[1], TurnEvent::Chunk("hi".into()));
-        assert_eq!(end.outcome, Outcome::Complete);
-        assert_eq!(end.draft.unwrap().meta.persona.as_str(), "haven");
-    }
-
-    #[test]
-    fn a_forced_overlay_wins() {
-        let head = Head {
-            persona: "haven".parse().unwrap(),
-            mood: Mood::from_text("soft").unwrap(),
-            mood_cause: None,
-        };
-        let (events, end) = run(
-            Some("hallow"),
-            vec![
-                ModelEvent::Head(head),
-                ModelEvent::Text("hi".into()),
-                finished(Ending::Whole),
-            ],
-        );
-        assert!(matches!(&events[0], TurnEvent::Persona { head, .. } if head.persona.as_str() == "hallow"));
-        assert_eq!(end.draft.unwrap().meta.persona.as_str(), "hallow");
-    }
-
-    #[test]
-    fn endings() {
-        let empty = run(None, vec![finished(Ending::Whole)]).1;
-        assert_eq!(
-            (empty.outcome, empty.draft.is_none(), empty.failure.is_some()),
-            (Outcome::Failed, true, true)
-        );
-        let short = run(
-            None,
-            vec![ModelEvent::Text("a".into()), finished(Ending::CutShort("x".into()))],
-        )
-        .1;
-        assert_eq!(
-            (short.outcome, short.draft.unwrap().status),
-            (Outcome::Interrupted, MessageStatus::Interrupted)
-        );
-        let stopped = run(None, vec![ModelEvent::Text("a".into())]).1;
-        assert_eq!(
-            (stopped.outcome, stopped.draft.unwrap().status),
-            (Outcome::Stopped, MessageStatus::Stopped)
-        );
-        assert_eq!(
-            run(None, vec![]).1,
-            End {
-                draft: None,
-                failure: None,
-                outcome: Outcome::Stopped
-            }
-        );
-    }
-
-    #[test]
-    fn checkpoints_take_each_byte_once() {
-        let (mut turn, mut out) = (turn(None), Vec::new());
-        assert_eq!(turn.unstored(), None);
-        for part in ["a", "bé"] {
-            turn.on_model(ModelEvent::Text(part.into()), &mut out);
-        }
-        assert_eq!(turn.unstored(), Some("abé"));
-        turn.mark_stored(1);
-        assert_eq!(turn.unstored(), Some("bé"));
-        turn.mark_stored(100);
-        assert_eq!(turn.unstored(), None);
-    }
-
-    #[test]
-    fn a_tool_in_the_middle_is_part_of_the_reply() {
-        let (mut turn, mut out) = (turn(None), Vec::new());
-        turn.on_model(ModelEvent::Text("Let me look.".into()), &mut out);
-        let asked = AskedCalls {
-            usage: Usage {
-                input_tokens: 5,
-                ..Usage::default()
-            },
-            ..AskedCalls::default()
-        };
-        assert!(matches!(
-            turn.on_model(ModelEvent::Calls(Box::new(asked)), &mut out),
-            Step::Call(_)
-        ));
-        assert_eq!(turn.take_round(), "Let me look.");
-        let call = ToolCall {
-            id: ToolCallId(Uuid::nil()),
-            tool: "recall".into(),
-            arguments: "{}".into(),
-            effect: crate::tool::Effect::Read,
-            outcome: None,
-        };
-        turn.begin_call(call.clone(), &mut out);
-        turn.begin_call(
-            ToolCall {
-                id: ToolCallId(Uuid::from_u128(1)),
-                ..call.clone()
-            },
-            &mut out,
-        );
-        turn.end_call(call.id, CallOutcome::unsuccessful(CallStatus::Denied, "no"), &mut out);
-        turn.end_call(
-            call.id,
-            CallOutcome::unsuccessful(CallStatus::Failed, "again"),
-            &mut out,
-        );
-        turn.abort_calls("cut off", &mut out);
-        turn.on_model(ModelEvent::Text("Here.".into()), &mut out);
-        let Step::End(end) = turn.on_model(finished(Ending::Whole), &mut out) else {
-            panic!("it ends")
-        };
-        let mut law = laws::Law::default();
-        for event in &out {
-            law.check(event).unwrap();
-        }
-        let draft = end.draft.unwrap();
-        assert_eq!(draft.content, "Let me look.\n\nHere.");
-        assert_eq!(draft.usage.unwrap().input_tokens, 5);
-        assert_eq!(draft.meta.persona.as_str(), "default", "what was shown first stands");
-        let ended: Vec<_> = draft
-            .calls
-            .iter()
-            .map(|call| call.outcome.as_ref().unwrap().status)
-            .collect();
-        assert_eq!(ended, [CallStatus::Denied, CallStatus::Failed]);
-    }
-}
+mod tests;

@@ -3,8 +3,7 @@
 
 use super::{
     exchange::Exchange,
-    fetch,
-    measure::{Bounds, measure},
+    fetch::{self, Caps},
     progress::{Progress, Stage, percent},
 };
 use crate::{
@@ -42,8 +41,7 @@ pub(crate) struct Job {
     pub(crate) folder: PathBuf,
     pub(crate) branch: Option<BranchName>,
     pub(crate) settings: GitSettings,
-    pub(crate) max_objects: u64,
-    pub(crate) bounds: Bounds,
+    pub(crate) caps: Caps,
 }
 
 /// The folder of an unfinished clone; gone with it.
@@ -85,7 +83,7 @@ fn fill(job: &Job, exchange: &Arc<Exchange>) -> Result<Cloned, GitError> {
     settle_config(&repo)?;
     repo.remote(ORIGIN, exchange.url.as_str())?;
     let wanted = job.branch.as_ref();
-    let (offer, _) = fetch::fetch(&repo, exchange, job.max_objects, |offer| offer.choose(wanted).map(drop))?;
+    let (offer, _) = fetch::fetch(&repo, exchange, job.caps, |offer| offer.choose(wanted).map(drop))?;
     let Some(branch) = offer.choose(wanted)? else {
         let branch = wanted.map_or(FIRST_BRANCH, BranchName::as_str);
         follow_unborn(&repo, branch)?;
@@ -96,7 +94,6 @@ fn fill(job: &Job, exchange: &Arc<Exchange>) -> Result<Cloned, GitError> {
     };
     let branch = BranchName::parse(branch)?;
     let commit = point(&repo, &branch, offer.default.as_deref())?;
-    measure(&repo, commit, job.bounds, exchange)?;
     drop(repo);
     check_out(job, commit, exchange)?;
     Ok(Cloned {

@@ -7,8 +7,9 @@ use super::{
     register,
 };
 use crate::{error::GitError, path::BranchName};
-use git2::{AutotagOption, Direction, FetchOptions, RemoteCallbacks, RemoteUpdateFlags, Repository};
+use git2::{AutotagOption, Direction, FetchOptions, ReferenceType, RemoteCallbacks, RemoteUpdateFlags, Repository};
 use std::{
+    collections::HashSet,
     fs, io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -16,10 +17,21 @@ use std::{
 
 /// The remote's branches, under their names there.
 const BRANCHES: &str = "+refs/heads/*:refs/remotes/origin/*";
+/// Where they are here.
+const TRACKING: &str = "refs/remotes/origin/";
 /// More branches than these an error does not carry.
 const NAMED_BRANCHES: usize = 100;
 /// In `.git` while refs or the configuration are written here: locks found beside it after a crash are ours.
 const MARK: &str = "mira.remote";
+
+/// How much is taken from a remote.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Caps {
+    pub(crate) objects: u64,
+    pub(crate) branches: usize,
+    /// Of a remote with more tags none are taken.
+    pub(crate) tags: usize,
+}
 
 /// What a remote says it has.
 #[derive(Debug, Default)]
@@ -28,9 +40,35 @@ pub(crate) struct Offer {
     pub(crate) branches: Vec<String>,
     /// The one it shows first, short.
     pub(crate) default: Option<String>,
+    /// How many tags it has.
+    tags: usize,
 }
 
 impl Offer {
+    fn hear(connection: &git2::RemoteConnection<'_, '_, '_>, caps: Caps) -> Result<Self, GitError> {
+        let mut offer = Self::default();
+        for head in connection.list()? {
+            if let Some(branch) = head.name().strip_prefix("refs/heads/") {
+                if offer.branches.len() == caps.branches {
+                    return Err(GitError::TooLarge {
+                        what: "the number of branches of the remote",
+                        limit: caps.branches as u64,
+                    });
+                }
+                offer.branches.push(branch.to_owned());
+            } else if head.name().starts_with("refs/tags/") && !head.name().ends_with("^{}") {
+                offer.tags += 1;
+            }
+        }
+        if let Ok(name) = connection.default_branch() {
+            let name = str::from_utf8(&name).ok();
+            offer.default = name
+                .and_then(|name| name.strip_prefix("refs/heads/"))
+                .map(str::to_owned);
+        }
+        Ok(offer)
+    }
+
     /// The branch to check out: the wanted one, else the remote's own choice.
     pub(crate) fn choose(&self, wanted: Option<&BranchName>) -> Result<Option<&str>, GitError> {
         let has = |name: &str| self.branches.iter().find(|branch| *branch == name).map(String::as_str);
@@ -55,7 +93,7 @@ impl Offer {
 pub(crate) fn fetch(
     repo: &Repository,
     exchange: &Arc<Exchange>,
-    max_objects: u64,
+    caps: Caps,
     accept: impl FnOnce(&Offer) -> Result<(), GitError>,
 ) -> Result<(Offer, bool), GitError> {
     exchange.report(Progress::default());
@@ -63,44 +101,70 @@ pub(crate) fn fetch(
     let offer = exchange.hold(|| {
         let mut remote = register::remote(repo)?;
         let mut connection = remote.connect_auth(Direction::Fetch, None, None)?;
-        let mut offer = Offer::default();
-        for head in connection.list()? {
-            let branch = head.name().strip_prefix("refs/heads/");
-            offer.branches.extend(branch.map(str::to_owned));
-        }
-        if let Ok(name) = connection.default_branch() {
-            let name = str::from_utf8(&name).ok();
-            offer.default = name
-                .and_then(|name| name.strip_prefix("refs/heads/"))
-                .map(str::to_owned);
-        }
+        let offer = Offer::hear(&connection, caps)?;
         accept(&offer)?;
+        // Nothing is pruned then either: a remote that shows nothing is rather broken than empty all of a sudden.
         if offer.branches.is_empty() {
             return Ok(offer);
         }
+        let tags = if offer.tags > caps.tags {
+            tracing::warn!(
+                tags = offer.tags,
+                limit = caps.tags,
+                "a remote has too many tags; none are taken"
+            );
+            AutotagOption::None
+        } else {
+            AutotagOption::Auto
+        };
         let mut options = FetchOptions::new();
         options
-            .remote_callbacks(watched(exchange, max_objects))
-            .download_tags(AutotagOption::Auto);
+            .remote_callbacks(watched(exchange, caps.objects))
+            .download_tags(tags);
         connection.remote().download(&[BRANCHES], Some(&mut options))?;
         drop(connection);
         exchange.check()?;
         settle(repo.path())?;
         let _marked = Mark::set(repo)?;
+        prune(repo, exchange, &offer)?;
         let mut callbacks = RemoteCallbacks::new();
         callbacks.update_tips(|_, _, _| {
             news = true;
-            true
+            exchange.check().map_err(|error| exchange.fail(error)).is_ok()
         });
         remote.update_tips(
             Some(&mut callbacks),
             RemoteUpdateFlags::empty(),
-            AutotagOption::Auto,
+            tags,
             Some("mira: fetch"),
         )?;
         Ok(offer)
     })?;
     Ok((offer, news))
+}
+
+/// Removes the remote's branches it has no more from here; branches of this clone stay, whatever they follow. Comes before
+/// the new ones are written: `a` has to be gone for `a/b` to come.
+fn prune(repo: &Repository, exchange: &Exchange, offer: &Offer) -> Result<(), GitError> {
+    let there: HashSet<&str> = offer.branches.iter().map(String::as_str).collect();
+    let mut gone = Vec::new();
+    for found in repo.references_glob(&format!("{TRACKING}*"))? {
+        let found = found?;
+        // `origin/HEAD` only names another one. A name that is no text cannot be compared, and stays.
+        let Ok(name) = found.name() else { continue };
+        let is_there = name.strip_prefix(TRACKING).is_none_or(|branch| there.contains(branch));
+        if !is_there && found.kind() == Some(ReferenceType::Direct) {
+            gone.push(name.to_owned());
+        }
+    }
+    // HEAD may have been made to point anywhere by hand.
+    let head = repo.find_reference("HEAD")?;
+    let checked_out = head.symbolic_target().ok().flatten();
+    for name in gone.iter().filter(|name| checked_out != Some(name.as_str())) {
+        exchange.check()?;
+        repo.find_reference(name)?.delete()?;
+    }
+    Ok(())
 }
 
 /// Counts what arrives, and ends it where it is too much or no longer wanted.

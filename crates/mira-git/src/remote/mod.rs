@@ -9,7 +9,6 @@ mod credentials;
 mod exchange;
 mod fetch;
 mod http;
-mod measure;
 mod progress;
 mod register;
 mod ssh;
@@ -29,7 +28,7 @@ use crate::{
     repos::Repos,
 };
 use exchange::{Exchange, SshFiles, Terms};
-use measure::Bounds;
+use fetch::Caps;
 use mira_core::ids::AttachmentId;
 use mira_net::GuardedClient;
 use progress::Reporter;
@@ -58,8 +57,10 @@ pub struct RemoteSettings {
     pub max_bytes: u64,
     /// Most objects one exchange may receive.
     pub max_objects: u64,
-    /// Most bytes one checkout may write.
-    pub max_checkout_bytes: u64,
+    /// Most branches a remote may have.
+    pub max_branches: usize,
+    /// Most tags a remote may have; of one that has more none are taken.
+    pub max_tags: usize,
     /// How long one exchange may take.
     pub max_time: Duration,
     /// Exchanges that run at once, over all repositories; more wait.
@@ -76,7 +77,8 @@ impl RemoteSettings {
             ssh_agent: None,
             max_bytes: 4 * GIB,
             max_objects: 5_000_000,
-            max_checkout_bytes: 16 * GIB,
+            max_branches: 10_000,
+            max_tags: 50_000,
             max_time: Duration::from_hours(1),
             max_concurrent: 4,
         }
@@ -166,8 +168,7 @@ impl Remotes {
             folder: self.0.repos.folder(id),
             branch: attach.branch,
             settings: self.0.repos.settings().clone(),
-            max_objects: self.0.settings.max_objects,
-            bounds: self.bounds(),
+            caps: self.caps(),
         };
         let secrets = self.0.secrets.clone();
         let cloned = blocking(permits, move || {
@@ -191,17 +192,15 @@ impl Remotes {
 
         let fetching = {
             let (dir, settings, exchange) = (dir.clone(), settings.clone(), Arc::clone(&exchange));
-            let max_objects = self.0.settings.max_objects;
-            blocking(permits, move || {
-                sync::take_news(&dir, &settings, &exchange, max_objects)
-            })
+            let caps = self.caps();
+            blocking(permits, move || sync::take_news(&dir, &settings, &exchange, caps))
         };
         let (permits, fetched) = fetching.await?;
 
         let bringing = {
-            let (pair, exchange, bounds, message) = (pair.clone(), Arc::clone(&exchange), self.bounds(), sync.message);
+            let (pair, exchange, message) = (pair.clone(), Arc::clone(&exchange), sync.message);
             self.0.repos.write_turn(id, move |opened| {
-                sync::bring_in(opened, &pair, message.as_deref(), bounds, &exchange)
+                sync::bring_in(opened, &pair, message.as_deref(), &exchange)
             })
         };
         let (outcome, head) = bringing.await?;
@@ -251,10 +250,12 @@ impl Remotes {
         Ok(())
     }
 
-    fn bounds(&self) -> Bounds {
-        Bounds {
-            files: self.0.repos.settings().max_checkout_files,
-            bytes: self.0.settings.max_checkout_bytes,
+    fn caps(&self) -> Caps {
+        let settings = &self.0.settings;
+        Caps {
+            objects: settings.max_objects,
+            branches: settings.max_branches,
+            tags: settings.max_tags,
         }
     }
 

@@ -5,12 +5,12 @@
 use super::{
     clone::ORIGIN,
     exchange::Exchange,
-    fetch::{self, Mark},
-    measure::{Bounds, measure},
+    fetch::{self, Caps, Mark},
     progress::{Progress, Stage, percent},
     register,
 };
 use crate::{
+    compare::{self, Bounds},
     error::{Clash, GitError},
     journal::{Goal, Step},
     open::{Opened, open},
@@ -114,10 +114,10 @@ pub(crate) fn take_news(
     dir: &Path,
     settings: &GitSettings,
     exchange: &Arc<Exchange>,
-    max_objects: u64,
+    caps: Caps,
 ) -> Result<bool, GitError> {
     let opened = open(dir, settings)?;
-    Ok(fetch::fetch(&opened.repo, exchange, max_objects, |_| Ok(()))?.1)
+    Ok(fetch::fetch(&opened.repo, exchange, caps, |_| Ok(()))?.1)
 }
 
 /// Brings what was fetched into the branch that is checked out. The caller holds the writer's turn.
@@ -125,7 +125,6 @@ pub(crate) fn bring_in(
     opened: &Opened<'_>,
     pair: &Pair,
     message: Option<&str>,
-    bounds: Bounds,
     exchange: &Exchange,
 ) -> Result<(Outcome, Option<Oid>), GitError> {
     if opened.head_branch()?.as_deref() != Some(&pair.local) {
@@ -143,12 +142,11 @@ pub(crate) fn bring_in(
             return Ok((Outcome::UpToDate, Some(ours)));
         }
         Some(ours) if !repo.graph_descendant_of(theirs, ours)? => {
-            measure(repo, theirs, bounds, exchange)?;
             (Outcome::Merged, merge(opened, pair, ours, theirs, message, exchange)?)
         }
         _ => (Outcome::FastForwarded, theirs),
     };
-    measure(repo, to, bounds, exchange)?;
+    measure(opened, to, exchange)?;
     let step = Step {
         from: ours,
         to,
@@ -168,6 +166,13 @@ pub(crate) fn bring_in(
     Ok((outcome, Some(to)))
 }
 
+/// Fails if checking out the whole of a commit would be over a bound, however little of it is new.
+fn measure(opened: &Opened<'_>, commit: Oid, exchange: &Exchange) -> Result<(), GitError> {
+    let bounds = Bounds::of(opened.settings);
+    let mut check = || exchange.check();
+    compare::weighed(&opened.repo, (None, commit), bounds, &mut check, &mut drop)
+}
+
 /// A merge commit that nothing refers to yet.
 fn merge(
     opened: &Opened<'_>,
@@ -178,7 +183,7 @@ fn merge(
     exchange: &Exchange,
 ) -> Result<Oid, GitError> {
     let repo = &opened.repo;
-    match repo.merge_base(ours, theirs) {
+    let base = match repo.merge_base(ours, theirs) {
         Err(error) if error.code() == ErrorCode::NotFound => {
             return Err(GitError::Unusable(
                 "the histories here and there have nothing in common",
@@ -186,6 +191,9 @@ fn merge(
         }
         found => found?,
     };
+    // libgit2 unfolds all three trees; ours is what is checked out.
+    measure(opened, base, exchange)?;
+    measure(opened, theirs, exchange)?;
     let (ours, theirs) = (repo.find_commit(ours)?, repo.find_commit(theirs)?);
     let mut options = MergeOptions::new();
     options.find_renames(true);

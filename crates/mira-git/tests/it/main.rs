@@ -10,6 +10,7 @@
     reason = "tests"
 )]
 
+mod bombs;
 mod branches;
 mod edits;
 mod hostile;
@@ -19,3 +20,4 @@ mod reading;
 mod remote;
 mod support;
 mod together;
+mod unpublished;

@@ -417,3 +417,35 @@ async fn a_clone_is_checked_and_removed() {
     assert!(matches!(gone, Err(GitError::NotFound(Missing::Repository))), "{gone:?}");
     scene.repos.remove(scene.id).await.unwrap();
 }
+
+/// What one status found out saves the next one work, never a difference.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_status_sees_what_happened_since_the_last() {
+    let scene = Scene::with_files(&[("a", "one\n"), ("folder/b", "two\n")]);
+    scene.write("folder/b", "three\n").await;
+    let seen = async || {
+        let status = scene.repos.status(scene.id, None).await.unwrap();
+        let shown = status.entries.into_iter().map(|e| (e.path, e.staged, e.unstaged));
+        shown.collect::<Vec<_>>()
+    };
+    let one = |path: &str, staged, unstaged| vec![(path.to_owned(), staged, unstaged)];
+    for _ in 0..3 {
+        assert_eq!(seen().await, []);
+    }
+    scene.git(&["reset", "-q", "--soft", "HEAD~1"]);
+    assert_eq!(seen().await, one("folder/b", Some(Change::Modified), None));
+    scene.git(&["reset", "-q", "--soft", "HEAD@{1}"]);
+    assert_eq!(seen().await, []);
+    scene.put("folder/new", "new\n");
+    assert_eq!(seen().await, one("folder/new", None, Some(Change::Untracked)));
+    scene.git(&["add", "folder/new"]);
+    assert_eq!(seen().await, one("folder/new", Some(Change::Added), None));
+    scene.git(&["rm", "-q", "-f", "folder/new"]);
+    assert_eq!(seen().await, []);
+    scene.put("a", "two\n");
+    assert_eq!(seen().await, one("a", None, Some(Change::Modified)));
+    scene.put("a", "one\n");
+    assert_eq!(seen().await, []);
+    std::fs::remove_dir_all(scene.dir().join("folder")).unwrap();
+    assert_eq!(seen().await, one("folder/b", None, Some(Change::Deleted)));
+}

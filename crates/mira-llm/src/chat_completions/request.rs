@@ -5,6 +5,7 @@ use crate::{
     dialect::{Ask, Dialect, LimitName, Stage},
     error::LlmError,
     offers::Choice,
+    pictures::Content,
     prompt_items::{self, Item, Said},
     two_step, wire,
 };
@@ -183,7 +184,7 @@ pub(crate) fn body(
     let mut messages = Vec::with_capacity(request.messages.len() + 4);
     messages.push(Item::Said(Said {
         role: prompt_items::top_role(dialect),
-        content: Cow::Borrowed(&*request.system),
+        content: Content::Text(Cow::Borrowed(&*request.system)),
     }));
     messages.extend(prompt_items::items(dialect, request, stage)?);
     wire::encode(&Body {

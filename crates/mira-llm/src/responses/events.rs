@@ -1,7 +1,10 @@
 //! The stream of the Responses API, event by event. Deltas take the short way: one pass over borrowed JSON. Unknown
 //! events and items are passed over; the end is `completed`, `incomplete`, `failed` or `error`.
 
-use super::output::{self, Asked, ItemHead};
+use super::{
+    hosted::{self, HostedCalls},
+    output::{self, Asked, ItemHead},
+};
 use crate::{
     calls::{Calls, Piece},
     speech::Speech,
@@ -18,6 +21,8 @@ pub(crate) struct Decoder {
     /// Output items whose words are not the reply: commentary.
     hidden: Vec<u64>,
     calls: Calls,
+    /// Calls of the provider's own tools.
+    hosted: HostedCalls,
     /// Finished items with their places, kept while calls may come: they go back unchanged with the outputs.
     done: Vec<(Option<u64>, Arc<str>)>,
     /// What the kept items weigh.
@@ -32,6 +37,8 @@ struct Event<'a> {
     delta: Words<'a>,
     #[serde(default)]
     output_index: Option<u64>,
+    #[serde(default)]
+    content_index: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -99,7 +106,17 @@ impl Decoder {
         let hidden = || event.output_index.is_some_and(|index| self.hidden.contains(&index));
         let delta = event.delta.get();
         match (&*event.kind, delta) {
-            ("response.output_text.delta", Some(delta)) if !hidden() => speech.text(delta),
+            ("response.output_text.delta", Some(delta)) if !hidden() => {
+                if speech.is_hosted() {
+                    self.hosted
+                        .citations
+                        .part(event.output_index, event.content_index, speech);
+                }
+                speech.text(delta);
+            }
+            ("response.output_text.annotation.added", _) if speech.is_hosted() && !hidden() => {
+                self.hosted.citations.added(data, speech);
+            }
             ("response.function_call_arguments.delta", Some(delta)) => {
                 self.arguments(event.output_index, delta, speech)?;
             }
@@ -112,11 +129,14 @@ impl Decoder {
             ("response.output_item.done", _) => self.finished(data, event.output_index, speech)?,
             ("response.completed" | "response.incomplete", _) => {
                 let terminal: Terminal<'_> = serde_json::from_slice(data)?;
+                let tail = terminal.response.unwrap_or_default();
+                self.hear_calls(&tail.items(), speech)?;
                 if !speech.begun {
                     let whole: Value = serde_json::from_slice(data)?;
                     hear_output(whole.get("response"), speech);
                 }
-                let tail = terminal.response.unwrap_or_default();
+                self.hosted.citations.finish(speech);
+                self.hosted.finish(speech);
                 let (calls, carry) = self.asked(&tail.items(), speech)?;
                 return Ok(Some(WireEnd {
                     calls,
@@ -142,9 +162,26 @@ impl Decoder {
                 }
             }
             (kind, _) if kind.starts_with("response.reasoning") => speech.thinking(),
-            _ => {}
+            (kind, _) => {
+                if let Some(detail) = hosted::progress_of(kind) {
+                    self.hosted.progress(data, event.output_index, detail, speech);
+                }
+            }
         }
         Ok(None)
+    }
+
+    /// Calls of the provider's own tools that stand in the final output and were not heard of before.
+    fn hear_calls(&mut self, items: &[&RawValue], speech: &mut Speech) -> Result<(), Trouble> {
+        if !speech.is_hosted() {
+            return Ok(());
+        }
+        for (place, item) in (0_u64..).zip(items) {
+            if let Ok(head) = serde_json::from_str::<ItemHead<'_>>(item.get()) {
+                self.hosted.ended(&head, item, Some(place), speech)?;
+            }
+        }
+        Ok(())
     }
 
     /// An item begins. One that does not look as expected is an unknown one.
@@ -159,7 +196,7 @@ impl Decoder {
             Some("reasoning") => speech.thinking(),
             Some("function_call") => self.calls.take(head.piece(index), speech)?,
             _ if head.is_hidden() => self.hidden.extend(index),
-            _ => {}
+            _ => self.hosted.begun(&head, item, index, speech)?,
         }
         Ok(())
     }
@@ -195,17 +232,27 @@ impl Decoder {
 
     /// An item is whole: kept for the way back.
     fn finished(&mut self, data: &[u8], index: Option<u64>, speech: &mut Speech) -> Result<(), Trouble> {
-        if !speech.offered() {
+        if !speech.offered() && !speech.is_hosted() {
             return Ok(());
         }
         let Ok(ItemEvent { item }) = serde_json::from_slice::<ItemEvent<'_>>(data) else {
             return Ok(());
         };
-        self.kept = self.kept.saturating_add(item.get().len());
+        let head = serde_json::from_str::<ItemHead<'_>>(item.get());
+        if let Ok(head) = &head {
+            self.hosted.ended(head, item, index, speech)?;
+            if speech.is_hosted() && head.kind.get() == Some("message") && !head.is_hidden() {
+                self.hosted.citations.message(item.get(), index, speech);
+            }
+        }
+        if !speech.offered() {
+            return Ok(());
+        }
+        self.kept = self.kept.saturating_add(output::carried_bytes(item.get()));
         if self.kept > output::MOST_CARRIED_BYTES {
             return Err(Trouble::TooLarge(output::MOST_CARRIED_BYTES));
         }
-        if let Ok(head) = serde_json::from_str::<ItemHead<'_>>(item.get())
+        if let Ok(head) = &head
             && head.kind.get() == Some("function_call")
             && let Some(name) = head.name.get()
             && !speech.is_answer(name)
@@ -252,7 +299,15 @@ pub(crate) fn whole(body: &[u8], speech: &mut Speech) -> Result<WireEnd, Trouble
     let tail: Tail<'_> = serde_json::from_slice(body)?;
     let cut = wire::text(tail.status.as_ref()).is_some_and(|status| status != "completed");
     let (calls, carry) = output::asked(tail.items().iter().map(|item| item.get()), speech)?;
+    let mut decoder = Decoder::default();
+    decoder.hear_calls(&tail.items(), speech)?;
     hear_output(Some(&response), speech);
+    if speech.is_hosted() {
+        for (place, item) in (0_u64..).zip(tail.items()) {
+            decoder.hosted.citations.message(item.get(), Some(place), speech);
+        }
+    }
+    decoder.hosted.finish(speech);
     Ok(WireEnd {
         calls,
         carry,

@@ -1,10 +1,11 @@
 //! The items of a response's output: which calls they ask for, and what of them goes back with the outputs. Not here:
 //! the events they come in.
 //!
-//! Invariants: what goes back is as it came, but for two things that the API would refuse: reasoning that is not
+//! Invariants: what goes back is as it came, but for what the API would refuse: pictures of many megabytes; reasoning that is not
 //! encrypted cannot go back where nothing is stored, and without it the ids of what followed mean nothing; the call of
 //! `format_response` beside calls of tools has no output and stays behind.
 
+use super::hosted;
 use crate::{
     calls::{Calls, Piece},
     speech::Speech,
@@ -17,6 +18,17 @@ use std::sync::Arc;
 
 /// The most bytes of items kept for the way back: encrypted reasoning is long.
 pub(super) const MOST_CARRIED_BYTES: usize = 16 * 1024 * 1024;
+
+/// An item that holds a picture and is longer than this goes back without it.
+const LARGE_ITEM_BYTES: usize = 4 * 1024 * 1024;
+
+/// What an item weighs on its way back, at most.
+pub(super) fn carried_bytes(item: &str) -> usize {
+    let pictured = item.len() > LARGE_ITEM_BYTES
+        && serde_json::from_str::<ItemHead<'_>>(item)
+            .is_ok_and(|head| head.kind.get() == Some("image_generation_call"));
+    if pictured { 0 } else { item.len() }
+}
 
 /// Calls, and the items that go back with their outputs.
 pub(super) type Asked = (Vec<AskedCall>, Vec<Arc<str>>);
@@ -50,6 +62,11 @@ impl ItemHead<'_> {
         self.kind.get() == Some("message") && self.phase.get().is_some_and(|phase| phase != "final_answer")
     }
 
+    /// Its id.
+    pub fn id(&self) -> Option<&str> {
+        self.id.get()
+    }
+
     /// What the beginning of a call says of it.
     pub fn piece(&self, place: Option<u64>) -> Piece<'_> {
         Piece {
@@ -79,7 +96,7 @@ pub(super) fn asked<'i>(items: impl Iterator<Item = &'i str>, speech: &Speech) -
     let mut bytes = 0_usize;
     let mut unreasoned = false;
     for item in items {
-        bytes = bytes.saturating_add(item.len());
+        bytes = bytes.saturating_add(carried_bytes(item));
         if bytes > MOST_CARRIED_BYTES {
             return Err(Trouble::TooLarge(MOST_CARRIED_BYTES));
         }
@@ -99,6 +116,11 @@ pub(super) fn asked<'i>(items: impl Iterator<Item = &'i str>, speech: &Speech) -
                 back.push(Back::Call { item, faithful });
             }
             Some("reasoning") if head.encrypted_content.get().is_none() => unreasoned = true,
+            // Without the reasoning before them the API would not take them back.
+            Some(kind) if unreasoned && hosted::kind_of(kind).is_some() => {}
+            Some("image_generation_call") if item.len() > LARGE_ITEM_BYTES => {
+                back.push(Back::Item(without_picture(item)));
+            }
             Some("message") if unreasoned => back.push(Back::Item(without_id(item))),
             _ => back.push(Back::Item(item.into())),
         }
@@ -121,6 +143,17 @@ fn call_item(item: &str, call: &AskedCall, faithful: bool) -> Arc<str> {
     let same = serde_json::from_str::<ItemHead<'_>>(item)
         .is_ok_and(|head| head.call_id.get() == Some(&*call.call_id) && head.name.get() == Some(&*call.name));
     if faithful && same { item.into() } else { item_of(call) }
+}
+
+/// The same item without its picture, which the API takes as null.
+fn without_picture(item: &str) -> Arc<str> {
+    match serde_json::from_str::<Map<String, Value>>(item) {
+        Ok(mut fields) => {
+            fields.insert("result".to_owned(), Value::Null);
+            Value::Object(fields).to_string().into()
+        }
+        Err(_) => item.into(),
+    }
 }
 
 /// The same item without the id under which the provider would look for its reasoning.

@@ -10,7 +10,7 @@ use crate::{
 };
 use bytes::Bytes;
 use mira_core::{
-    model::ModelRequest,
+    model::{HostedTool, ModelRequest},
     reply::{FUNCTION_NAME, SCHEMA_NAME},
 };
 use serde::Serialize;
@@ -26,7 +26,7 @@ struct Body<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     store: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    include: Option<[&'static str; 1]>,
+    include: Option<Vec<&'static str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     prompt_cache_key: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -39,6 +39,8 @@ struct Body<'a> {
     tools: Option<Vec<Tool<'a>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tool_choice: Option<ToolChoice>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_tool_calls: Option<u32>,
     instructions: &'a str,
     input: Vec<Item<'a>>,
 }
@@ -71,14 +73,40 @@ struct Format<'a> {
 }
 
 #[derive(Serialize)]
-struct Tool<'a> {
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Tool<'a> {
+    Function {
+        name: &'a str,
+        description: &'a str,
+        strict: bool,
+        parameters: &'a RawValue,
+    },
+    WebSearch,
+    CodeInterpreter {
+        container: Container<'a>,
+    },
+    FileSearch {
+        vector_store_ids: &'a [String],
+    },
+    ImageGeneration {
+        /// None: only the whole picture is shown.
+        partial_images: u8,
+    },
+}
+
+/// The place where a provider runs code: a fresh one with these files in it.
+#[derive(Serialize)]
+struct Container<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
-    name: &'a str,
-    description: &'a str,
-    strict: bool,
-    parameters: &'a RawValue,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    file_ids: &'a [String],
 }
+
+/// The most calls of its own tools that a provider may make in one answer; it refuses none and counts no functions.
+const MOST_HOSTED_CALLS: u32 = 32;
+/// The most files of one container.
+const CONTAINER_FILES: usize = 50;
 
 #[derive(Serialize)]
 #[serde(untagged)]
@@ -91,7 +119,41 @@ enum ToolChoice {
     },
 }
 
-/// The tools of a request: what is offered, then the answer itself where it is one.
+/// A tool the provider runs.
+fn hosted(tool: &HostedTool) -> Tool<'_> {
+    match tool {
+        HostedTool::WebSearch => Tool::WebSearch,
+        HostedTool::CodeInterpreter { files } => Tool::CodeInterpreter {
+            container: Container {
+                kind: "auto",
+                file_ids: files.get(..CONTAINER_FILES).unwrap_or(files),
+            },
+        },
+        HostedTool::FileSearch { stores } => Tool::FileSearch {
+            vector_store_ids: stores,
+        },
+        HostedTool::ImageGeneration => Tool::ImageGeneration { partial_images: 0 },
+    }
+}
+
+/// What is to be told besides, in the order of the tools.
+fn include(dialect: &Dialect, hosted: &[&HostedTool]) -> Vec<&'static str> {
+    let mut include = Vec::new();
+    if dialect.encrypted_reasoning {
+        include.push("reasoning.encrypted_content");
+    }
+    if dialect.hosted.includes {
+        include.extend(hosted.iter().filter_map(|tool| match tool {
+            HostedTool::WebSearch => Some("web_search_call.action.sources"),
+            HostedTool::CodeInterpreter { .. } => Some("code_interpreter_call.outputs"),
+            HostedTool::FileSearch { .. } => Some("file_search_call.results"),
+            HostedTool::ImageGeneration => None,
+        }));
+    }
+    include
+}
+
+/// The tools of a request: those of the provider's own, what is offered, then the answer itself where it is one.
 fn tools<'a>(
     dialect: &Dialect,
     request: &'a ModelRequest,
@@ -100,11 +162,10 @@ fn tools<'a>(
 ) -> Result<Vec<Tool<'a>>, LlmError> {
     // The API has no tool without it.
     let strict = dialect.offers.strict;
-    let mut tools = Vec::new();
+    let mut tools: Vec<Tool<'a>> = dialect.offers_hosted(stage, request).into_iter().map(hosted).collect();
     if dialect.offers_tools(stage, request) {
         for tool in request.tools.iter() {
-            tools.push(Tool {
-                kind: "function",
+            tools.push(Tool::Function {
                 name: &tool.name,
                 description: &tool.description,
                 strict,
@@ -113,8 +174,7 @@ fn tools<'a>(
         }
     }
     if dialect.ask(stage).is_function() {
-        tools.push(Tool {
-            kind: "function",
+        tools.push(Tool::Function {
             name: FUNCTION_NAME,
             description: two_step::FUNCTION_DESCRIPTION,
             strict,
@@ -152,6 +212,8 @@ pub(crate) fn body(
         strict: true,
         schema: &schema,
     });
+    let hosted = dialect.offers_hosted(stage, request);
+    let include = include(dialect, &hosted);
     let tools = Some(tools(dialect, request, stage, &schema)?).filter(|list| !list.is_empty());
     let verbosity = dialect.verbosity.as_deref();
     wire::encode(&Body {
@@ -161,7 +223,7 @@ pub(crate) fn body(
             include_obfuscation: false,
         }),
         store: dialect.store.then_some(false),
-        include: dialect.encrypted_reasoning.then_some(["reasoning.encrypted_content"]),
+        include: Some(include).filter(|list| !list.is_empty()),
         prompt_cache_key: dialect.cache_key.then_some(&request.cache_key),
         max_output_tokens: two_step::limit(dialect, stage),
         reasoning: dialect.effort.as_deref().map(|effort| Reasoning { effort }),
@@ -170,6 +232,7 @@ pub(crate) fn body(
             .as_ref()
             .and_then(|_: &Vec<Tool<'_>>| tool_choice(dialect.choice(stage, request))),
         tools,
+        max_tool_calls: (!hosted.is_empty() && dialect.hosted.cap).then_some(MOST_HOSTED_CALLS),
         instructions: &request.system,
         input: prompt_items::items(dialect, request, stage)?,
     })

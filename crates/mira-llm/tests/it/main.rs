@@ -13,6 +13,7 @@ mod embeddings;
 mod embeddings_local;
 mod faults;
 mod forms;
+mod hosted;
 mod odd_servers;
 mod side;
 mod support;

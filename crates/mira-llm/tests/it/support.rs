@@ -4,7 +4,7 @@
 use futures_util::StreamExt;
 use mira_core::{
     chat::{Mood, ReplyMeta, Role},
-    model::{Finished, Head, ModelEvent, ModelRequest, PromptMessage},
+    model::{Finished, Head, HostedEvent, ModelEvent, ModelRequest, PromptMessage},
     persona::PersonaName,
     tool::AskedCalls,
 };
@@ -41,6 +41,7 @@ pub fn message(role: Role, text: &str) -> PromptMessage {
         role,
         text: text.into(),
         calls: Vec::new(),
+        pictures: Vec::new(),
     }
 }
 
@@ -54,6 +55,7 @@ pub fn request() -> ModelRequest {
         ],
         tail: "[state]\nmood: steady\n[/state]".into(),
         tools: [].into(),
+        hosted: [].into(),
         rounds: Vec::new(),
         no_more_calls: false,
         personas: vec![persona("default"), persona("haven")],
@@ -113,6 +115,7 @@ pub struct Heard {
     pub texts: usize,
     pub finished: Option<Finished>,
     pub calls: Option<AskedCalls>,
+    pub hosted: Vec<HostedEvent>,
     pub error: Option<LlmError>,
 }
 
@@ -142,6 +145,19 @@ pub async fn hear(model: &Arc<dyn ChatModel>, request: ModelRequest) -> Heard {
                 );
                 heard.text.push_str(&text);
                 heard.texts += 1;
+            }
+            Ok(ModelEvent::Hosted(event)) => {
+                // Where something is pointed at, its words are there.
+                if let HostedEvent::Cited {
+                    place: Some((_, end)), ..
+                } = &*event
+                {
+                    assert!(
+                        *end as usize <= heard.text.chars().count(),
+                        "{event:?} before its words"
+                    );
+                }
+                heard.hosted.push(*event);
             }
             Ok(ModelEvent::Finished(finished)) => heard.finished = Some(*finished),
             Ok(ModelEvent::Calls(asked)) => {

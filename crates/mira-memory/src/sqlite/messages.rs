@@ -2,8 +2,9 @@
 //! forgotten. `ord` is the order of arrival, `depth` the number of messages above it.
 
 use super::{
-    Store,
+    Store, citations,
     error::StoreError,
+    files,
     rows::{Columns, blob, int, ms},
     turns::calls,
 };
@@ -18,7 +19,8 @@ use sqlx::{SqliteConnection, sqlite::SqliteRow};
 /// The columns of a whole message `m`, as [`read`] takes them.
 macro_rules! message_columns {
     () => {
-        "m.ord, m.id, m.depth, m.session_id, m.parent_id,
+        concat!(
+            "m.ord, m.id, m.depth, m.session_id, m.parent_id,
          CASE WHEN EXISTS (SELECT 1 FROM messages x WHERE x.account_id = m.account_id AND x.parent_id IS m.parent_id
                                                       AND x.session_id = m.session_id AND x.ord <> m.ord)
               THEN (SELECT group_concat(hex(x.id), '' ORDER BY x.ord) FROM messages x
@@ -27,10 +29,15 @@ macro_rules! message_columns {
          m.role, m.content, m.status, m.project_id, m.metadata,
          m.persona, m.mood, m.mood_cause, m.intent, m.owner_mood, m.tags, m.salience,
          m.model, m.input_tokens, m.cached_tokens, m.output_tokens, m.reasoning_tokens, m.tool_calls,
-         m.created_at"
+         m.citations, m.created_at, ",
+            $crate::sqlite::files::attached_column!()
+        )
     };
 }
 pub(super) use message_columns;
+
+/// How many columns those are.
+pub(super) const MESSAGE_COLUMNS: usize = 27;
 
 /// Where a walk up a branch begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,7 +110,9 @@ pub(super) fn read(row: &SqliteRow) -> Result<Placed, StoreError> {
     let model: Option<String> = c.take("model")?;
     let usage = read_usage(&mut c)?;
     let tool_calls = c.parsed_or_null("tool_calls", calls::parse)?.unwrap_or_default();
+    let citations = c.parsed_or_null("citations", citations::parse)?.unwrap_or_default();
     let created_at = c.time("created_at")?;
+    let files = c.parsed_or_null("files", files::parse_attached)?.unwrap_or_default();
     let message = Message {
         id,
         session_id,
@@ -118,6 +127,8 @@ pub(super) fn read(row: &SqliteRow) -> Result<Placed, StoreError> {
         model,
         usage,
         tool_calls,
+        files,
+        citations,
         created_at,
     };
     Ok(Placed { ord, depth, message })
@@ -297,11 +308,13 @@ impl Store {
         Ok(depth.map(i64::unsigned_abs))
     }
 
-    /// Tokens spent (input and output) by replies stored since `since`.
+    /// Tokens spent (input and output) since `since`, by replies and by turns that ended without one.
     pub async fn tokens_used_since(&self, account: AccountId, since: Timestamp) -> Result<u64, StoreError> {
         let sum: i64 = sqlx::query_scalar(
-            "SELECT coalesce(sum(input_tokens + output_tokens), 0) FROM messages
-              WHERE account_id = ?1 AND created_at >= ?2 AND output_tokens IS NOT NULL",
+            "SELECT (SELECT coalesce(sum(input_tokens + output_tokens), 0) FROM messages
+                      WHERE account_id = ?1 AND created_at >= ?2 AND output_tokens IS NOT NULL)
+                  + (SELECT coalesce(sum(tokens), 0) FROM turns
+                      WHERE account_id = ?1 AND ended_at >= ?2 AND tokens IS NOT NULL)",
         )
         .bind(account.0)
         .bind(ms(since))

@@ -44,6 +44,24 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
         include_str!("../../../../migrations/0005_repositories.up.sql"),
         include_str!("../../../../migrations/0005_repositories.down.sql"),
     ),
+    (
+        6,
+        "files",
+        include_str!("../../../../migrations/0006_files.up.sql"),
+        include_str!("../../../../migrations/0006_files.down.sql"),
+    ),
+    (
+        7,
+        "file texts",
+        include_str!("../../../../migrations/0007_file_texts.up.sql"),
+        include_str!("../../../../migrations/0007_file_texts.down.sql"),
+    ),
+    (
+        8,
+        "approvals",
+        include_str!("../../../../migrations/0008_approvals.up.sql"),
+        include_str!("../../../../migrations/0008_approvals.down.sql"),
+    ),
 ];
 
 /// The table sqlx keeps its books in.

@@ -6,10 +6,14 @@
 //! Write `LIMIT (?3 + 0)`, never `LIMIT ?3`: SQLite plans by the value of a bare parameter there, and prepares the
 //! statement anew each time one is bound, which costs ten times what most of our queries do.
 
+pub mod approvals;
 pub mod artifacts;
+mod citations;
 pub mod documents;
 pub mod error;
 pub mod facts;
+pub mod file_texts;
+pub mod files;
 pub mod forget;
 pub mod handover;
 pub mod lexical;
@@ -22,6 +26,7 @@ pub mod moods;
 pub mod outbox;
 pub mod projects;
 pub mod proposals;
+pub mod provider_files;
 mod readers;
 pub(crate) mod recall_rows;
 pub mod receipts;

@@ -4,8 +4,8 @@
 use super::{
     Listed, Page, Store,
     error::StoreError,
-    messages::json,
-    ord_cursor,
+    messages::{json, unknown},
+    ord_cursor, repos,
     rows::{Columns, blob, int, ms},
     search,
     writer::Class,
@@ -13,8 +13,10 @@ use super::{
 use futures_util::FutureExt;
 use jiff::Timestamp;
 use mira_core::{
+    approval::Asks,
     ids::{AccountId, ProjectId, SessionId},
     project::{Project, ProjectDeletion},
+    repo::Repo,
 };
 use sqlx::{SqliteConnection, sqlite::SqliteRow};
 use std::sync::Arc;
@@ -37,6 +39,8 @@ pub struct NewProject {
     pub tags: Vec<String>,
     /// What she is told in it.
     pub instructions: String,
+    /// What the owner wants to be asked about.
+    pub approvals: Asks,
     /// When.
     pub now: Timestamp,
 }
@@ -52,6 +56,8 @@ pub struct ProjectPatch {
     pub tags: Option<Vec<String>>,
     /// What she is told in it.
     pub instructions: Option<String>,
+    /// What the owner wants to be asked about.
+    pub approvals: Option<Asks>,
 }
 
 /// Which projects to list. Empty allows all.
@@ -70,12 +76,14 @@ pub struct DeletedProject {
     pub counts: ProjectDeletion,
     /// The sessions that are in no project now.
     pub sessions: Vec<SessionId>,
+    /// The repositories that were attached to it, as they were; they are among the leftovers now.
+    pub repos: Vec<Repo>,
 }
 
 /// The columns of a project `p`, as [`read`] takes them.
 macro_rules! project_columns {
     () => {
-        "p.id, p.name, p.description, p.tags, p.instructions, p.created_at, p.updated_at, p.recency"
+        "p.id, p.name, p.description, p.tags, p.instructions, p.approvals, p.created_at, p.updated_at, p.recency"
     };
 }
 
@@ -101,10 +109,15 @@ fn read(row: &SqliteRow) -> Result<(Project, ProjectCursor), StoreError> {
         description: c.take("description")?,
         tags: c.parsed("tags", |text| serde_json::from_str(text))?,
         instructions: c.take("instructions")?,
+        approvals: c.parsed("approvals", parse_asks)?,
         created_at: c.time("created_at")?,
         updated_at: c.time("updated_at")?,
     };
     Ok((project, ProjectCursor(c.take("recency")?)))
+}
+
+pub(super) fn parse_asks(text: &str) -> Result<Asks, String> {
+    Asks::parse(text).ok_or_else(|| unknown(text))
 }
 
 /// What a project is searched by.
@@ -142,8 +155,9 @@ pub(super) async fn exists(conn: &mut SqliteConnection, account: AccountId, id: 
 }
 
 const INSERT: &str = concat!(
-    "INSERT INTO projects (account_id, id, name, description, tags, instructions, words, created_at, updated_at, recency)
-     SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ",
+    "INSERT INTO projects (account_id, id, name, description, tags, instructions, words, created_at, updated_at, approvals,
+                           recency)
+     SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ",
     next_recency!("projects"),
     " WHERE true ON CONFLICT (account_id, id) DO NOTHING"
 );
@@ -164,6 +178,7 @@ pub(super) async fn insert(
         .bind(words(&project.name, &project.description, &project.tags))
         .bind(ms(project.created_at))
         .bind(ms(project.updated_at))
+        .bind(project.approvals.as_str())
         .execute(conn)
         .await?;
     Ok(done.rows_affected() == 1)
@@ -171,7 +186,7 @@ pub(super) async fn insert(
 
 const UPDATE: &str = concat!(
     "UPDATE projects SET name = ?3, description = ?4, tags = ?5, instructions = ?6, words = ?7, updated_at = ?8,
-            recency = ",
+            approvals = ?9, recency = ",
     next_recency!("projects"),
     " WHERE account_id = ?1 AND id = ?2"
 );
@@ -192,6 +207,7 @@ async fn update(
         description: patch.description.unwrap_or_else(|| old.description.clone()),
         tags: patch.tags.unwrap_or_else(|| old.tags.clone()),
         instructions: patch.instructions.unwrap_or_else(|| old.instructions.clone()),
+        approvals: patch.approvals.unwrap_or(old.approvals),
         ..old.clone()
     };
     if new == old {
@@ -207,6 +223,7 @@ async fn update(
         .bind(new.instructions.as_str())
         .bind(words(&new.name, &new.description, &new.tags))
         .bind(ms(now))
+        .bind(new.approvals.as_str())
         .execute(conn)
         .await?;
     Ok(Some(new))
@@ -268,6 +285,7 @@ async fn delete(
         .iter()
         .map(|row| Columns::new("sessions", row).parsed("id", str::parse))
         .collect();
+    let repos = repos::list_of(&mut *conn, account, id).await?;
     for statement in DELETE {
         sqlx::query(statement)
             .bind(account.0)
@@ -278,6 +296,7 @@ async fn delete(
     Ok(Some(DeletedProject {
         counts,
         sessions: sessions?,
+        repos,
     }))
 }
 
@@ -304,6 +323,7 @@ impl Store {
             description: new.description,
             tags: new.tags,
             instructions: new.instructions,
+            approvals: new.approvals,
             created_at: new.now,
             updated_at: new.now,
         });

@@ -200,6 +200,26 @@ const LIST: &str = concat!(
     " FROM repos r WHERE r.account_id = ?1 AND r.project_id = ?2 AND r.key > ?3 ORDER BY r.key LIMIT (?4 + 0)"
 );
 
+const LIST_OF: &str = concat!(
+    "SELECT ",
+    repo_columns!(),
+    " FROM repos r WHERE r.account_id = ?1 AND r.project_id = ?2 ORDER BY r.key"
+);
+
+/// All repositories of a project.
+pub(super) async fn list_of(
+    conn: &mut SqliteConnection,
+    account: AccountId,
+    project: ProjectId,
+) -> Result<Vec<Repo>, StoreError> {
+    let rows = sqlx::query(LIST_OF)
+        .bind(account.0)
+        .bind(blob(&project.0))
+        .fetch_all(conn)
+        .await?;
+    rows.iter().map(|row| Ok(read(row)?.0)).collect()
+}
+
 const LIST_ALL: &str = concat!(
     "SELECT ",
     repo_columns!(),

@@ -9,7 +9,7 @@
 use super::{
     Listed, Page, Store,
     error::StoreError,
-    messages::{message_columns, read},
+    messages::{MESSAGE_COLUMNS, message_columns, read},
     ord_cursor,
     rows::{Columns, int},
 };
@@ -255,12 +255,9 @@ const BY_WORD: &str = search_sql!(
 );
 const BY_GRAM: &str = search_sql!("messages_grams", "NULL");
 
-/// Title and snippet stand after the message's own columns.
-const TITLE_COLUMN: usize = 25;
-
 fn read_hit(row: &SqliteRow, runs: &[Vec<char>]) -> Result<(i64, SearchHit), StoreError> {
     let placed = read(row)?;
-    let mut c = Columns::at("messages_fts", row, TITLE_COLUMN);
+    let mut c = Columns::at("messages_fts", row, MESSAGE_COLUMNS);
     c.named(placed.ord);
     let session_title = c.take("title")?;
     let made: Option<String> = c.take("snippet")?;

@@ -21,7 +21,10 @@ use mira_core::{
 use sqlx::{SqliteConnection, sqlite::SqliteRow};
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 /// What a summary is made of.
@@ -118,14 +121,18 @@ pub struct SummaryRange {
 /// The ranges handed out to be summarised. Forgetting takes them back: a summary made of what was read before is not
 /// stored. Kept in memory, as the process that was to write the summary is.
 #[derive(Debug, Default)]
-pub(super) struct HandedOut(Mutex<HashSet<(AccountId, SessionId, MessageId, MessageId)>>);
+pub(super) struct HandedOut {
+    ranges: Mutex<HashSet<(AccountId, SessionId, MessageId, MessageId)>>,
+    /// How often something was taken back.
+    taken_back: AtomicU64,
+}
 
 impl HandedOut {
     /// More than any summarizer works on; beyond it the oldest claims are void, which only costs a second try.
     const MAX: usize = 4096;
 
     fn add(&self, account: AccountId, session: &SessionId, first: MessageId, last: MessageId) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.ranges.lock().unwrap_or_else(PoisonError::into_inner);
         if all.len() >= Self::MAX {
             all.clear();
         }
@@ -133,14 +140,15 @@ impl HandedOut {
     }
 
     fn holds(&self, account: AccountId, new: &NewSummary) -> bool {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = self.ranges.lock().unwrap_or_else(PoisonError::into_inner);
         all.contains(&(account, new.session.clone(), new.first_id, new.last_id))
     }
 
     /// Whatever is at work on this session began too early.
     pub(super) fn take_back(&self, account: AccountId, session: &SessionId) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.ranges.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|(of, at, ..)| *of != account || at != session);
+        self.taken_back.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -269,16 +277,19 @@ async fn find_range(
     row.as_ref().map(read).transpose()
 }
 
-/// Walks up a branch from `?3`, over each summarised block in one step: what it visits is as much as is not summarised,
-/// plus one message for each block. `jump` is the depth of the first message of the block that ends there.
+/// Walks up a branch from `?3`, over each summarised stretch of these levels in one step: what it visits is as much as is
+/// not summarised, plus one message for each stretch. `jump` is the depth of the first message of the one that ends there.
 macro_rules! walk {
-    () => {
-        "WITH RECURSIVE walk (id, depth, parent_id, jump) AS (
+    ($levels:literal) => {
+        concat!(
+            "WITH RECURSIVE walk (id, depth, parent_id, jump) AS (
              SELECT m.id, m.depth,
                     CASE WHEN f.id IS NULL THEN m.parent_id ELSE f.parent_id END, f.depth
                FROM messages m LEFT JOIN messages f ON f.account_id = ?1 AND f.id = (
                     SELECT s.first_id FROM summaries s
-                     WHERE s.account_id = ?1 AND s.session_id = ?2 AND s.level = 'range' AND s.last_id = m.id
+                     WHERE s.account_id = ?1 AND s.session_id = ?2 AND s.level IN ",
+            $levels,
+            " AND s.last_id = m.id
                        AND s.stale = 0 ORDER BY s.first_depth LIMIT 1)
               WHERE m.account_id = ?1 AND m.session_id = ?2 AND m.id = ?3
               UNION ALL
@@ -287,13 +298,17 @@ macro_rules! walk {
                FROM walk w CROSS JOIN messages m ON m.account_id = ?1 AND m.id = w.parent_id AND m.session_id = ?2
                LEFT JOIN messages f ON f.account_id = ?1 AND f.id = (
                     SELECT s.first_id FROM summaries s
-                     WHERE s.account_id = ?1 AND s.session_id = ?2 AND s.level = 'range' AND s.last_id = m.id
+                     WHERE s.account_id = ?1 AND s.session_id = ?2 AND s.level IN ",
+            $levels,
+            " AND s.last_id = m.id
                        AND s.stale = 0 ORDER BY s.first_depth LIMIT 1))"
+        )
     };
 }
 
+/// An overview stands for everything before it, so that the walk ends where the newest begins to speak.
 const LIST: &str = concat!(
-    walk!(),
+    walk!("('range', 'overview')"),
     "SELECT ",
     summary_columns!(),
     " FROM walk w CROSS JOIN (VALUES ('range'), ('overview')) l
@@ -304,13 +319,13 @@ const LIST: &str = concat!(
 
 /// `?4` the window's first depth.
 const WALK_BEFORE: &str = concat!(
-    walk!(),
+    walk!("('range')"),
     "SELECT id, depth, jump FROM walk WHERE depth < ?4 ORDER BY depth"
 );
 
 /// Whether blocks an overview is made of have gone stale under it: `?3` its last message, `?4` its first depth.
 const IS_UNDERMINED: &str = concat!(
-    walk!(),
+    walk!("('range')"),
     "SELECT EXISTS (SELECT 1 FROM walk w CROSS JOIN summaries s
                      WHERE s.account_id = ?1 AND s.session_id = ?2 AND s.level = 'range' AND s.last_id = w.id
                        AND s.stale = 1 AND w.depth >= ?4)"
@@ -411,8 +426,13 @@ impl Store {
         .await
     }
 
-    /// The summaries of the branch that ends with `head`, oldest first, an overview after the blocks it ends with;
-    /// stale ones are left out.
+    /// Counts up with each forgetting: a branch that was summarised whole may not be any more.
+    pub fn forgettings(&self) -> u64 {
+        self.handed_out.taken_back.load(Ordering::Relaxed)
+    }
+
+    /// The summaries of the branch that ends with `head`, oldest first: the newest overview on it and what comes after, an
+    /// overview after the blocks it ends with; stale ones are left out.
     pub async fn list_summaries(
         &self,
         account: AccountId,

@@ -5,7 +5,9 @@ use mira_core::{
     ids::{AccountId, ArtifactId, ProjectId},
     project::{Artifact, ArtifactContent, ArtifactKind, Author},
 };
-use mira_memory::{ArtifactPatch, DeleteOutcome, NewArtifact, NewProject, NewVersion, Origin, Page, VersionOutcome};
+use mira_memory::{
+    ArtifactPatch, DeleteOutcome, Expected, NewArtifact, NewProject, NewVersion, Origin, Page, VersionOutcome,
+};
 
 const OTHER: AccountId = AccountId(2);
 const GIF: &[u8] = b"GIF89a\x01\x00\x01\x00\x00\x00\x00,";
@@ -22,7 +24,7 @@ fn text(text: &str) -> ArtifactContent {
     ArtifactContent::Text(text.to_owned())
 }
 
-fn version(content: ArtifactContent, expected: Option<u32>) -> NewVersion {
+fn version(content: ArtifactContent, expected: Expected) -> NewVersion {
     NewVersion {
         content,
         expected,
@@ -46,6 +48,7 @@ impl Fixture {
             description: String::new(),
             tags: Vec::new(),
             instructions: String::new(),
+            approvals: mira_core::approval::Asks::default(),
             now: now(),
         }
     }
@@ -86,7 +89,7 @@ impl Fixture {
     pub async fn put(&self, id: ArtifactId, content: &str) -> Artifact {
         match self
             .store
-            .add_version(ME, id, version(text(content), None))
+            .add_version(ME, id, version(text(content), Expected::Anything))
             .await
             .unwrap()
         {
@@ -115,30 +118,36 @@ async fn versions_stay_and_contents_lie_once() {
     assert_eq!(second.version, 2);
     // The same again: nothing new.
     let again = store
-        .add_version(ME, made.id, version(text("two"), Some(2)))
+        .add_version(ME, made.id, version(text("two"), Expected::Version(2)))
         .await
         .unwrap();
     assert_eq!(again, VersionOutcome::Unchanged(second.clone()));
     // The same content under another name.
-    let mut renamed = version(text("two"), Some(2));
+    let mut renamed = version(text("two"), Expected::Version(2));
     renamed.patch = rename("lib.rs");
     let VersionOutcome::Renamed(renamed) = store.add_version(ME, made.id, renamed).await.unwrap() else {
         panic!("not renamed")
     };
     assert_eq!((renamed.version, renamed.name.as_str()), (2, "lib.rs"));
     // Back to the first: a version of its own, with the old content.
-    let restored = store.restore_version(ME, made.id, 1, Some(2), origin()).await.unwrap();
+    let restored = store
+        .restore_version(ME, made.id, 1, Expected::Version(2), origin())
+        .await
+        .unwrap();
     let VersionOutcome::Added(restored) = restored else {
         panic!("{restored:?}")
     };
     assert_eq!((restored.version, restored.content.as_ref()), (3, Some(&text("one"))));
     assert_eq!(restored.sha256, made.sha256);
-    let same = store.restore_version(ME, made.id, 1, None, origin()).await.unwrap();
+    let same = store
+        .restore_version(ME, made.id, 1, Expected::Anything, origin())
+        .await
+        .unwrap();
     assert!(matches!(same, VersionOutcome::Unchanged(_)), "{same:?}");
     for (expected, wanted, outcome) in [
-        (None, 9, VersionOutcome::NoSuchVersion),
-        (None, 0, VersionOutcome::NoSuchVersion),
-        (Some(2), 1, VersionOutcome::Mismatch { version: 3 }),
+        (Expected::Anything, 9, VersionOutcome::NoSuchVersion),
+        (Expected::Anything, 0, VersionOutcome::NoSuchVersion),
+        (Expected::Version(2), 1, VersionOutcome::Mismatch { version: 3 }),
     ] {
         let found = store
             .restore_version(ME, made.id, wanted, expected, origin())
@@ -169,15 +178,15 @@ async fn versions_stay_and_contents_lie_once() {
     let other = fixture.artifact(project, "b", "two").await;
     assert_eq!(fixture.blobs().await, 2);
     assert_eq!(
-        store.delete_artifact(ME, made.id, Some(1)).await.unwrap(),
+        store.delete_artifact(ME, made.id, Expected::Version(1)).await.unwrap(),
         DeleteOutcome::Mismatch { version: 3 }
     );
     assert_eq!(
-        store.delete_artifact(ME, made.id, Some(3)).await.unwrap(),
+        store.delete_artifact(ME, made.id, Expected::Version(3)).await.unwrap(),
         DeleteOutcome::Deleted(project)
     );
     assert_eq!(
-        store.delete_artifact(ME, made.id, None).await.unwrap(),
+        store.delete_artifact(ME, made.id, Expected::Anything).await.unwrap(),
         DeleteOutcome::NoSuchArtifact
     );
     assert_eq!(
@@ -188,7 +197,7 @@ async fn versions_stay_and_contents_lie_once() {
         store.find_artifact(ME, other.id).await.unwrap().unwrap().content,
         Some(text("two"))
     );
-    store.delete_artifact(ME, other.id, None).await.unwrap();
+    store.delete_artifact(ME, other.id, Expected::Anything).await.unwrap();
     assert_eq!(fixture.blobs().await, 0);
 }
 
@@ -200,7 +209,7 @@ async fn of_many_who_know_one_version_one_wins() {
     let writers = (0..16).map(|n| {
         fixture
             .store
-            .add_version(ME, artifact.id, version(text(&n.to_string()), Some(1)))
+            .add_version(ME, artifact.id, version(text(&n.to_string()), Expected::Version(1)))
     });
     let outcomes = futures_util::future::join_all(writers).await;
     let (mut added, mut refused) = (0, 0);
@@ -218,6 +227,45 @@ async fn of_many_who_know_one_version_one_wins() {
 }
 
 #[tokio::test]
+async fn what_is_exactly_known_has_its_name_too() {
+    let fixture = Fixture::new().await;
+    let store = &fixture.store;
+    let project = fixture.project("p").await;
+    let known = fixture.artifact(project, "a", "one").await;
+    let old = Expected::exactly(&known);
+    let renamed = { store.update_artifact(ME, known.id, rename("b"), old.clone(), now()) }.await;
+    let VersionOutcome::Renamed(renamed) = renamed.unwrap() else {
+        panic!("not renamed")
+    };
+    // The version is the same, the artifact is not.
+    let mismatch = VersionOutcome::Mismatch { version: 1 };
+    let put = store.add_version(ME, known.id, version(text("two"), old.clone())).await;
+    assert_eq!(put.unwrap(), mismatch);
+    let restored = { store.restore_version(ME, known.id, 1, old.clone(), origin()) }.await;
+    assert_eq!(restored.unwrap(), mismatch);
+    let again = { store.update_artifact(ME, known.id, rename("c"), old.clone(), now()) }.await;
+    assert_eq!(again.unwrap(), mismatch);
+    let deleted = store.delete_artifact(ME, known.id, old).await;
+    assert_eq!(deleted.unwrap(), DeleteOutcome::Mismatch { version: 1 });
+    assert_eq!(store.find_artifact(ME, known.id).await.unwrap(), Some(renamed.clone()));
+
+    let spoken = ArtifactPatch {
+        name: None,
+        language: Some(None),
+    };
+    let exactly = Expected::exactly(&renamed);
+    let silent = { store.update_artifact(ME, known.id, spoken, exactly.clone(), now()) }.await;
+    assert!(matches!(silent, Ok(VersionOutcome::Renamed(_))), "{silent:?}");
+    let put = store.add_version(ME, known.id, version(text("two"), exactly)).await;
+    assert_eq!(put.unwrap(), mismatch, "the language counts");
+    // Who knows the version only does not mind the name.
+    let put = store
+        .add_version(ME, known.id, version(text("two"), Expected::Version(1)))
+        .await;
+    assert!(matches!(put, Ok(VersionOutcome::Added(_))), "{put:?}");
+}
+
+#[tokio::test]
 async fn pictures_and_texts_do_not_mix() {
     let fixture = Fixture::new().await;
     let store = &fixture.store;
@@ -232,10 +280,16 @@ async fn pictures_and_texts_do_not_mix() {
         store.find_artifact(ME, image.id).await.unwrap().unwrap().content,
         Some(picture.clone())
     );
-    let outcome = store.add_version(ME, image.id, version(text("x"), None)).await.unwrap();
+    let outcome = store
+        .add_version(ME, image.id, version(text("x"), Expected::Anything))
+        .await
+        .unwrap();
     assert_eq!(outcome, VersionOutcome::WrongContent);
     let code = fixture.artifact(project, "c", "x").await;
-    let outcome = store.add_version(ME, code.id, version(picture, None)).await.unwrap();
+    let outcome = store
+        .add_version(ME, code.id, version(picture, Expected::Anything))
+        .await
+        .unwrap();
     assert_eq!(outcome, VersionOutcome::WrongContent);
     // Bytes that are a text as well lie once; each kind reads them as its own.
     let ascii = String::from_utf8(GIF.to_vec()).unwrap();
@@ -271,19 +325,27 @@ async fn nobody_elses_artifacts() {
     );
     assert_eq!(store.list_versions(OTHER, id, Page::first(9)).await.unwrap().items, []);
     assert_eq!(
-        store.add_version(OTHER, id, version(text("x"), None)).await.unwrap(),
+        store
+            .add_version(OTHER, id, version(text("x"), Expected::Anything))
+            .await
+            .unwrap(),
         VersionOutcome::NoSuchArtifact
     );
     assert_eq!(
-        store.restore_version(OTHER, id, 1, None, origin()).await.unwrap(),
+        store
+            .restore_version(OTHER, id, 1, Expected::Anything, origin())
+            .await
+            .unwrap(),
         VersionOutcome::NoSuchArtifact
     );
     assert_eq!(
-        store.update_artifact(OTHER, id, rename("x"), now()).await.unwrap(),
-        None
+        { store.update_artifact(OTHER, id, rename("x"), Expected::Anything, now()) }
+            .await
+            .unwrap(),
+        VersionOutcome::NoSuchArtifact
     );
     assert_eq!(
-        store.delete_artifact(OTHER, id, None).await.unwrap(),
+        store.delete_artifact(OTHER, id, Expected::Anything).await.unwrap(),
         DeleteOutcome::NoSuchArtifact
     );
     let theirs = fixture.new_artifact(project, "x", text("x"));
@@ -296,7 +358,7 @@ async fn nobody_elses_artifacts() {
     let other = store.insert_project(OTHER, fixture.new_project("q")).await.unwrap();
     let theirs = fixture.new_artifact(other.id, "x", text("secret"));
     store.create_artifact(OTHER, theirs).await.unwrap().unwrap();
-    store.delete_artifact(ME, id, None).await.unwrap();
+    store.delete_artifact(ME, id, Expected::Anything).await.unwrap();
     assert_eq!(fixture.blobs().await, 1);
 }
 
@@ -325,16 +387,16 @@ async fn lists_are_in_the_order_of_changes() {
         ids.push(fixture.artifact(project, &format!("a{n}"), "x").await.id);
     }
     fixture.put(ids[1], "y").await;
-    let (renamed, changed) = { store.update_artifact(ME, ids[0], rename("z"), now()) }
-        .await
-        .unwrap()
-        .unwrap();
-    assert_eq!((renamed.name.as_str(), renamed.version, changed), ("z", 1, true));
-    let (_, changed) = { store.update_artifact(ME, ids[3], rename("a3"), now()) }
-        .await
-        .unwrap()
-        .unwrap();
-    assert!(!changed, "it has that name");
+    let renamed = { store.update_artifact(ME, ids[0], rename("z"), Expected::Anything, now()) }.await;
+    let VersionOutcome::Renamed(renamed) = renamed.unwrap() else {
+        panic!("not renamed")
+    };
+    assert_eq!((renamed.name.as_str(), renamed.version), ("z", 1));
+    let same = { store.update_artifact(ME, ids[3], rename("a3"), Expected::Anything, now()) }.await;
+    assert!(
+        matches!(same, Ok(VersionOutcome::Unchanged(_))),
+        "it has that name: {same:?}"
+    );
     let mut names = Vec::new();
     let mut page = Page::first(2);
     loop {
@@ -364,7 +426,10 @@ async fn what_is_deleted_is_nowhere() {
         .map(|found| (found.table.as_str(), found.column.as_str()))
         .collect();
     assert_eq!(places, [("projects", "name"), ("projects", "words")]);
-    store.delete_artifact(ME, artifact.id, None).await.unwrap();
+    store
+        .delete_artifact(ME, artifact.id, Expected::Anything)
+        .await
+        .unwrap();
     store.delete_project(ME, project).await.unwrap().unwrap();
     store.scrub().await.unwrap();
     for text in ["zeppelin", "Xylophone"] {

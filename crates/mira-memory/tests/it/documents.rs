@@ -16,6 +16,7 @@ async fn said(fixture: &Fixture, session: &SessionId, text: &str, parent: SendPa
     let end = mira_memory::FinishTurn {
         reply: None,
         state: mira_memory::TurnState::Failed,
+        tokens: None,
         mira: None,
         ..fixture.end(&turn, "")
     };

@@ -45,6 +45,7 @@ async fn terms_are_stemmed_counted_and_scored() {
         let end = mira_memory::FinishTurn {
             reply: None,
             state: mira_memory::TurnState::Failed,
+            tokens: None,
             mira: None,
             ..fixture.end(&turn, "")
         };

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod accounts;
+mod approvals;
 mod artifacts;
 mod documents;
 mod facts;
@@ -14,6 +15,7 @@ mod lists;
 mod memories;
 mod outbox;
 mod projects;
+mod provider_files;
 mod recall;
 mod receipts;
 mod repos;

@@ -52,6 +52,7 @@ async fn turns_queue_what_is_to_be_remembered() {
     let end = FinishTurn {
         reply: None,
         state: TurnState::Failed,
+        tokens: None,
         mira: None,
         ..fixture.end(&turn, "")
     };
@@ -75,6 +76,7 @@ async fn turns_queue_what_is_to_be_remembered() {
             ..reply("stop")
         }),
         state: TurnState::Stopped,
+        tokens: None,
         ..fixture.end(
             &fixture
                 .begun(&session, send(fixture.message_id(), "q", SendParent::Head))

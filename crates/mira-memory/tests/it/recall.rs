@@ -68,6 +68,7 @@ impl World {
         let id = MessageId(self.uuid());
         let turn_id = TurnId(self.uuid());
         let begin = BeginTurn {
+            files: Vec::new(),
             turn_id,
             session: session.clone(),
             kind: send(id, text, SendParent::Head),
@@ -82,6 +83,7 @@ impl World {
             reply: Some(reply(answer)),
             receipt: None,
             state: TurnState::Complete,
+            tokens: None,
             mira: None,
             told_nudge: None,
             now: now(),

@@ -192,7 +192,7 @@ async fn what_is_detached_is_remembered_until_it_is_removed() {
     store.insert_proposal(ME, write(1, b.id, "new")).await.unwrap().unwrap();
     assert_eq!(store.delete_repo(ME, kept, a.id).await.unwrap(), Some(a.clone()));
     let deleted = store.delete_project(ME, gone).await.unwrap().unwrap();
-    assert_eq!(deleted.counts.repos, 2);
+    assert_eq!((deleted.counts.repos, deleted.repos), (2, vec![b.clone(), c.clone()]));
     assert_eq!(store.list_all_repos(ME).await.unwrap(), []);
     assert_eq!(fixture.count("SELECT count(*) FROM proposals").await, 0);
     let mut left = store.list_repo_leftovers(ME).await.unwrap();

@@ -91,6 +91,7 @@ pub fn reply(content: &str) -> NewReply {
             reasoning_tokens: 2,
         }),
         tool_calls: Vec::new(),
+        citations: Vec::new(),
     }
 }
 
@@ -151,6 +152,7 @@ impl Fixture {
 
     pub fn begin(&self, session: &SessionId, kind: BeginKind) -> BeginTurn {
         BeginTurn {
+            files: Vec::new(),
             turn_id: self.turn_id(),
             session: session.clone(),
             kind,
@@ -176,6 +178,7 @@ impl Fixture {
             turn_id: turn.turn_id,
             reply: Some(reply(text)),
             state: TurnState::Complete,
+            tokens: None,
             mira: Some(MiraChange {
                 persona: Some(persona("haven")),
                 mood: mood("glad"),

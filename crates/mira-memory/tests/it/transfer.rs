@@ -4,11 +4,18 @@ use crate::{
     support::*,
     tool_calls::{awkward, calls_of, said},
 };
-use mira_core::project::ArtifactContent;
+use mira_core::{
+    citation::{Citation, Source},
+    ids::{AttachmentId, MessageId, ProposalId},
+    project::ArtifactContent,
+    repo::{ProposalKind, Repo, RepoStatus, WriteMode},
+};
 use mira_memory::{
-    BeginKind, ExportReport, ImportReport, Page, ProjectFilter, SendParent, SessionPatch, Store, StoreError,
+    BeginKind, Decision, ExportReport, ImportReport, NewProposal, NewRepo, Page, ProjectFilter, RepoPatch, SendParent,
+    SessionPatch, Store, StoreError,
 };
 use tokio::sync::mpsc;
+use uuid::Uuid;
 
 async fn export(store: &Store) -> (Vec<String>, ExportReport) {
     let (sender, mut lines) = mpsc::channel(8);
@@ -213,6 +220,112 @@ async fn files_of_the_first_version_are_read() {
     assert_eq!(fixture.write_documents(10).await, 1);
 }
 
+fn draft(n: u128, repo: AttachmentId, message: Option<MessageId>) -> NewProposal {
+    NewProposal {
+        id: ProposalId(Uuid::from_u128(n)),
+        repo_id: repo,
+        kind: ProposalKind::Write,
+        path: format!("src/{n}.rs"),
+        new_path: None,
+        base_sha: Some("aa".repeat(20)),
+        old_text: Some("old\n".to_owned()),
+        new_text: Some(format!("new {n}\n")),
+        message: "Change it".to_owned(),
+        message_id: message,
+        now: now(),
+    }
+}
+
+#[tokio::test]
+async fn repositories_come_along_without_their_clones() {
+    let (fixture, session) = Fixture::with_session().await;
+    let (_, reply) = fixture.say(&session, "change it", "look").await;
+    let project = fixture.project("Code").await;
+    let store = &fixture.store;
+    let new = NewRepo {
+        id: AttachmentId(Uuid::from_u128(7)),
+        project_id: project,
+        repo_url: "https://example.org/it.git".to_owned(),
+        branch: Some("main".to_owned()),
+        now: now(),
+    };
+    let repo = store.insert_repo(ME, new).await.unwrap().unwrap();
+    let ready = RepoPatch {
+        status: Some(RepoStatus::Ready),
+        writes: Some(WriteMode::Direct),
+        last_sync_at: Some(now()),
+        ..RepoPatch::default()
+    };
+    let repo = store.update_repo(ME, repo.id, ready, now()).await.unwrap().unwrap();
+    let mut pending = Vec::new();
+    for n in 1..=6 {
+        let message = (n % 2 == 0).then_some(reply.id);
+        let kept = store
+            .insert_proposal(ME, draft(n, repo.id, message))
+            .await
+            .unwrap()
+            .unwrap();
+        pending.push(kept.proposal);
+    }
+    // What is decided is history, and git has it; what is stale waits on.
+    let applied = pending.remove(0).id;
+    {
+        store
+            .decide_proposal(ME, applied, Decision::Applied("bb".repeat(20)), now())
+            .await
+    }
+    .unwrap();
+    let stale = { store.decide_proposal(ME, pending[0].id, Decision::Stale, now()).await }.unwrap();
+    pending[0] = stale.unwrap();
+    let (lines, report) = export(store).await;
+    assert_eq!((report.repos, report.proposals), (1, 5));
+
+    let copy = Fixture::new().await;
+    let imported = import(&copy.store, &lines).await.unwrap();
+    assert_eq!((imported.repos, imported.proposals), (1, 5));
+    let found = copy.store.find_repo(ME, project, repo.id).await.unwrap().unwrap();
+    let told = found.error.clone().unwrap();
+    assert!(told.contains("attach it again"), "{told}");
+    let expect = Repo {
+        status: RepoStatus::Failed,
+        error: Some(told),
+        ..repo.clone()
+    };
+    assert_eq!(found, expect);
+    for proposal in &pending {
+        let found = copy.store.find_proposal(ME, project, proposal.id).await.unwrap();
+        assert_eq!(found.as_ref(), Some(proposal));
+    }
+    assert_eq!(copy.store.find_proposal(ME, project, applied).await.unwrap(), None);
+    let again = import(&copy.store, &lines).await.unwrap();
+    assert_eq!((again.repos, again.proposals), (0, 0));
+
+    // A proposal whose reply did not come along stands alone.
+    let silent: Vec<String> = { lines.iter() }
+        .filter(|line| !line.contains("\"type\":\"message\"") && !line.contains("\"type\":\"mood\""))
+        .cloned()
+        .collect();
+    let alone = Fixture::new().await;
+    import(&alone.store, &silent).await.unwrap();
+    let found = alone
+        .store
+        .find_proposal(ME, project, ProposalId(Uuid::from_u128(4)))
+        .await;
+    assert_eq!(found.unwrap().unwrap().message_id, None);
+
+    for (what, with) in [
+        ("https://example.org/it.git", "ext::sh -c id"),
+        ("\"writes\":\"direct\"", "\"writes\":\"always\""),
+        ("\"state\":\"open\"", "\"state\":\"applied\""),
+        ("\"kind\":\"write\"", "\"kind\":\"rename\""),
+        ("\"path\":\"src/3.rs\"", "\"path\":\"\""),
+    ] {
+        let lines: Vec<String> = lines.iter().map(|line| line.replace(what, with)).collect();
+        let refused = import(&Fixture::new().await.store, &lines).await;
+        assert!(matches!(refused, Err(StoreError::Import { .. })), "{with}: {refused:?}");
+    }
+}
+
 #[tokio::test]
 async fn projects_and_artifacts_come_along() {
     let (fixture, session) = Fixture::with_session().await;
@@ -330,6 +443,33 @@ async fn projects_and_artifacts_come_along() {
             .project_id,
         None
     );
+}
+
+#[tokio::test]
+async fn an_export_carries_citations() {
+    let (fixture, session) = Fixture::with_session().await;
+    let (turn, _) = fixture
+        .begun(&session, send(fixture.message_id(), "q", SendParent::Head))
+        .await;
+    let mut end = fixture.end(&turn, "So it is [1].");
+    let cited = Citation {
+        index: 1,
+        source: Source {
+            url: Some("https://a.example/".to_owned()),
+            title: "Ä page".to_owned(),
+            ..Source::default()
+        },
+        start: Some(9),
+        end: Some(12),
+    };
+    end.reply.as_mut().unwrap().citations = vec![cited.clone()];
+    fixture.store.finish_turn(ME, end).await.unwrap();
+    let (lines, _) = export(&fixture.store).await;
+    let copy = Fixture::new().await;
+    import(&copy.store, &lines).await.unwrap();
+    let reply = copy.store.find_message(ME, turn.reply_id).await.unwrap().unwrap();
+    assert_eq!(reply.citations, [cited]);
+    same(&lines, &export(&copy.store).await.0);
 }
 
 #[tokio::test]

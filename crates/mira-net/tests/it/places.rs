@@ -29,6 +29,7 @@ const PRIVATE: &[&str] = &[
     "https://%31%32%37.0.0.1/",
     "https://１２７.0.0.1/",
     "https://127。0。0。1/",
+    "https://①②⑦.0.0.1/",
     "https:127.0.0.1/",
     "https:\\\\127.0.0.1\\",
     "https://10.0.0.1/",
@@ -91,12 +92,18 @@ async fn every_name_of_a_private_address_is_refused_whatever_else_it_means() {
         );
         assert!(!format!("{error} {error:?}").contains("hidden"));
     }
-    let localhost = client("")
-        .get("https://localhost/".parse().unwrap())
-        .send()
-        .await
-        .unwrap_err();
-    assert!(matches!(localhost, NetError::BlockedAddress { .. }), "{localhost}");
+    for localhost in ["https://localhost/", "https://LOCALHOST:8443/"] {
+        let error = client("").get(localhost.parse().unwrap()).send().await.unwrap_err();
+        assert!(matches!(error, NetError::BlockedAddress { .. }), "{localhost}: {error}");
+    }
+    // Not every system knows these names; where one does, it is for loopback.
+    for perhaps in ["https://localhost./", "https://any.localhost/"] {
+        let error = client("").get(perhaps.parse().unwrap()).send().await.unwrap_err();
+        let refused = matches!(error, NetError::BlockedAddress { .. } | NetError::Unresolved { .. });
+        assert!(refused, "{perhaps}: {error}");
+    }
+    // A zone names an interface of this machine; no URL has one.
+    assert!("https://[fe80::1%25eth0]/".parse::<Url>().is_err());
 }
 
 #[tokio::test]

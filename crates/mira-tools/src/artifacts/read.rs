@@ -43,6 +43,7 @@ impl Tool for ReadArtifact {
             data: reference(&artifact),
             // She may have copied it from anywhere.
             untrusted: artifact.author == Author::Mira,
+            sources: Vec::new(),
         })
     }
 }

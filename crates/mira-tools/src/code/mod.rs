@@ -169,6 +169,7 @@ fn untrusted(text: String, kept: String, data: Value) -> Output {
         kept: Some(kept),
         data,
         untrusted: true,
+        sources: Vec::new(),
     }
 }
 

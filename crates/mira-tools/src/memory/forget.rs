@@ -36,11 +36,16 @@ impl Tool for Forget {
         }
     }
 
+    fn is_final(&self) -> bool {
+        true
+    }
+
     async fn run(&self, context: &CallContext, arguments: Arguments) -> Result<Output, ToolError> {
-        if context.untrusted {
+        // Whoever runs tools asks the owner first; this holds where somebody does not.
+        if context.untrusted && !context.approved {
             return Err(ToolError::Denied(
-                "this turn has read text that others may have written, so nothing is forgotten in it; the owner can use \
-                 the memory panel, or ask again in a conversation that reads no such text"
+                "this turn has read text that others may have written, so nothing is forgotten in it unless the owner \
+                 is asked"
                     .to_owned(),
             ));
         }
@@ -72,6 +77,7 @@ impl Tool for Forget {
             kept: Some(kept),
             data: json!({ "forgotten": ids(&gone.forgotten), "unknown": ids(&gone.unknown), "sources": sources }),
             untrusted: false,
+            sources: Vec::new(),
         })
     }
 }

@@ -76,6 +76,7 @@ impl Tool for Recall {
             kept: Some(format!("{} memories came up: {}", shown.len(), shown.join(", "))),
             data: json!({ "memories": memories, "degraded": degraded }),
             untrusted: found.memories.iter().any(|item| !item.memory.source.is_trusted()),
+            sources: Vec::new(),
         })
     }
 }

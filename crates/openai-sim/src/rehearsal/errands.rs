@@ -6,7 +6,7 @@
 
 use serde_json::{Value, json};
 
-use super::{cues, notes};
+use super::{cues, notes, papers};
 
 /// After so many rounds of calls it answers, whatever is left to do.
 const MOST_ROUNDS: usize = 3;
@@ -79,6 +79,22 @@ const ERRANDS: &[Errand] = &[
             calls: keep,
         }],
         tell: tell_kept,
+    },
+    Errand {
+        cue: papers::to_draw,
+        steps: &[Step {
+            tool: "code_interpreter",
+            calls: papers::draw,
+        }],
+        tell: papers::tell_drawn,
+    },
+    Errand {
+        cue: papers::to_look_up,
+        steps: &[Step {
+            tool: "file_search",
+            calls: papers::look_up,
+        }],
+        tell: papers::tell_looked_up,
     },
     Errand {
         cue: to_recall,
@@ -181,7 +197,7 @@ fn has(done: &[Done<'_>], tool: &str) -> bool {
 }
 
 /// Plain words without what leads up to them.
-fn request(words: &str) -> String {
+pub(super) fn request(words: &str) -> String {
     let plain = cues::normalise(words);
     let mut rest = plain.trim_start();
     while let Some(tail) = LEADS.iter().find_map(|lead| rest.strip_prefix(lead)) {
@@ -291,7 +307,7 @@ fn forget_what_fits(subject: &str, done: &[Done<'_>]) -> Vec<Value> {
 }
 
 /// What a tool says of itself when it did not do what was asked.
-fn failure(output: &str) -> Option<&str> {
+pub(super) fn failure(output: &str) -> Option<&str> {
     let words = output.trim();
     let lower = words.to_lowercase();
     let marks = [
@@ -309,7 +325,7 @@ fn failure(output: &str) -> Option<&str> {
     })
 }
 
-fn quoted(words: &str) -> String {
+pub(super) fn quoted(words: &str) -> String {
     format!("> {}", super::clip(words, MOST_CHARS))
 }
 

@@ -76,6 +76,10 @@ pub(super) fn check(body: &Value) -> Verdict {
             "function_call" => function_call(item, &param)?,
             "function_call_output" => function_call_output(item, &param)?,
             "reasoning" => reasoning(item, &param, stored)?,
+            "web_search_call" => hosted_call(item, &param, "ws", &["action"])?,
+            "code_interpreter_call" => hosted_call(item, &param, "ci", &["container_id", "code", "outputs"])?,
+            "file_search_call" => hosted_call(item, &param, "fs", &["queries"])?,
+            "image_generation_call" => hosted_call(item, &param, "ig", &["result"])?,
             // The emulator's own unknown item, sent back unchanged as a client should.
             "hologram" => {}
             other if KINDS.contains(&other) => {}
@@ -227,6 +231,17 @@ fn reasoning(item: &Value, param: &str, stored: bool) -> Verdict {
     }
 }
 
+/// A call of a tool the server runs, sent back: with the id it had and the fields of its kind, null or not.
+fn hosted_call(item: &Value, param: &str, prefix: &str, keys: &[&str]) -> Verdict {
+    required_string(item, "id", &path(param, "id"))?;
+    id(item, param, prefix)?;
+    required_string(item, "status", &path(param, "status"))?;
+    match keys.iter().find(|key| item.get(**key).is_none()) {
+        Some(key) => Err(missing(&path(param, key))),
+        None => Ok(()),
+    }
+}
+
 fn calls_have_outputs(items: &[Value]) -> Verdict {
     let of = |wanted: &'static str| {
         items
@@ -285,13 +300,16 @@ fn calls_have_reasoning(items: &[Value]) -> Verdict {
         if kind(item) == "reasoning" {
             reasoned.insert(id.trim_start_matches("rs_"));
         }
-        let marked = id.strip_prefix("fc_").and_then(|rest| rest.split_at_checked(32));
+        let prefixes = ["fc_", "ws_", "ci_", "fs_", "ig_"];
+        let rest = prefixes.iter().find_map(|prefix| id.strip_prefix(prefix));
+        let marked = rest.and_then(|rest| rest.split_at_checked(32));
         if let Some((hex, mark)) = marked
             && mark.starts_with('r')
             && !reasoned.contains(hex)
         {
             let message = format!(
-                "Item '{id}' of type 'function_call' was provided without its required 'reasoning' item: 'rs_{hex}'."
+                "Item '{id}' of type '{}' was provided without its required 'reasoning' item: 'rs_{hex}'.",
+                kind(item)
             );
             return Err(ApiError::invalid("input", message));
         }

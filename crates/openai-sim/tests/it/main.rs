@@ -5,6 +5,7 @@
 mod chat;
 mod doors;
 mod faults;
+mod hosted;
 mod responses;
 mod rules;
 mod rules_chat;

@@ -50,6 +50,10 @@ pub struct ImportObject {
     pub artifacts: u64,
     /// Versions of artifacts stored.
     pub versions: u64,
+    /// Attached repositories stored; their clones do not come along.
+    pub repos: u64,
+    /// Proposals stored.
+    pub proposals: u64,
     /// Objects that were there already.
     pub skipped: u64,
 }
@@ -65,6 +69,8 @@ impl From<mira_memory::ImportReport> for ImportObject {
             projects,
             artifacts,
             versions,
+            repos,
+            proposals,
             skipped,
         } = report;
         Self {
@@ -76,6 +82,8 @@ impl From<mira_memory::ImportReport> for ImportObject {
             projects,
             artifacts,
             versions,
+            repos,
+            proposals,
             skipped,
         }
     }

@@ -8,7 +8,7 @@ use super::artifacts::{artifact_id, bare};
 use crate::{
     api::{
         error::{ApiError, Problem},
-        extract::{Path, Query, parse_json},
+        extract::{OptionalJson, Path, Query},
     },
     services::{
         artifacts::preview::{LINK_LIFETIME, LinkError, Previewed},
@@ -17,9 +17,9 @@ use crate::{
     state::AppState,
 };
 use axum::{
-    body::{Body, Bytes},
+    body::Body,
     extract::State,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use jiff::Timestamp;
@@ -40,6 +40,11 @@ const STILL: &str = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img
     base-uri 'none'; frame-ancestors 'self'";
 /// A download that somebody manages to open all the same.
 const DOWNLOAD: &str = "sandbox; default-src 'none'; frame-ancestors 'none'";
+
+/// A document that is sandboxed cannot also isolate itself: a browser may refuse it in a tab of its own (HTML, "create
+/// navigation params by fetching"). The page's own policy cuts it off from a preview it opens.
+const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+const NO_OPENER_POLICY: HeaderValue = HeaderValue::from_static("unsafe-none");
 
 /// How the pages made here look.
 const STYLE: &str = include_str!("preview.css");
@@ -152,7 +157,7 @@ fn file_name(name: &str, extension: &str) -> String {
 }
 
 /// `Content-Disposition` of a download (RFC 6266): the name in ASCII for all, and as it is for those who read RFC 8187.
-fn disposition(name: &str) -> String {
+pub(super) fn disposition(name: &str) -> String {
     let plain: String = name
         .chars()
         .map(|c| if c.is_ascii() && c != '"' && c != '\\' { c } else { '_' })
@@ -224,6 +229,7 @@ fn page(policy: &'static str, media_type: &'static str, body: impl Into<Body>) -
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    headers.insert(OPENER_POLICY, NO_OPENER_POLICY);
     response
 }
 
@@ -256,14 +262,9 @@ pub async fn preview_link(
     State(state): State<AppState>,
     identity: Identity,
     Path(id): Path<String>,
-    body: Bytes,
+    OptionalJson(request): OptionalJson<PreviewRequest>,
 ) -> Result<axum::Json<PreviewLink>, ApiError> {
     let artifact = bare(&state, &identity, &id).await?;
-    let request: PreviewRequest = if body.is_empty() {
-        PreviewRequest::default()
-    } else {
-        parse_json(&body)?
-    };
     let version = request.version.unwrap_or(artifact.version);
     let found = state
         .store()

@@ -31,7 +31,7 @@ use mira_core::{
     ids::{ArtifactId, ProjectId},
     project::{Artifact, ArtifactContent, ArtifactKind, ArtifactVersion},
 };
-use mira_memory::{ArtifactPatch, DeleteOutcome, VersionOutcome};
+use mira_memory::{ArtifactPatch, DeleteOutcome, Expected, VersionOutcome};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -125,15 +125,17 @@ fn tags(headers: &HeaderMap, name: HeaderName) -> Option<Vec<&str>> {
     named
 }
 
-/// What a request's `If-Match` says of an artifact: the version to expect, or nothing where none is named. A weak tag
-/// matches nothing.
-fn expected(headers: &HeaderMap, artifact: &Artifact) -> Result<Option<u32>, ApiError> {
+/// What a request's `If-Match` says of an artifact as it was read: that the change is for this and nothing else, or for
+/// whatever there is (`*`); `None` without the header. A weak tag matches nothing.
+fn expected(headers: &HeaderMap, artifact: &Artifact) -> Result<Option<Expected>, ApiError> {
     let Some(tags) = tags(headers, header::IF_MATCH) else {
         return Ok(None);
     };
-    let tag = etag(artifact);
-    if tags.contains(&"*") || tags.contains(&tag.as_str()) {
-        return Ok(Some(artifact.version));
+    if tags.contains(&"*") {
+        return Ok(Some(Expected::Anything));
+    }
+    if tags.contains(&etag(artifact).as_str()) {
+        return Ok(Some(Expected::exactly(artifact)));
     }
     Err(changed(artifact.version))
 }
@@ -313,7 +315,7 @@ pub async fn put_artifact(
     let content = check_content(old.kind, body.content, &mut complaints)?;
     complaints.done()?;
     let content = content.ok_or(ApiError::Internal)?;
-    let (account, expected) = (identity.account, Some(expected));
+    let account = identity.account;
     outcome(artifacts::add_version(state.hub(), account, old.id, content, expected, patch, Maker::OWNER).await?)
 }
 
@@ -331,12 +333,11 @@ pub async fn patch_artifact(
     Json(body): Json<PatchArtifact>,
 ) -> Result<Response, ApiError> {
     let old = bare(&state, &identity, &id).await?;
-    expected(&headers, &old)?;
+    let expected = expected(&headers, &old)?.unwrap_or_default();
     let mut complaints = Complaints::default();
     let patch = check_patch(body.name.as_deref(), body.language.as_ref(), &mut complaints);
     complaints.done()?;
-    let renamed = artifacts::rename(state.hub(), identity.account, old.id, patch).await?;
-    Ok(answer(&renamed.ok_or(ApiError::NotFound("artifact"))?))
+    outcome(artifacts::rename(state.hub(), identity.account, old.id, patch, expected).await?)
 }
 
 /// Deletes an artifact with all its versions; with `If-Match` only as the client knows it.
@@ -351,7 +352,7 @@ pub async fn delete_artifact(
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
     let old = bare(&state, &identity, &id).await?;
-    let expected = expected(&headers, &old)?;
+    let expected = expected(&headers, &old)?.unwrap_or_default();
     match artifacts::delete(state.hub(), identity.account, old.id, expected).await? {
         DeleteOutcome::Deleted(_) => Ok(StatusCode::NO_CONTENT),
         DeleteOutcome::Mismatch { version } => Err(changed(version)),
@@ -441,7 +442,7 @@ pub async fn restore_version(
     Json(body): Json<RestoreVersion>,
 ) -> Result<Response, ApiError> {
     let old = bare(&state, &identity, &id).await?;
-    let expected = expected(&headers, &old)?;
+    let expected = expected(&headers, &old)?.unwrap_or_default();
     outcome(
         artifacts::restore(
             state.hub(),

@@ -11,7 +11,7 @@ use crate::{
         extract::{Json, Path, Query},
         failure::TurnFailed,
         frames::{json, sse},
-        wire::{MessageObject, ToolResultObject},
+        wire::{CitationObject, MessageObject, ToolResultObject},
     },
     services::{
         auth::Identity,
@@ -64,9 +64,8 @@ pub struct ChatAnswer {
     pub message_id: String,
     /// Results of tools.
     pub tool_results: Vec<ToolResultObject>,
-    /// Sources.
-    #[schema(value_type = Vec<Object>)]
-    pub citations: [(); 0],
+    /// The places that point at sources.
+    pub citations: Vec<CitationObject>,
 }
 
 /// Which events.
@@ -114,7 +113,7 @@ pub async fn chat(
         session_id: live.id.to_string(),
         message_id: reply.id.to_string(),
         tool_results: reply.tool_calls.iter().filter_map(ToolResultObject::of).collect(),
-        citations: [],
+        citations: reply.citations.iter().map(CitationObject::of).collect(),
     };
     Ok(with_session(axum::Json(answer).into_response(), &live.id, secure))
 }

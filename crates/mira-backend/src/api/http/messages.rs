@@ -6,7 +6,7 @@ use crate::{
         chat_body::Complaints,
         error::{ApiError, Problem},
         extract::{Path, Query},
-        wire::{MessageObject, PersonaObject, ToolCallObject},
+        wire::{ApprovalObject, CitationObject, MessageObject, PersonaObject, ToolCallObject},
     },
     services::auth::Identity,
     state::AppState,
@@ -46,6 +46,10 @@ pub struct ActiveTurn {
     pub content: String,
     /// The tools called so far.
     pub tool_calls: Vec<ToolCallObject>,
+    /// The places that point at sources so far.
+    pub citations: Vec<CitationObject>,
+    /// The calls that wait for the owner's word.
+    pub approvals: Vec<ApprovalObject>,
     /// The events after this number continue the text.
     pub from_seq: u64,
 }
@@ -173,11 +177,14 @@ pub async fn history(
     let active_turn = before
         .active
         .filter(|active| !stored.contains(&active.message_id))
+        .map(|active| *active)
         .map(|active| ActiveTurn {
             turn_id: active.turn_id.to_string(),
             message_id: active.message_id.to_string(),
             content: active.content,
             tool_calls: active.calls.iter().map(ToolCallObject::of).collect(),
+            citations: active.citations.iter().map(CitationObject::of).collect(),
+            approvals: active.approvals.iter().map(ApprovalObject::of).collect(),
             from_seq: before.seq,
         });
     let messages = objects(page.messages).await?;

@@ -1,12 +1,16 @@
 //! The REST routes, one file per noun.
 
 pub mod admin;
+pub mod approvals;
 pub mod artifact_views;
 pub mod artifacts;
 pub mod chat;
+pub mod file_search;
+pub mod files;
 pub mod git;
 pub mod health;
 pub mod login;
+pub mod mcp;
 pub mod memories;
 pub mod messages;
 pub mod metrics;

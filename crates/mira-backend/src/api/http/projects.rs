@@ -10,6 +10,7 @@ use crate::{
     },
     services::{
         auth::Identity,
+        git::unpublished::{self, Losses},
         projects::{self, ProjectFields},
     },
     state::AppState,
@@ -20,6 +21,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use mira_core::{
+    approval::Asks,
     chat::one_line,
     ids::ProjectId,
     project::{Project, tidy_tags},
@@ -69,6 +71,10 @@ pub struct PutProject {
     /// What she is told in every turn of it, at most 32 KiB.
     #[serde(default)]
     instructions: Option<String>,
+    /// What she asks before: `outside` (calls that reach beyond Mira once she has read strangers' words; the default) or
+    /// `writes` (whatever changes something, too).
+    #[serde(default)]
+    approvals: Option<String>,
 }
 
 /// What to change of a project.
@@ -86,6 +92,24 @@ pub struct PatchProject {
     /// What she is told in every turn of it.
     #[serde(default, deserialize_with = "not_null")]
     instructions: Option<String>,
+    /// What she asks before: `outside` or `writes`.
+    #[serde(default, deserialize_with = "not_null")]
+    approvals: Option<String>,
+}
+
+/// How sure whoever deletes is.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct DeleteQuery {
+    /// Delete also where commits that were never pushed or edits that are in no commit are lost.
+    #[serde(default)]
+    force: bool,
+}
+
+impl DeleteQuery {
+    pub(super) fn losses(&self) -> Losses {
+        if self.force { Losses::Accepted } else { Losses::Refused }
+    }
 }
 
 fn no_nul(text: &str) -> String {
@@ -132,6 +156,14 @@ fn check_instructions(text: &str, complaints: &mut Complaints) -> String {
     text
 }
 
+fn check_asks(text: Option<&str>, complaints: &mut Complaints) -> Option<Asks> {
+    let asks = Asks::parse(text?);
+    if asks.is_none() {
+        complaints.add("approvals", "outside or writes");
+    }
+    asks
+}
+
 impl PutProject {
     fn check(&self) -> Result<ProjectFields, ApiError> {
         let mut complaints = Complaints::default();
@@ -140,6 +172,7 @@ impl PutProject {
             description: check_description(self.description.as_deref().unwrap_or_default(), &mut complaints),
             tags: check_tags(self.tags.as_deref().unwrap_or_default(), &mut complaints),
             instructions: check_instructions(self.instructions.as_deref().unwrap_or_default(), &mut complaints),
+            approvals: check_asks(self.approvals.as_deref(), &mut complaints).unwrap_or_default(),
         };
         complaints.done().map(|()| fields)
     }
@@ -154,6 +187,7 @@ impl PatchProject {
             description: { self.description.as_deref() }.map(|text| check_description(text, &mut complaints)),
             tags: self.tags.as_deref().map(|tags| check_tags(tags, &mut complaints)),
             instructions: { self.instructions.as_deref() }.map(|text| check_instructions(text, &mut complaints)),
+            approvals: check_asks(self.approvals.as_deref(), &mut complaints),
         };
         complaints.done().map(|()| patch)
     }
@@ -274,12 +308,14 @@ pub async fn put_project(
         description,
         tags,
         instructions,
+        approvals,
     } = body.check()?;
     let patch = ProjectPatch {
         name: Some(name),
         description: Some(description),
         tags: Some(tags),
         instructions: Some(instructions),
+        approvals: Some(approvals),
     };
     change(&state, &identity, &id, patch).await
 }
@@ -300,7 +336,7 @@ pub async fn patch_project(
     change(&state, &identity, &id, body.check()?).await
 }
 
-/// What deleting the project would take along.
+/// What deleting the project would take along, and what of it is nowhere else.
 #[utoipa::path(get, path = "/api/projects/{id}/deletion", tag = "projects", params(("id" = String, Path)), responses(
     (status = 200, description = "What would go, and what would leave the project and stay", body = DeletionObject),
     (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json"),
@@ -310,20 +346,27 @@ pub async fn get_deletion(
     identity: Identity,
     Path(id): Path<String>,
 ) -> Result<axum::Json<DeletionObject>, ApiError> {
-    let counts = state.store().count_project(identity.account, project_id(&id)?).await?;
-    Ok(axum::Json(counts.ok_or(ApiError::NotFound("project"))?.into()))
+    let id = project_id(&id)?;
+    let counts = state.store().count_project(identity.account, id).await?;
+    let counts = counts.ok_or(ApiError::NotFound("project"))?;
+    let unsaved = unpublished::of_project(state.hub(), identity.account, id).await?;
+    Ok(axum::Json(DeletionObject::of(counts, &unsaved)))
 }
 
-/// Deletes a project with its artifacts. Sessions, what was said in them, and memories stay, outside of any project.
-#[utoipa::path(delete, path = "/api/projects/{id}", tag = "projects", params(("id" = String, Path)), responses(
+/// Deletes a project with its artifacts. Sessions, what was said in them, and memories stay, outside of any project. Where
+/// a repository holds something that is nowhere else, nothing is deleted without `force`.
+#[utoipa::path(delete, path = "/api/projects/{id}", tag = "projects", params(("id" = String, Path), DeleteQuery), responses(
     (status = 200, description = "What went, and what left the project and stayed", body = DeletionObject),
+    (status = 409, description = "Something would be lost; `unpublished` tells what", body = Problem, content_type = "application/problem+json"),
     (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json"),
 ))]
 pub async fn delete_project(
     State(state): State<AppState>,
     identity: Identity,
     Path(id): Path<String>,
+    Query(query): Query<DeleteQuery>,
 ) -> Result<axum::Json<DeletionObject>, ApiError> {
-    let counts = projects::delete(state.hub(), identity.account, project_id(&id)?).await?;
-    Ok(axum::Json(counts.ok_or(ApiError::NotFound("project"))?.into()))
+    let counts = projects::delete(state.hub(), identity.account, project_id(&id)?, query.losses()).await?;
+    let counts = counts.ok_or(ApiError::NotFound("project"))?;
+    Ok(axum::Json(DeletionObject::of(counts, &[])))
 }

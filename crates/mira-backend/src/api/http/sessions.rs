@@ -4,7 +4,7 @@ use crate::{
     api::{
         chat_body::{Complaints, parse_session},
         error::{ApiError, Problem},
-        extract::{Json, Path, Query},
+        extract::{Json, OptionalJson, Path, Query},
         wire::{MoodObject, SessionObject},
         ws::message::{persona_change, present},
     },
@@ -368,14 +368,9 @@ pub async fn stop(
     State(state): State<AppState>,
     identity: Identity,
     Path(id): Path<String>,
-    body: axum::body::Bytes,
+    OptionalJson(request): OptionalJson<StopRequest>,
 ) -> Result<axum::Json<StopAnswer>, ApiError> {
     let live = live(&state, &identity, &id).await?;
-    let request: StopRequest = if body.is_empty() {
-        StopRequest::default()
-    } else {
-        crate::api::extract::parse_json(&body)?
-    };
     let mut complaints = Complaints::default();
     let turn_id: Option<TurnId> = complaints.parse("turn_id", request.turn_id.as_deref());
     complaints.done()?;

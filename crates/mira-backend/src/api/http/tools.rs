@@ -35,22 +35,42 @@ pub struct ToolList {
 pub async fn list_tools(State(state): State<AppState>, _identity: Identity) -> Json<ToolList> {
     let deps = state.hub().deps();
     let deaf = (!deps.model.takes_tools()).then(|| format!("the endpoint of {} takes no tools", deps.model.name()));
-    let tools = deps
-        .tools
-        .registry()
-        .entries()
-        .iter()
-        .map(|entry| {
-            let reason = entry.unavailable().or_else(|| deaf.clone());
-            ToolObject {
-                name: entry.offer.name.to_string(),
-                description: entry.offer.description.to_string(),
-                effect: entry.effect.as_str(),
-                enabled: true,
-                available: reason.is_none(),
-                reason,
-            }
-        })
-        .collect();
-    Json(ToolList { tools })
+    let hosted = deps.hosted.standings();
+    let switches = &state.config().hosted;
+    let own = deps.tools.registry().entries().iter().map(|entry| {
+        // What the provider runs itself needs nothing here.
+        let standing = hosted
+            .iter()
+            .find(|standing| standing.kind.name() == &*entry.offer.name);
+        let is_hosted = standing.is_some_and(|standing| standing.enabled && standing.unavailable.is_none());
+        let reason = entry.unavailable().filter(|_| !is_hosted).or_else(|| deaf.clone());
+        let enabled = match (standing, &*entry.offer.name) {
+            (Some(standing), _) => standing.enabled,
+            (None, "fetch_url") => switches.web_search,
+            (None, "read_document") => switches.file_search,
+            (None, _) => true,
+        };
+        ToolObject {
+            name: entry.offer.name.to_string(),
+            description: entry.offer.description.to_string(),
+            effect: entry.effect.as_str(),
+            enabled,
+            available: reason.is_none(),
+            reason,
+        }
+    });
+    let of_servers = deps.mcp.entries().into_iter().map(|entry| {
+        let reason = entry.unavailable.or_else(|| deaf.clone());
+        ToolObject {
+            name: entry.name,
+            description: entry.description,
+            effect: entry.effect.as_str(),
+            enabled: entry.enabled,
+            available: reason.is_none(),
+            reason,
+        }
+    });
+    Json(ToolList {
+        tools: own.chain(of_servers).collect(),
+    })
 }

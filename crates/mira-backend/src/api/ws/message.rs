@@ -6,8 +6,9 @@ use crate::api::{
     extract::parse_json,
 };
 use mira_core::{
+    approval::Answer,
     chat::{ChatRequest, Mood},
-    ids::{MessageId, SessionId, TurnId},
+    ids::{ApprovalId, MessageId, SessionId, TurnId},
     persona::PersonaName,
 };
 use serde::{Deserialize, Deserializer};
@@ -32,6 +33,13 @@ pub enum ClientMsg {
     Stop {
         /// Which; the running one when absent.
         turn_id: Option<TurnId>,
+    },
+    /// The owner's word about a call that waits.
+    Answer {
+        /// Which.
+        approval_id: ApprovalId,
+        /// Yes or no.
+        answer: Answer,
     },
     /// Another reply.
     Regenerate {
@@ -95,6 +103,11 @@ struct Stop {
 }
 
 #[derive(Deserialize)]
+struct OfApproval {
+    approval_id: String,
+}
+
+#[derive(Deserialize)]
 struct OfMessage {
     message_id: String,
     #[serde(default)]
@@ -148,6 +161,8 @@ pub fn parse(text: &str) -> Result<ClientMsg, ApiError> {
                 turn_id: complaints.parse("turn_id", stop.turn_id.as_deref()),
             })
         }
+        "approve" => of_approval(body, Answer::Approve),
+        "deny" => of_approval(body, Answer::Deny),
         "regenerate" => {
             let (message_id, rest) = of_message(body)?;
             let mut complaints = Complaints::default();
@@ -225,6 +240,14 @@ fn of_message(body: &[u8]) -> Result<(MessageId, OfMessage), ApiError> {
         .map_err(|error: mira_core::ids::IdError| ApiError::field("message_id", error.to_string()))
 }
 
+fn of_approval(body: &[u8], answer: Answer) -> Result<ClientMsg, ApiError> {
+    let of: OfApproval = parse_json(body)?;
+    of.approval_id
+        .parse()
+        .map(|approval_id| ClientMsg::Answer { approval_id, answer })
+        .map_err(|error: mira_core::ids::IdError| ApiError::field("approval_id", error.to_string()))
+}
+
 fn checked(make: impl FnOnce(&mut Complaints) -> ClientMsg) -> Result<ClientMsg, ApiError> {
     let mut complaints = Complaints::default();
     let message = make(&mut complaints);
@@ -292,6 +315,12 @@ mod tests {
             Err((422, "content")),
         );
         check(r#"{"type":"regenerate","message_id":"nope"}"#, Err((422, "message_id")));
+        check(
+            &format!(r#"{{"type":"deny","approval_id":"{id}"}}"#),
+            Ok("Answer { approval_id: ApprovalId(01890000-0000-7000-8000-000000000000), answer: Deny"),
+        );
+        check(r#"{"type":"approve","approval_id":"nope"}"#, Err((422, "approval_id")));
+        check(r#"{"type":"approve"}"#, Err((422, "")));
         check(
             r#"{"type":"switch_persona","persona":null}"#,
             Ok("SwitchPersona { persona: Some(None)"),

@@ -8,9 +8,10 @@ use crate::{
     api::{
         error::{ApiError, Problem},
         frames::{error_frame, json},
-        wire::{MessageObject, SessionObject, ToolCallObject},
+        wire::{ApprovalObject, CitationObject, MessageObject, SessionObject, ToolCallObject},
     },
     services::{
+        approvals,
         auth::{AuthError, Identity},
         hub::{
             PersonaChange,
@@ -406,6 +407,16 @@ impl Connection {
                 },
             ),
             ClientMsg::Stop { turn_id } => Box::pin(async move { answer(hub.stop(&live, turn_id).await) }),
+            ClientMsg::Answer { approval_id, answer } => {
+                let account = self.identity.account;
+                Box::pin(async move {
+                    match approvals::answer(&hub, account, approval_id, answer).await {
+                        // What comes of it is told by the events of its turn, or by the session's.
+                        Ok(_) => Outcome::Nothing,
+                        Err(error) => Outcome::Frames(vec![error_frame(&ApiError::from(error).problem(None), None)]),
+                    }
+                })
+            }
             ClientMsg::Select { message_id } => Box::pin(async move { answer(hub.select(&live, message_id).await) }),
             ClientMsg::SwitchPersona { persona, mood } => {
                 let change = PersonaChange { pin: persona, mood };
@@ -488,6 +499,8 @@ fn hello(state: &AppState, session: &Session, snapshot: &Snapshot) -> Bytes {
         message_id: String,
         content: &'a str,
         tool_calls: Vec<ToolCallObject>,
+        citations: Vec<CitationObject>,
+        approvals: Vec<ApprovalObject>,
         from_seq: u64,
     }
     #[derive(Serialize)]
@@ -507,6 +520,8 @@ fn hello(state: &AppState, session: &Session, snapshot: &Snapshot) -> Bytes {
         message_id: active.message_id.to_string(),
         content: &active.content,
         tool_calls: active.calls.iter().map(ToolCallObject::of).collect(),
+        citations: active.citations.iter().map(CitationObject::of).collect(),
+        approvals: active.approvals.iter().map(ApprovalObject::of).collect(),
         from_seq: snapshot.seq,
     });
     json(&Hello {

@@ -10,7 +10,9 @@ use mira_core::{
     ids::{AccountId, ArtifactId, MessageId, ProjectId},
     project::{Artifact, ArtifactContent, ArtifactKind, Author, ImageFormat},
 };
-use mira_memory::{ArtifactPatch, DeleteOutcome, NewArtifact, NewVersion, Origin, StoreError, VersionOutcome};
+use mira_memory::{
+    ArtifactPatch, DeleteOutcome, Expected, NewArtifact, NewVersion, Origin, StoreError, VersionOutcome,
+};
 use std::borrow::Cow;
 
 /// Why a content is not taken.
@@ -141,13 +143,13 @@ pub async fn create(
     Ok(artifact)
 }
 
-/// Adds a version; `expected` is the one its maker knows.
+/// Adds a version; `expected` is what its maker knows.
 pub async fn add_version(
     hub: &Hub,
     account: AccountId,
     id: ArtifactId,
     content: ArtifactContent,
-    expected: Option<u32>,
+    expected: Expected,
     patch: ArtifactPatch,
     maker: Maker,
 ) -> Result<VersionOutcome, StoreError> {
@@ -168,7 +170,7 @@ pub async fn restore(
     account: AccountId,
     id: ArtifactId,
     version: u32,
-    expected: Option<u32>,
+    expected: Expected,
     maker: Maker,
 ) -> Result<VersionOutcome, StoreError> {
     let store = &hub.deps().store;
@@ -192,21 +194,21 @@ fn announce(hub: &Hub, outcome: &VersionOutcome) {
     }
 }
 
-/// Changes name or language; `None` if there is no such artifact.
+/// Changes name or language.
 pub async fn rename(
     hub: &Hub,
     account: AccountId,
     id: ArtifactId,
     patch: ArtifactPatch,
-) -> Result<Option<Artifact>, StoreError> {
+    expected: Expected,
+) -> Result<VersionOutcome, StoreError> {
     let deps = hub.deps();
-    let renamed = deps.store.update_artifact(account, id, patch, deps.clock.now()).await?;
-    Ok(renamed.map(|(artifact, changed)| {
-        if changed {
-            hub.announce_artifact(ArtifactChange::Updated(&artifact));
-        }
-        artifact
-    }))
+    let outcome = deps
+        .store
+        .update_artifact(account, id, patch, expected, deps.clock.now())
+        .await?;
+    announce(hub, &outcome);
+    Ok(outcome)
 }
 
 /// Deletes an artifact with all its versions.
@@ -214,7 +216,7 @@ pub async fn delete(
     hub: &Hub,
     account: AccountId,
     id: ArtifactId,
-    expected: Option<u32>,
+    expected: Expected,
 ) -> Result<DeleteOutcome, StoreError> {
     let outcome = hub.deps().store.delete_artifact(account, id, expected).await?;
     if let DeleteOutcome::Deleted(project) = outcome {

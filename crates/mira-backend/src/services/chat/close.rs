@@ -1,6 +1,6 @@
 //! The end of a turn: stored first, then told. And what each failure means to the owner.
 
-use super::TurnEnd;
+use super::{TurnEnd, budget::tokens};
 use crate::services::{
     deps::{Deps, Scope},
     facts::{self, Lesson},
@@ -52,6 +52,7 @@ pub(super) async fn close_with(
         mut draft,
         mut failure,
         mut outcome,
+        usage,
     } = end;
     let had_draft = draft.is_some();
     let (lesson, overflow) = (closing.lesson.clone(), closing.overflow.clone());
@@ -62,7 +63,8 @@ pub(super) async fn close_with(
         forget_notes(&mut draft.meta);
     }
     let notes = draft.as_ref().filter(|_| outcome == Outcome::Complete).cloned();
-    let finish = finish_turn(deps, scope.turn_id, draft, outcome, closing);
+    let mut finish = finish_turn(deps, scope.turn_id, draft, outcome, closing);
+    finish.tokens = usage.map(tokens);
     // Side by side, so that both are in one commit where nothing stands against it.
     let (finished, learnt) = tokio::join!(
         deps.store.finish_turn(live.account, finish),
@@ -88,7 +90,7 @@ pub(super) async fn close_with(
             None
         }
     };
-    if let Some(usage) = reply.as_ref().and_then(|reply| reply.usage) {
+    if let Some(usage) = reply.as_ref().and_then(|reply| reply.usage).or(usage) {
         deps.metrics.tokens(usage);
     }
     deps.metrics.turn_outcome(outcome);
@@ -182,6 +184,7 @@ fn finish_turn(deps: &Deps, turn_id: TurnId, draft: Option<Draft>, outcome: Outc
         model: draft.model,
         usage: draft.usage,
         tool_calls: draft.calls,
+        citations: draft.citations,
     });
     let state = match outcome {
         Outcome::Complete => TurnState::Complete,
@@ -193,6 +196,7 @@ fn finish_turn(deps: &Deps, turn_id: TurnId, draft: Option<Draft>, outcome: Outc
         turn_id,
         reply,
         state,
+        tokens: None,
         mira,
         told_nudge: closing.told_nudge,
         receipt: closing.receipt,

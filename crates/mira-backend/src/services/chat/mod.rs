@@ -4,10 +4,14 @@
 //! Invariants: nothing of a turn is sent before its message is durable; whatever was sent is stored or said to be
 //! lost; exactly one `done`.
 
+mod attached;
+mod budget;
 mod close;
+mod hosted;
 mod prepare;
 mod project;
 mod rounds;
+pub mod toolbelt;
 mod voice;
 
 pub use close::{close, fallback_meta, shutting_down};
@@ -269,9 +273,7 @@ impl TurnTask {
         let Some(budget) = self.deps.settings.daily_token_budget else {
             return Ok(());
         };
-        let now = self.deps.clock.now().to_zoned(self.deps.settings.tz.clone());
-        let midnight = now.start_of_day().map_or(self.deps.clock.now(), |day| day.timestamp());
-        let used = self.deps.store.tokens_used_since(self.live.account, midnight).await?;
+        let used = budget::used_today(&self.deps, self.live.account).await?;
         if used >= budget {
             Err(Refusal::BudgetExceeded { budget, used })
         } else {
@@ -283,14 +285,20 @@ impl TurnTask {
     async fn window_before(&mut self, ask: &Ask, begin: &BeginTurn, view: &View) -> Result<Window, Refusal> {
         let cached = std::mem::take(&mut self.window);
         let (store, account) = (&self.deps.store, self.live.account);
+        let mut files = Vec::new();
         let parent = match ask {
-            Ask::Send(request) => request.parent_id.or(view.session.head_id),
+            Ask::Send(request) => {
+                for id in &request.file_ids {
+                    files.push(store.find_file(account, *id).await?.ok_or(Refusal::NoSuchFile)?);
+                }
+                request.parent_id.or(view.session.head_id)
+            }
             Ask::Edit { message_id, .. } => {
                 let edited = store.find_message(account, *message_id).await?;
-                edited
-                    .filter(|m| m.session_id == self.live.id)
-                    .ok_or(Refusal::NoSuchMessage)?
-                    .parent_id
+                let edited = edited.filter(|m| m.session_id == self.live.id);
+                let edited = edited.ok_or(Refusal::NoSuchMessage)?;
+                files = edited.files;
+                edited.parent_id
             }
             Ask::Regenerate { message_id, .. } => {
                 let found = store.find_message(account, *message_id).await?;
@@ -322,6 +330,8 @@ impl TurnTask {
             model: None,
             usage: None,
             tool_calls: Vec::new(),
+            citations: Vec::new(),
+            files: files.clone(),
             created_at: begin.now,
         };
         match &begin.kind {
@@ -384,6 +394,7 @@ impl TurnTask {
             draft: None,
             failure: Some(failure),
             outcome: Outcome::Failed,
+            usage: None,
         };
         self.end(end, Closing::default(), Window::default(), &mut Law::default())
             .await
@@ -395,6 +406,7 @@ impl TurnTask {
             draft: None,
             failure: None,
             outcome: Outcome::Stopped,
+            usage: None,
         };
         self.end(end, Closing::default(), Window::default(), law).await
     }
@@ -446,6 +458,7 @@ impl TurnTask {
             recall: _,
         } = ready;
         let mut voice = Voice::new(self, &mut turn, law);
+        voice.hosted.project = tools.context.project;
         voice.say(&TurnEvent::Status {
             stage: Stage::Thinking,
             detail: None,

@@ -1,7 +1,7 @@
 //! Between the owner's message and the model: memory is asked, the prompt is built, the model's stream is opened. Needs
 //! nothing of the turn's task, so that it runs beside the commit of the message.
 
-use super::{close::Closing, project, rounds::Tools};
+use super::{attached, budget, close::Closing, project, rounds::Tools};
 use crate::services::{
     context::{View, Window},
     deps::Deps,
@@ -71,11 +71,17 @@ pub(super) async fn prepare(deps: Deps, plan: Plan) -> Result<Ready, Refusal> {
     let project = own(&window)
         .and_then(|message| message.project_id)
         .or(view.session.project_id);
-    let (gathered, summaries, project_notes) = tokio::join!(
+    let (gathered, summaries, noted, attached, hosted, has_files) = tokio::join!(
         gather(&deps, account, &view, &window, &alternatives),
         summaries(&deps, account, &view, &window),
         project::notes(&deps, account, project),
+        attached::of(&deps.files, &window.messages),
+        deps.hosted.tools(account, project),
+        deps.store.has_files(account),
     );
+    // Without them the turn goes on.
+    let has_files = has_files.unwrap_or(false);
+    let (project_notes, asks) = noted;
     let set = deps.personas.fresh().await;
     let pin = view.session.pinned_persona.clone();
     let pinned = pin.is_some() && persona.is_none();
@@ -98,7 +104,12 @@ pub(super) async fn prepare(deps: Deps, plan: Plan) -> Result<Ready, Refusal> {
     let offers = deps.tools.offers(Setting {
         memory: memory_use(&deps, &view),
         project: project.is_some(),
+        files: has_files,
     });
+    // Where the provider's own tool is offered, Mira's of the same name is not.
+    let is_hosted = |name: &str| hosted.iter().any(|tool| tool.kind().name() == name);
+    let offers = offers.into_iter().chain(deps.mcp.offers());
+    let offers: Arc<[_]> = offers.filter(|offer| !is_hosted(&offer.name)).collect();
     let built = prompt::build(&PromptInput {
         persona: overlay,
         personas: &set,
@@ -108,6 +119,7 @@ pub(super) async fn prepare(deps: Deps, plan: Plan) -> Result<Ready, Refusal> {
         summaries: &summaries,
         history: &window.messages,
         skipped: window.skipped,
+        attached: &attached,
         memories: &offered,
         tools: &offers,
         zone: &zone,
@@ -154,6 +166,7 @@ pub(super) async fn prepare(deps: Deps, plan: Plan) -> Result<Ready, Refusal> {
         messages: built.messages,
         tail: built.tail,
         tools: offers,
+        hosted,
         rounds: Vec::new(),
         no_more_calls: false,
         personas: set.iter().map(|p| p.name.clone()).collect(),
@@ -170,9 +183,16 @@ pub(super) async fn prepare(deps: Deps, plan: Plan) -> Result<Ready, Refusal> {
         reply: reply_id,
         call: ToolCallId(turn_id.0),
         untrusted,
+        approved: false,
         zone,
     };
-    let tools = Tools::new(Arc::clone(deps.tools.registry()), context, request);
+    if let Some(own) = own(&window) {
+        deps.tools.hear(turn_id, &own.content);
+    }
+    let room = budget::room(deps.settings.context_tokens, built.parts.total());
+    let mut tools = Tools::new(context, request, room);
+    tools.asks = asks;
+    tools.exposed = window.messages.iter().any(shows_strangers);
     let turn = Turn::new(turn_id, reply_id, forced, pinned, fallback);
     Ok(Ready {
         turn,
@@ -182,6 +202,12 @@ pub(super) async fn prepare(deps: Deps, plan: Plan) -> Result<Ready, Refusal> {
         tools,
         recall,
     })
+}
+
+/// Whether a message brings words of strangers into the prompt: a file, or what a tool has read on the way to it.
+fn shows_strangers(message: &Message) -> bool {
+    let mut outcomes = message.tool_calls.iter().filter_map(|call| call.outcome.as_ref());
+    !message.files.is_empty() || outcomes.any(|outcome| outcome.untrusted)
 }
 
 /// What of memory the turn's tools may touch.
@@ -219,11 +245,16 @@ async fn gather(deps: &Deps, account: AccountId, view: &View, window: &Window, a
 /// Notes on what lies before the window. Without them the turn goes on.
 async fn summaries(deps: &Deps, account: AccountId, view: &View, window: &Window) -> Vec<Arc<str>> {
     let reads = window.skipped > 0 && view.session.memory != MemoryMode::Off;
-    let Some(first) = window.messages.first().filter(|_| reads) else {
+    // What stands before the window: it is stored, whatever becomes of the last message.
+    let Some(before) = window
+        .messages
+        .first()
+        .and_then(|first| first.parent_id)
+        .filter(|_| reads)
+    else {
         return Vec::new();
     };
-    // The window's first message is stored, whatever becomes of the last.
-    match deps.store.list_summaries(account, &view.session.id, first.id).await {
+    match deps.store.list_summaries(account, &view.session.id, before).await {
         Ok(summaries) => notes_before(&summaries, window.skipped),
         Err(error) => {
             tracing::warn!(%error, session.id = %view.session.id, "summaries could not be read");
@@ -359,11 +390,12 @@ fn overflow(deps: &Deps, account: AccountId, view: &View, window: &Window) -> Op
     let length = window.skipped + window.messages.len() as u64;
     // Half a block ahead, so that the notes are there when the window moves, and both change the prompt at once.
     let before_depth = prompt::window_start(length + prompt::BLOCK / 2, deps.settings.history_messages);
-    let head = window.messages.last()?.id;
+    let (first, head) = (window.messages.first()?.id, window.messages.last()?.id);
     (before_depth > 0).then(|| Overflow {
         account,
         session: view.session.id.clone(),
         head,
+        first,
         before_depth,
     })
 }

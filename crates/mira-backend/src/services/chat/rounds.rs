@@ -1,24 +1,32 @@
 //! The tools of a turn: what the model asks for is announced, run side by side, and handed back. The only place that
-//! runs tools.
+//! runs tools of a turn.
 //!
-//! Invariants: each call has exactly one result, an aborted one too; nothing runs that was not offered; there is an end
-//! to it ([`MOST_ROUNDS`], [`MOST_CALLS`], [`MOST_TOLD`]), and the model is told so.
+//! Invariants: each call has exactly one result, an aborted one too; nothing runs that was not offered, and nothing that
+//! has to wait for the owner's word before the word is yes; there is an end to it ([`MOST_ROUNDS`], [`MOST_CALLS`],
+//! [`MOST_TOLD`]), and the model is told so.
 
 use super::{
+    budget,
     close::{shutting_down, storage_failure},
+    toolbelt::{self, Judged},
     voice::Voice,
 };
-use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
-use mira_core::ids::ToolCallId;
+use crate::services::{
+    approvals::{self, Wait},
+    deps::Deps,
+};
+use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use mira_core::{
+    approval::{Approval, ApprovalStatus, Asks, Reason, WAITS},
+    ids::{ApprovalId, ToolCallId},
     model::ModelRequest,
     tool::{AskedCall, AskedCalls, CallStatus, Effect, Round, ToolCall, UNCERTAIN},
     turn::{End, Failure, FailureKind, Interruption, Stage, TurnEvent},
 };
-use mira_tools::{CallContext, Ran, Registry};
+use mira_tools::{CallContext, Ran};
 use serde_json::Value;
-use std::sync::Arc;
-use tokio::sync::Semaphore;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::{Semaphore, mpsc};
 
 /// After so many rounds the model has to answer.
 pub(super) const MOST_ROUNDS: usize = 10;
@@ -30,27 +38,37 @@ const AT_ONCE: usize = 8;
 const SHOWN_CHARS: usize = 2000;
 /// The longest arguments that are shown and kept as they are, in bytes, however many texts are in them.
 const SHOWN_BYTES: usize = 16 * 1024;
+/// The longest arguments a call may wait for the owner's word with, in bytes: all of them are kept and shown.
+const MOST_WAITING: usize = 256 * 1024;
 /// The most the tools of one reply tell the model, in bytes.
 const MOST_TOLD: usize = 256 * 1024;
 
 /// The tools of one turn.
 #[derive(Debug)]
 pub(super) struct Tools {
-    pub(super) registry: Arc<Registry>,
     /// The turn, as its calls see it.
     pub(super) context: CallContext,
     /// What the model is asked next.
     pub(super) request: ModelRequest,
+    /// What the project wants to be asked about.
+    pub(super) asks: Asks,
+    /// Whether words of strangers stand in what the conversation so far tells the model.
+    pub(super) exposed: bool,
+    /// The room all rounds together have, in tokens.
+    room: usize,
     /// What was told so far, in bytes.
     told: usize,
 }
 
 impl Tools {
-    pub(super) fn new(registry: Arc<Registry>, context: CallContext, request: ModelRequest) -> Self {
+    /// `room`: the tokens all rounds together may take.
+    pub(super) fn new(context: CallContext, request: ModelRequest, room: usize) -> Self {
         Self {
-            registry,
             context,
             request,
+            asks: Asks::default(),
+            exposed: false,
+            room,
             told: 0,
         }
     }
@@ -77,6 +95,31 @@ impl Tools {
     }
 }
 
+/// A call about to be made.
+struct Planned {
+    asked: AskedCall,
+    /// As it is shown and kept.
+    call: ToolCall,
+    context: CallContext,
+    /// Why it is not made.
+    refused: Option<Ran>,
+    /// What the owner is asked first.
+    approval: Option<Approval>,
+}
+
+/// What the calls of a round share while they run.
+#[derive(Clone)]
+struct Floor {
+    deps: Deps,
+    room: Arc<Semaphore>,
+    /// What changes something happens in the model's order: a later edit goes on from an earlier one.
+    pen: Arc<Semaphore>,
+    /// Calls that have not begun.
+    unbegun: Arc<Mutex<Vec<ToolCallId>>>,
+    /// Told of calls the owner has approved.
+    approved: mpsc::Sender<usize>,
+}
+
 impl Voice<'_> {
     /// Runs what the model asks for; then `tools.request` is what it is asked next. An `Err` is the end of the turn.
     pub(super) async fn run_tools(&mut self, tools: &mut Tools, asked: AskedCalls) -> Result<(), Box<End>> {
@@ -86,14 +129,20 @@ impl Voice<'_> {
         }
         self.store_text().await;
         let said = self.turn.take_round();
+        tools.context.untrusted |= self.is_untrusted();
         let first = self.turn.calls().len();
-        let calls: Vec<ToolCall> = asked.calls.iter().map(|call| self.named(tools, call)).collect();
+        let planned: Vec<Planned> = (first..)
+            .zip(&asked.calls)
+            .map(|(n, asked)| self.plan(tools, asked, n))
+            .collect();
+        let calls: Vec<ToolCall> = planned.iter().map(|planned| planned.call.clone()).collect();
         match self.store_begun(first, &calls).await {
             Ok(true) => {}
             // The conversation was removed meanwhile.
             Ok(false) => return Err(self.abort("the conversation is gone", Interruption::Stop).await),
             Err(error) => return Err(self.cut_off(storage_failure(&error)).await),
         }
+        let waits = self.ask_owner(&planned).await?;
         let mut out = vec![TurnEvent::Status {
             stage: Stage::Tool,
             detail: Some(names(&calls)),
@@ -101,13 +150,18 @@ impl Voice<'_> {
         for call in &calls {
             self.turn.begin_call(call.clone(), &mut out);
         }
+        for approval in planned.iter().filter_map(|planned| planned.approval.clone()) {
+            self.turn.wait_for_owner(approval, &mut out);
+        }
         self.tell(&out).await?;
-        let outputs = self.run_calls(tools, first, &asked.calls, &calls).await?;
+        let outputs = self.run_calls(first, planned, waits).await?;
         let outputs = outputs.into_iter().map(|told| tools.tell(told)).collect();
         tools.context.untrusted |= self.is_untrusted();
         tools.request.rounds.push(Round { said, asked, outputs });
+        budget::fit(&mut tools.request.rounds, tools.room);
         let spent = tools.request.rounds.len() >= MOST_ROUNDS || self.turn.calls().len() >= MOST_CALLS;
-        tools.request.no_more_calls = spent;
+        let (deps, account) = (&self.task.deps, self.task.live.account);
+        tools.request.no_more_calls = spent || budget::is_spent(deps, account, self.turn.usage()).await;
         self.tell(&[TurnEvent::Status {
             stage: Stage::Thinking,
             detail: None,
@@ -121,101 +175,246 @@ impl Voice<'_> {
         outcomes.into_iter().any(|outcome| outcome.untrusted)
     }
 
-    fn named(&self, tools: &Tools, asked: &AskedCall) -> ToolCall {
-        ToolCall {
-            id: ToolCallId(self.task.deps.clock.new_uuid()),
+    fn plan(&self, tools: &Tools, asked: &AskedCall, n: usize) -> Planned {
+        let deps = &self.task.deps;
+        let id = ToolCallId(deps.clock.new_uuid());
+        let context = CallContext {
+            call: id,
+            ..tools.context.clone()
+        };
+        let exposed = context.untrusted || tools.exposed;
+        let Judged { effect, waits_for } =
+            toolbelt::judge(deps, &context, &asked.name, &asked.arguments, exposed, tools.asks);
+        let call = ToolCall {
+            id,
             tool: asked.name.clone(),
             arguments: shortened(&asked.arguments),
-            effect: tools
-                .registry
-                .find(&asked.name)
-                .map_or(Effect::Read, |entry| entry.effect),
+            effect,
             outcome: None,
+        };
+        let mut refused = tools.refusal(asked, n);
+        let waits_for = waits_for.filter(|_| refused.is_none());
+        if waits_for.is_some() && asked.arguments.len() > MOST_WAITING {
+            let why =
+                format!("the owner would have to read all of it first: at most {MOST_WAITING} bytes of arguments");
+            refused = Some(Ran::unsuccessful(CallStatus::Failed, why));
+        }
+        let approval = waits_for
+            .filter(|_| refused.is_none())
+            .map(|reason| self.approval(&context, asked, effect, reason));
+        Planned {
+            asked: asked.clone(),
+            call,
+            context,
+            refused,
+            approval,
+        }
+    }
+
+    fn approval(&self, context: &CallContext, asked: &AskedCall, effect: Effect, reason: Reason) -> Approval {
+        let clock = &self.task.deps.clock;
+        let now = clock.now();
+        Approval {
+            id: ApprovalId(clock.new_uuid()),
+            session_id: context.session.clone(),
+            turn_id: context.turn,
+            reply_id: context.reply,
+            message_id: context.message,
+            project_id: context.project,
+            call: ToolCall {
+                id: context.call,
+                tool: asked.name.clone(),
+                arguments: asked.arguments.clone(),
+                effect,
+                outcome: None,
+            },
+            reason,
+            untrusted: context.untrusted,
+            zone: context.zone.iana_name().map(str::to_owned),
+            status: ApprovalStatus::Pending,
+            created_at: now,
+            expires_at: now.checked_add(WAITS).unwrap_or(now),
+            answered_at: None,
+        }
+    }
+
+    /// Keeps what the owner is asked, durably, before anybody hears of it; a place to wait for each call that has to.
+    async fn ask_owner(&mut self, planned: &[Planned]) -> Result<Vec<Option<Wait>>, Box<End>> {
+        let deps = &self.task.deps;
+        let new: Vec<Approval> = planned.iter().filter_map(|planned| planned.approval.clone()).collect();
+        let wait = |planned: &Planned| { planned.approval.as_ref() }.map(|approval| deps.approvals.wait_for(approval));
+        let waits = planned.iter().map(wait).collect();
+        if new.is_empty() {
+            return Ok(waits);
+        }
+        let (account, now) = (self.task.live.account, deps.clock.now());
+        match deps.store.insert_approvals(account, new, now).await {
+            Ok(()) => Ok(waits),
+            Err(error) => Err(self.cut_off(storage_failure(&error)).await),
         }
     }
 
     /// Runs the calls of one round side by side; what came of each, in their order, as the model reads it.
     async fn run_calls(
         &mut self,
-        tools: &Tools,
         first: usize,
-        asked: &[AskedCall],
-        calls: &[ToolCall],
+        planned: Vec<Planned>,
+        waits: Vec<Option<Wait>>,
     ) -> Result<Vec<String>, Box<End>> {
-        let lifecycle = self.task.deps.lifecycle.clone();
-        let room = Semaphore::new(AT_ONCE);
-        // What changes something happens in the model's order: a later edit goes on from an earlier one.
-        let pen = Semaphore::new(1);
-        let mut running: FuturesUnordered<_> = asked
+        let deps = self.task.deps.clone();
+        let count = planned.len();
+        let calls: Vec<(ToolCallId, String)> = planned
             .iter()
-            .zip(calls)
+            .map(|planned| (planned.call.id, planned.call.tool.clone()))
+            .collect();
+        let mut waiting: Vec<Option<ApprovalId>> = planned
+            .iter()
+            .map(|planned| planned.approval.as_ref().map(|approval| approval.id))
+            .collect();
+        let (approved, mut approvals) = mpsc::channel(count.max(1));
+        let floor = Floor {
+            deps: deps.clone(),
+            room: Arc::new(Semaphore::new(AT_ONCE)),
+            pen: Arc::new(Semaphore::new(1)),
+            unbegun: Arc::new(Mutex::new(calls.iter().map(|(id, _)| *id).collect())),
+            approved,
+        };
+        let mut running: FuturesUnordered<BoxFuture<'static, (usize, Ran)>> = planned
+            .into_iter()
+            .zip(waits)
             .enumerate()
-            .map(|(n, (asked, call))| {
-                let context = CallContext {
-                    call: call.id,
-                    ..tools.context.clone()
-                };
-                let refused = tools.refusal(asked, first + n);
-                let lifecycle = lifecycle.clone();
-                let (room, pen) = (&room, (call.effect == Effect::Write).then_some(&pen));
-                async move {
-                    if let Some(ran) = refused {
-                        return (n, ran);
-                    }
-                    // Never closed; without a permit it would only run at once.
-                    let _permit = room.acquire().await.ok();
-                    let _turn = match pen {
-                        Some(pen) => pen.acquire().await.ok(),
-                        None => None,
-                    };
-                    if call.effect != Effect::Write {
-                        return (n, tools.registry.call(&context, &asked.name, &asked.arguments).await);
-                    }
-                    // What changes something is not dropped half-way, whatever becomes of the turn.
-                    let (registry, asked) = (Arc::clone(&tools.registry), asked.clone());
-                    let work = async move { registry.call(&context, &asked.name, &asked.arguments).await };
-                    let broken = |_| Ran::unsuccessful(CallStatus::Failed, format!("it was cut off; {UNCERTAIN}"));
-                    (n, lifecycle.spawn(work).await.unwrap_or_else(broken))
-                }
-                .boxed()
+            .map(|(n, (planned, wait))| {
+                let floor = floor.clone();
+                async move { (n, floor.run(n, planned, wait).await) }.boxed()
             })
             .collect();
-        let mut outputs = vec![String::new(); calls.len()];
-        let hard = self.task.deps.lifecycle.hard().clone();
-        let stop = self.task.stop.clone();
+        let unbegun = Arc::clone(&floor.unbegun);
+        drop(floor);
+        let mut outputs = vec![String::new(); count];
+        let (hard, stop) = (deps.lifecycle.hard().clone(), self.task.stop.clone());
         loop {
-            let ended = tokio::select! {
+            let (why, interruption) = tokio::select! {
                 biased;
-                () = stop.cancelled() => return Err(self.abort("stopped by the owner", Interruption::Stop).await),
-                () = hard.cancelled() => {
-                    return Err(self.abort("Mira was shut down", Interruption::Failure(shutting_down())).await);
+                () = stop.cancelled() => ("stopped by the owner", Interruption::Stop),
+                () = hard.cancelled() => ("Mira was shut down", Interruption::Failure(shutting_down())),
+                Some(n) = approvals.recv() => {
+                    let tool = calls.get(n).map_or("", |(_, tool)| tool.as_str());
+                    let detail = Some(format!("approved: {tool}"));
+                    self.tell(&[TurnEvent::Status { stage: Stage::Tool, detail }]).await?;
+                    continue;
                 }
-                ended = running.next() => ended,
+                ended = running.next() => {
+                    let Some((n, ran)) = ended else { return Ok(outputs) };
+                    let approval = waiting.get_mut(n).and_then(Option::take);
+                    if let Some(output) = outputs.get_mut(n) {
+                        *output = self.end_call(first + n, ran, approval).await?;
+                    }
+                    continue;
+                }
             };
-            let Some((n, ran)) = ended else { return Ok(outputs) };
-            if let (Some(call), Some(output)) = (calls.get(n), outputs.get_mut(n)) {
-                *output = ran.told;
-                self.task.deps.metrics.tool_called(ran.outcome.status);
-                let mut out = Vec::with_capacity(1);
-                self.turn.end_call(call.id, ran.outcome, &mut out);
-                self.store_ended(first + n).await;
-                self.tell(&out).await?;
+            // Nobody waits any more, and what only looks does not go on.
+            drop(running);
+            let unbegun = unbegun.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let mut out = Vec::new();
+            self.turn.abort_calls(why, &unbegun, &mut out);
+            // After a shutdown the owner can still answer.
+            if interruption == Interruption::Stop {
+                let left: Vec<ApprovalId> = waiting.into_iter().flatten().collect();
+                self.close_approvals(&left).await;
+            }
+            self.tell(&out).await?;
+            return Err(Box::new(self.turn.interrupt(interruption, Some(self.model()))));
+        }
+    }
+
+    /// A call of the turn is over; what the model reads of it.
+    async fn end_call(&mut self, n: usize, ran: Ran, approval: Option<ApprovalId>) -> Result<String, Box<End>> {
+        let Some(call) = self.turn.calls().get(n).map(|call| call.id) else {
+            return Ok(String::new());
+        };
+        let numbers = self.turn.take_sources(ran.sources());
+        let Ran { outcome, told, .. } = ran.numbered(&numbers);
+        self.task.deps.metrics.tool_called(outcome.status);
+        if let Some(approval) = approval {
+            approvals::finish(&self.task.deps, self.task.live.account, approval, &outcome).await;
+        }
+        let mut out = Vec::with_capacity(1);
+        self.turn.end_call(call, outcome, &mut out);
+        self.store_ended(n).await;
+        self.tell(&out).await?;
+        Ok(told)
+    }
+
+    /// Ends the approvals of a turn that was stopped. One that was given already keeps what is told of its call.
+    async fn close_approvals(&self, left: &[ApprovalId]) {
+        let (deps, account) = (&self.task.deps, self.task.live.account);
+        let now = deps.clock.now();
+        for approval in deps.approvals.close(&deps.store, account, left, now).await {
+            let call = self.turn.calls().iter().find(|call| call.id == approval.call.id);
+            if let Some(outcome) = call.and_then(|call| call.outcome.as_ref()) {
+                approvals::finish(deps, account, approval.id, outcome).await;
             }
         }
     }
 
-    /// Ends a turn whose tools are at work.
-    async fn abort(&mut self, why: &str, interruption: Interruption) -> Box<End> {
+    /// Ends a turn none of whose calls has begun.
+    pub(super) async fn abort(&mut self, why: &str, interruption: Interruption) -> Box<End> {
         let mut out = Vec::new();
-        self.turn.abort_calls(why, &mut out);
+        self.turn.abort_calls(why, &[], &mut out);
         if let Err(end) = self.tell(&out).await {
             return end;
         }
         Box::new(self.turn.interrupt(interruption, Some(self.model())))
     }
 
-    async fn cut_off(&mut self, failure: Failure) -> Box<End> {
+    pub(super) async fn cut_off(&mut self, failure: Failure) -> Box<End> {
         self.abort("the turn failed", Interruption::Failure(failure)).await
+    }
+}
+
+impl Floor {
+    fn begin(&self, call: ToolCallId) {
+        let mut unbegun = self.unbegun.lock().unwrap_or_else(PoisonError::into_inner);
+        unbegun.retain(|id| *id != call);
+    }
+
+    /// One call: waits for the owner where it must, then for a place, then runs.
+    async fn run(self, n: usize, planned: Planned, wait: Option<Wait>) -> Ran {
+        let Planned {
+            asked,
+            call,
+            mut context,
+            refused,
+            ..
+        } = planned;
+        if let Some(ran) = refused {
+            return ran;
+        }
+        let deps = self.deps.clone();
+        if let Some(wait) = wait {
+            let word = wait.word(&deps.store, context.account, deps.clock.as_ref()).await;
+            if let Some(why) = word.refusal() {
+                return Ran::unsuccessful(CallStatus::Denied, why);
+            }
+            context.approved = true;
+            // Where nobody hears it, the turn is over.
+            self.approved.send(n).await.unwrap_or_default();
+        }
+        // Never closed; without a permit it would only run at once.
+        let _permit = self.room.acquire().await.ok();
+        let _turn = match call.effect {
+            Effect::Write => self.pen.acquire().await.ok(),
+            Effect::Read | Effect::Outside => None,
+        };
+        self.begin(call.id);
+        if call.effect != Effect::Write {
+            return toolbelt::call(&deps, &context, &asked.name, &asked.arguments).await;
+        }
+        // What changes something is not dropped half-way, whatever becomes of the turn.
+        let life = deps.lifecycle.clone();
+        let work = async move { toolbelt::call(&deps, &context, &asked.name, &asked.arguments).await };
+        let broken = |_| Ran::unsuccessful(CallStatus::Failed, format!("it was cut off; {UNCERTAIN}"));
+        life.spawn(work).await.unwrap_or_else(broken)
     }
 }
 

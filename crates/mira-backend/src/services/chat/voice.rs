@@ -4,6 +4,7 @@
 use super::{
     TurnTask,
     close::{failure_of, shutting_down, storage_failure},
+    hosted::Hosted,
 };
 use crate::services::deps::Scope;
 use futures_util::{StreamExt, future::BoxFuture, stream::BoxStream};
@@ -35,6 +36,8 @@ pub(super) struct Voice<'a> {
     html: Option<LiveHtml>,
     html_fed: usize,
     parts: u32,
+    /// The calls of the provider's own tools.
+    pub(super) hosted: Hosted,
 }
 
 /// What ends the listening to one call of the model.
@@ -56,6 +59,7 @@ impl<'a> Voice<'a> {
             html: None,
             html_fed: 0,
             parts: 0,
+            hosted: Hosted::default(),
         }
     }
 
@@ -98,8 +102,8 @@ impl<'a> Voice<'a> {
             }
             tokio::select! {
                 biased;
-                () = self.task.stop.cancelled() => return self.interrupt(Interruption::Stop),
-                () = hard.cancelled() => return self.interrupt(Interruption::Failure(shutting_down())),
+                () = self.task.stop.cancelled() => return self.interrupt(Interruption::Stop).await,
+                () = hard.cancelled() => return self.interrupt(Interruption::Failure(shutting_down())).await,
                 stored = wait_for(&mut checkpoint) => {
                     checkpoint = None;
                     self.note_stored(stored);
@@ -123,8 +127,13 @@ impl<'a> Voice<'a> {
         }
     }
 
-    fn interrupt(&mut self, why: Interruption) -> Heard {
-        Heard::End(Box::new(self.turn.interrupt(why, Some(self.model()))))
+    /// Cuts the talking off; a tool of the provider's may be at work.
+    async fn interrupt(&mut self, why: Interruption) -> Heard {
+        let told = match &why {
+            Interruption::Stop => "stopped by the owner",
+            Interruption::Failure(_) => "the turn failed",
+        };
+        Heard::End(self.abort(told, why).await)
     }
 
     fn note_stored(&mut self, stored: Result<usize, StoreError>) {
@@ -140,9 +149,14 @@ impl<'a> Voice<'a> {
             Some(Err(error)) => {
                 let failure = failure_of(&error);
                 tracing::warn!(%error, turn.id = %self.task.turn_id, session.id = %self.task.live.id, "the model call failed");
-                return Some(self.interrupt(Interruption::Failure(failure)));
+                return Some(self.interrupt(Interruption::Failure(failure)).await);
             }
-            None => return Some(self.interrupt(Interruption::Failure(failure_of(&LlmError::CutOff)))),
+            None => {
+                return Some(
+                    self.interrupt(Interruption::Failure(failure_of(&LlmError::CutOff)))
+                        .await,
+                );
+            }
         };
         let mut out = Vec::with_capacity(2);
         let step = self.turn.on_model(event, &mut out);
@@ -157,10 +171,11 @@ impl<'a> Voice<'a> {
                     detail,
                     retryable: true,
                 };
-                Some(self.interrupt(Interruption::Failure(failure)))
+                Some(self.interrupt(Interruption::Failure(failure)).await)
             }
             Step::Listen => None,
             Step::Call(asked) => Some(Heard::Calls(asked)),
+            Step::Hosted(event) => self.hosted(*event).await.err().map(Heard::End),
             Step::End(end) => Some(Heard::End(end)),
         }
     }

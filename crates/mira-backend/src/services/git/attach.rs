@@ -4,7 +4,11 @@
 //! A clone that was under way when the process died has failed, unless its folder is whole: then only the row was late.
 //! A folder that is missing or damaged makes a row say so, and a folder that is there again makes it ready again.
 
-use super::{RepoError, Running, update, with_progress};
+use super::{
+    RepoError, Running,
+    unpublished::{self, Losses},
+    update, with_progress,
+};
 use crate::services::{deps::RepoChange, hub::Hub};
 use mira_core::{
     ids::{AccountId, AttachmentId, ProjectId},
@@ -34,7 +38,17 @@ pub struct NewAttachment {
 }
 
 /// Attaches a repository: its row is there when this returns, the clone follows. `None` if there is no such project.
+/// Goes on to its end even if the caller goes away: no row is left that nobody works for.
 pub async fn attach(hub: &Hub, account: AccountId, new: NewAttachment) -> Result<Option<Repo>, RepoError> {
+    let task_hub = hub.clone();
+    let task = hub
+        .deps()
+        .lifecycle
+        .spawn(async move { attach_alone(&task_hub, account, new).await });
+    task.await.unwrap_or(Err(RepoError::Ending))
+}
+
+async fn attach_alone(hub: &Hub, account: AccountId, new: NewAttachment) -> Result<Option<Repo>, RepoError> {
     let deps = hub.deps();
     let row = NewRepo {
         id: AttachmentId(deps.clock.new_uuid()),
@@ -43,6 +57,8 @@ pub async fn attach(hub: &Hub, account: AccountId, new: NewAttachment) -> Result
         branch: new.branch.as_ref().map(|name| name.as_str().to_owned()),
         now: deps.clock.now(),
     };
+    // Before the row: whoever sees that can cancel what it tells of.
+    let running = deps.git.begin(row.id).ok_or(GitError::Busy(Holder::Mira))?;
     let Some(repo) = deps.store.insert_repo(account, row).await? else {
         return Ok(None);
     };
@@ -52,7 +68,6 @@ pub async fn attach(hub: &Hub, account: AccountId, new: NewAttachment) -> Result
         credentials: new.credentials,
         branch: new.branch,
     };
-    let running = deps.git.begin(repo.id).ok_or(GitError::Busy(Holder::Mira))?;
     deps.lifecycle
         .spawn(clone(hub.clone(), account, repo.clone(), attach, running));
     Ok(Some(repo))
@@ -144,7 +159,32 @@ pub async fn cancel(hub: &Hub, account: AccountId, project: ProjectId, id: Attac
 }
 
 /// Detaches a repository: its row, its proposals, and the folder and credentials Mira made. The remote stays as it is.
-pub async fn detach(hub: &Hub, account: AccountId, project: ProjectId, id: AttachmentId) -> Result<(), RepoError> {
+/// Goes on to its end even if the caller goes away.
+pub async fn detach(
+    hub: &Hub,
+    account: AccountId,
+    project: ProjectId,
+    id: AttachmentId,
+    losses: Losses,
+) -> Result<(), RepoError> {
+    let task_hub = hub.clone();
+    let task = hub
+        .deps()
+        .lifecycle
+        .spawn(async move { detach_alone(&task_hub, account, project, id, losses).await });
+    task.await.unwrap_or(Err(RepoError::Ending))
+}
+
+async fn detach_alone(
+    hub: &Hub,
+    account: AccountId,
+    project: ProjectId,
+    id: AttachmentId,
+    losses: Losses,
+) -> Result<(), RepoError> {
+    if losses == Losses::Refused {
+        unpublished::refuse(unpublished::find_unsaved(hub, account, project, id).await?)?;
+    }
     let deleted = hub.deps().store.delete_repo(account, project, id).await?;
     let repo = deleted.ok_or(RepoError::NotFound)?;
     hub.announce_repo(RepoChange::Deleted(repo.id, repo.project_id));

@@ -1,6 +1,6 @@
 //! Repositories attached to projects. What git does is in `mira-git`; here lives who may reach which clone, what is going
-//! on with it ([`attach`], [`sync`]), the actions on its files that doors and tools share ([`files`]), and the changes
-//! Mira proposes ([`proposals`]).
+//! on with it ([`attach`], [`sync`]), the actions on its files that doors and tools share ([`files`]), the changes Mira
+//! proposes ([`proposals`]), and what would be lost with a clone ([`unpublished`]).
 //!
 //! Invariants: a clone is reached only through its project and its account; rows tell the truth after a crash; every
 //! change is told to every socket of the account; credentials pass through and are kept in their own files only.
@@ -9,6 +9,7 @@ pub mod attach;
 pub mod files;
 pub mod proposals;
 pub mod sync;
+pub mod unpublished;
 
 use crate::{
     config::Config,
@@ -35,6 +36,7 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 use tokio_util::sync::CancellationToken;
+use unpublished::Unsaved;
 
 /// Progress is stored and told at most this often.
 const TELL_EVERY: Duration = Duration::from_millis(250);
@@ -57,6 +59,9 @@ pub enum RepoError {
     /// The proposal was decided otherwise.
     #[error("the proposal is {}", .0.as_str())]
     Decided(ProposalState),
+    /// It would go with something in it that is nowhere else.
+    #[error("{}", lost(.0))]
+    Unsaved(Vec<Unsaved>),
     /// The program is ending.
     #[error("shutting down")]
     Ending,
@@ -66,6 +71,30 @@ pub enum RepoError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// What would be lost, in words.
+fn lost(unsaved: &[Unsaved]) -> String {
+    let each = unsaved.iter().map(|one| {
+        let url = &one.repo.repo_url;
+        match &one.found {
+            Ok(found) => format!(
+                "{url} ({} never pushed, {} in no commit)",
+                counted(found.unpushed_commits, "commit", "commits"),
+                counted(found.changed_files, "changed file", "changed files"),
+            ),
+            Err(why) => format!("{url} (nobody can tell: {why})"),
+        }
+    });
+    let each: Vec<String> = each.collect();
+    format!(
+        "something would be lost that is nowhere else: {}; push it, or delete with force=true",
+        each.join(", ")
+    )
+}
+
+fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 fn standing(status: RepoStatus) -> &'static str {

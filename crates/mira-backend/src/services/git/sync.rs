@@ -23,7 +23,8 @@ pub struct SyncOptions {
     pub message: Option<String>,
 }
 
-/// Fetches, merges, and pushes if asked to. A conflict changes nothing.
+/// Fetches, merges, and pushes if asked to. A conflict changes nothing. Goes on to its end even if the caller goes away:
+/// the row says that it is being synced only as long as it is.
 pub async fn sync(
     hub: &Hub,
     account: AccountId,
@@ -39,28 +40,29 @@ pub async fn sync(
         .git
         .begin(id)
         .ok_or(RepoError::NotReady(RepoStatus::Syncing))?;
-    let begins = RepoPatch {
-        only_if: Some(RepoStatus::Ready),
-        status: Some(RepoStatus::Syncing),
-        ..RepoPatch::default()
-    };
-    let Some(repo) = update(hub, account, id, begins).await? else {
-        let repo = super::find(hub, account, project, id).await?;
-        return Err(RepoError::NotReady(repo.status));
-    };
     let sync = Sync {
         url,
         push: options.push,
         message: options.message,
     };
+    let task_hub = hub.clone();
     let task = hub
         .deps()
         .lifecycle
-        .spawn(run(hub.clone(), account, repo, sync, running));
+        .spawn(async move { run(&task_hub, account, &repo, sync, running).await });
     task.await.unwrap_or(Err(RepoError::Ending))
 }
 
-async fn run(hub: Hub, account: AccountId, repo: Repo, sync: Sync, running: Running) -> Result<Synced, RepoError> {
+async fn run(hub: &Hub, account: AccountId, repo: &Repo, sync: Sync, running: Running) -> Result<Synced, RepoError> {
+    let begins = RepoPatch {
+        only_if: Some(RepoStatus::Ready),
+        status: Some(RepoStatus::Syncing),
+        ..RepoPatch::default()
+    };
+    let Some(repo) = update(hub, account, repo.id, begins).await? else {
+        let repo = super::find(hub, account, repo.project_id, repo.id).await?;
+        return Err(RepoError::NotReady(repo.status));
+    };
     let (git, soft) = (hub.deps().git.clone(), hub.deps().lifecycle.soft().clone());
     let (sender, progress) = watch::channel(Progress::default());
     let listener = Listener {
@@ -68,7 +70,7 @@ async fn run(hub: Hub, account: AccountId, repo: Repo, sync: Sync, running: Runn
         cancel: running.cancel.clone(),
     };
     let syncing = with_progress(
-        &hub,
+        hub,
         account,
         &repo,
         progress,
@@ -95,7 +97,7 @@ async fn run(hub: Hub, account: AccountId, repo: Repo, sync: Sync, running: Runn
         Ok(synced) => RepoPatch {
             branch: Some(Some(synced.branch.clone())),
             error: Some(None),
-            last_sync_at: Some(now(&hub)),
+            last_sync_at: Some(now(hub)),
             ..ends
         },
         Err(error) => RepoPatch {
@@ -103,6 +105,6 @@ async fn run(hub: Hub, account: AccountId, repo: Repo, sync: Sync, running: Runn
             ..ends
         },
     };
-    update(&hub, account, repo.id, patch).await?;
+    update(hub, account, repo.id, patch).await?;
     Ok(done?)
 }

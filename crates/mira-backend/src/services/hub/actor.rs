@@ -107,6 +107,9 @@ pub enum Refusal {
     /// No such project.
     #[error("there is no such project")]
     NoSuchProject,
+    /// One of the files is not there.
+    #[error("there is no such file")]
+    NoSuchFile,
     /// The message is not of the kind that this can be done to.
     #[error("this cannot be done to that message")]
     WrongRole,
@@ -170,6 +173,7 @@ const STOPPED: End = End {
     draft: None,
     failure: None,
     outcome: Outcome::Stopped,
+    usage: None,
 };
 
 pub(super) struct Actor {
@@ -205,7 +209,7 @@ impl Actor {
                 () = soft.cancelled(), if !draining => {
                     draining = true;
                     while let Some(waiting) = self.waiting.pop_front() {
-                        let end = End { draft: None, failure: Some(chat::shutting_down()), outcome: Outcome::Failed };
+                        let end = End { draft: None, failure: Some(chat::shutting_down()), outcome: Outcome::Failed, usage: None };
                         self.drop_waiting(waiting, end).await;
                     }
                 }
@@ -376,7 +380,7 @@ impl Actor {
             window: std::mem::take(&mut self.window),
         };
         self.deps.lifecycle.spawn(async move {
-            let window = task.run(start).await;
+            let window = Box::pin(task.run(start)).await;
             // Only the actor listens, and it may be gone at the end of the process.
             drop(ended_tx.send(Box::new(window)));
         });
@@ -404,8 +408,8 @@ impl Actor {
     async fn close_panicked(&mut self, running: &Running) {
         tracing::error!(turn.id = %running.turn_id, session.id = %self.live.id, "a turn panicked");
         let snapshot = self.live.log.snapshot();
-        let said = snapshot.active.filter(|a| a.turn_id == running.turn_id);
-        let (text, calls) = said.map(|a| (a.content, a.calls)).unwrap_or_default();
+        let said = snapshot.active.filter(|a| a.turn_id == running.turn_id).map(|a| *a);
+        let (text, calls, citations) = said.map(|a| (a.content, a.calls, a.citations)).unwrap_or_default();
         let failure = Failure {
             kind: FailureKind::Internal,
             detail: "Something broke inside Mira.".to_owned(),
@@ -424,6 +428,7 @@ impl Actor {
                 model: None,
                 usage: None,
                 calls,
+                citations,
             });
             end.outcome = Outcome::Interrupted;
         }
@@ -542,8 +547,13 @@ pub fn begin_turn(
             None,
         ),
     };
+    let files = match ask {
+        Ask::Send(request) => request.file_ids.clone(),
+        Ask::Edit { .. } | Ask::Regenerate { .. } => Vec::new(),
+    };
     BeginTurn {
         turn_id,
+        files,
         session: live.id.clone(),
         kind,
         reply_id,
@@ -580,6 +590,7 @@ pub fn accept_without_turn(outcome: BeginOutcome) -> Result<Accepted, Refusal> {
         BeginOutcome::NoSuchSession => Err(Refusal::NoSuchSession),
         BeginOutcome::NoSuchMessage => Err(Refusal::NoSuchMessage),
         BeginOutcome::NoSuchProject => Err(Refusal::NoSuchProject),
+        BeginOutcome::NoSuchFile => Err(Refusal::NoSuchFile),
         BeginOutcome::WrongRole | BeginOutcome::Begun { .. } => Err(Refusal::WrongRole),
     }
 }

@@ -75,8 +75,8 @@ impl Live {
         self.removed.load(Ordering::Acquire)
     }
 
-    /// Marks that what the actor remembers of the conversation holds something forgotten.
-    pub(super) fn forget_window(&self) {
+    /// Marks that what the actor remembers of the conversation holds something forgotten, or no longer true.
+    pub fn forget_window(&self) {
         self.window_stale.store(true, Ordering::Release);
     }
 
@@ -139,6 +139,8 @@ impl Live {
                     message_id: scope.reply_id,
                     content: String::new(),
                     calls: Vec::new(),
+                    citations: Vec::new(),
+                    approvals: Vec::new(),
                 });
             }
             TurnEvent::ToolCall(call) => {
@@ -146,7 +148,20 @@ impl Live {
                     active.calls.push((**call).clone());
                 }
             }
+            TurnEvent::Approval(approval) => {
+                if let Some(active) = active {
+                    active.approvals.push((**approval).clone());
+                }
+            }
+            TurnEvent::Citation(citation) => {
+                if let Some(active) = active {
+                    active.citations.push((**citation).clone());
+                }
+            }
             TurnEvent::ToolResult(ended) => {
+                if let Some(active) = active.as_mut() {
+                    active.approvals.retain(|approval| approval.call.id != ended.id);
+                }
                 let calls = active.iter_mut().flat_map(|active| &mut active.calls);
                 for call in calls.filter(|call| call.id == ended.id) {
                     call.clone_from(ended);

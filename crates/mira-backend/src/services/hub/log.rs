@@ -6,6 +6,8 @@
 
 use bytes::Bytes;
 use mira_core::{
+    approval::Approval,
+    citation::Citation,
     ids::{MessageId, TurnId},
     tool::ToolCall,
 };
@@ -82,6 +84,10 @@ pub struct ActiveTurn {
     pub content: String,
     /// The tools called so far.
     pub calls: Vec<ToolCall>,
+    /// The places that point at sources so far.
+    pub citations: Vec<Citation>,
+    /// The calls that wait for the owner's word, or have waited.
+    pub approvals: Vec<Approval>,
 }
 
 /// A consistent look at a log.
@@ -90,7 +96,7 @@ pub struct Snapshot {
     /// The last sequence number used.
     pub seq: u64,
     /// The running turn, if it has begun.
-    pub active: Option<ActiveTurn>,
+    pub active: Option<Box<ActiveTurn>>,
 }
 
 /// Why a listener must refetch.
@@ -213,12 +219,16 @@ impl SessionLog {
             let frame = std::str::from_utf8(&entry.frame).unwrap_or_default();
             match entry.kind {
                 "recall" => ids.iter().any(|id| frame.contains(id)),
-                "tool_call" | "tool_result" => true,
+                "tool_call" | "tool_result" | "citation" => true,
                 _ => false,
             }
         };
-        for call in ring.active.iter_mut().flat_map(|active| &mut active.calls) {
-            "{}".clone_into(&mut call.arguments);
+        if let Some(active) = &mut ring.active {
+            let asked = active.approvals.iter_mut().map(|approval| &mut approval.call);
+            for call in active.calls.iter_mut().chain(asked) {
+                "{}".clone_into(&mut call.arguments);
+            }
+            active.citations.iter_mut().for_each(Citation::empty);
         }
         if ring.entries.iter().any(tells) {
             expire(&mut ring);
@@ -239,7 +249,7 @@ impl SessionLog {
         let ring = self.ring();
         Snapshot {
             seq: ring.last_seq,
-            active: ring.active.clone(),
+            active: ring.active.clone().map(Box::new),
         }
     }
 
@@ -270,7 +280,7 @@ impl SessionLog {
             },
             Snapshot {
                 seq: ring.last_seq,
-                active: ring.active.clone(),
+                active: ring.active.clone().map(Box::new),
             },
         )
     }
@@ -281,7 +291,7 @@ impl SessionLog {
         let ring = self.ring();
         let snapshot = Snapshot {
             seq: ring.last_seq,
-            active: ring.active.clone(),
+            active: ring.active.clone().map(Box::new),
         };
         if after == ring.last_seq {
             return Ok((

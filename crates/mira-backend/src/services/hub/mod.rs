@@ -292,7 +292,8 @@ impl Hub {
         }
     }
 
-    async fn announce_updated(&self, account: AccountId, id: &SessionId) {
+    /// Tells every socket of the account that a session has changed.
+    pub async fn announce_updated(&self, account: AccountId, id: &SessionId) {
         match self.0.deps.store.find_session(account, id).await {
             Ok(Some(session)) => self.announce(Change::Updated(&session)),
             Ok(None) => {}

@@ -139,6 +139,11 @@ impl Memories {
         &self.0.store
     }
 
+    /// The embedder whose vectors answer now.
+    pub fn embedder(&self) -> Arc<dyn Embedder> {
+        self.active().embedder
+    }
+
     /// Now, and fresh ids.
     pub fn clock(&self) -> &dyn Clock {
         &*self.0.clock

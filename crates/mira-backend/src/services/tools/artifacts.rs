@@ -11,7 +11,7 @@ use mira_core::{
     ids::{ArtifactId, ProjectId},
     project::{Artifact, ArtifactKind, Author},
 };
-use mira_memory::{ArtifactPatch, Page, VersionOutcome};
+use mira_memory::{ArtifactPatch, Expected, Page, VersionOutcome};
 use mira_tools::{
     CallContext, Doorway, ToolError,
     artifacts::{ArtifactDoor, Draft},
@@ -100,9 +100,10 @@ impl ArtifactDoor for Door {
             let artifact = self.read(context, id).await?;
             let content = artifacts::parse_content(artifact.kind, content)
                 .map_err(|error| ToolError::Arguments(error.to_string()))?;
+            // A new name does not matter to an edit.
+            let expected = Expected::Version(expected);
             let (patch, maker) = (ArtifactPatch::default(), maker(context));
-            let outcome =
-                artifacts::add_version(&hub, context.account, id, content, Some(expected), patch, maker).await;
+            let outcome = artifacts::add_version(&hub, context.account, id, content, expected, patch, maker).await;
             match outcome.map_err(store_failed)? {
                 VersionOutcome::Added(artifact) | VersionOutcome::Renamed(artifact) => Ok(artifact),
                 VersionOutcome::Unchanged(_) => Err(ToolError::Failed(

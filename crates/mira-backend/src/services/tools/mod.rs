@@ -1,18 +1,28 @@
 //! The tools a turn may use: which are offered where, and the doors that open the rest of Mira to them. Calls are run by
-//! `services::chat`; what each tool does is in `mira-tools`.
+//! `services::chat`; what each tool does is in `mira-tools`, what MCP servers can do comes beside it.
 
 mod artifacts;
 mod code;
 mod memory;
 
-use crate::services::hub::{Hub, HubRef};
-use mira_core::tool::ToolOffer;
+use crate::services::{
+    files,
+    hub::{Hub, HubRef},
+    images::{self, Images},
+    python::{self, Python},
+    web::{self, Web},
+};
+use mira_core::{ids::TurnId, tool::ToolOffer};
 use mira_memory::StoreError;
 use mira_tools::{
-    Registry, ToolError,
+    Registry, Tool, ToolError,
     artifacts::{ArtifactDoor, CreateArtifact, EditArtifact, ListArtifacts, ReadArtifact},
     code::{CodeDoor, GitDiff, GitLog, ListFiles, ReadFile, SearchFiles, WriteFile},
+    files::{FileSearch, FilesDoor, ReadDocument},
+    images::{ImageDoor, ImageGeneration},
     memory::{Forget, MemoryDoor, Recall, Remember},
+    python::{CodeInterpreter, PythonDoor},
+    web::{FetchUrl, WebDoor, WebSearch},
 };
 use std::sync::{Arc, OnceLock};
 
@@ -34,15 +44,19 @@ pub struct Setting {
     pub memory: MemoryUse,
     /// Whether the conversation belongs to a project.
     pub project: bool,
+    /// Whether there are files to search.
+    pub files: bool,
 }
 
 impl Setting {
     /// Whether a tool that needs this is offered here.
     fn allows(self, need: Need) -> bool {
         match need {
+            Need::Nothing => true,
             Need::MemoryRead => self.memory != MemoryUse::None,
             Need::MemoryWrite => self.memory == MemoryUse::Write,
             Need::Project => self.project,
+            Need::Files => self.files,
         }
     }
 }
@@ -50,9 +64,24 @@ impl Setting {
 /// What a tool needs of a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Need {
+    Nothing,
     MemoryRead,
     MemoryWrite,
     Project,
+    Files,
+}
+
+/// What the tools work with that is made at the start.
+#[derive(Debug, Clone)]
+pub struct Workshop {
+    /// The web.
+    pub web: Web,
+    /// The box for Python.
+    pub python: Python,
+    /// Drawing.
+    pub images: Images,
+    /// Whether files may be searched.
+    pub file_search: bool,
 }
 
 /// All tools. Cheap to clone.
@@ -61,40 +90,60 @@ pub struct Toolbox {
     registry: Arc<Registry>,
     /// Of each tool, in the registry's order.
     needs: Arc<[Need]>,
+    web: Web,
     hub: Arc<OnceLock<HubRef>>,
 }
 
-impl Default for Toolbox {
-    fn default() -> Self {
-        Self::new()
+/// Tools and what each needs, in the order models are told of them.
+#[derive(Debug, Default)]
+struct Shelf {
+    registry: Registry,
+    needs: Vec<Need>,
+}
+
+impl Shelf {
+    fn with<T: Tool>(mut self, need: Need, tool: T) -> Self {
+        self.registry = self.registry.with(tool);
+        self.needs.push(need);
+        self
     }
 }
 
 impl Toolbox {
     /// Every tool this Mira has. They work once [`Toolbox::attach`] has been called.
-    pub fn new() -> Self {
+    pub fn new(workshop: Workshop) -> Self {
         let hub = Arc::new(OnceLock::new());
         let memory: Arc<dyn MemoryDoor> = Arc::new(memory::Door(Arc::clone(&hub)));
         let artifacts: Arc<dyn ArtifactDoor> = Arc::new(artifacts::Door(Arc::clone(&hub)));
         let code: Arc<dyn CodeDoor> = Arc::new(code::Door(Arc::clone(&hub)));
-        let registry = Registry::default()
-            .with(Recall(Arc::clone(&memory)))
-            .with(Remember(Arc::clone(&memory)))
-            .with(Forget(memory))
-            .with(ListArtifacts(Arc::clone(&artifacts)))
-            .with(ReadArtifact(Arc::clone(&artifacts)))
-            .with(CreateArtifact(Arc::clone(&artifacts)))
-            .with(EditArtifact(artifacts))
-            .with(ListFiles(Arc::clone(&code)))
-            .with(ReadFile(Arc::clone(&code)))
-            .with(SearchFiles(Arc::clone(&code)))
-            .with(WriteFile(Arc::clone(&code)))
-            .with(GitLog(Arc::clone(&code)))
-            .with(GitDiff(code));
-        let needs = registry.entries().iter().map(|entry| need(&entry.offer.name)).collect();
+        let web: Arc<dyn WebDoor> = Arc::new(web::Door::new(workshop.web.clone(), Arc::clone(&hub)));
+        let python: Arc<dyn PythonDoor> = Arc::new(python::Door::new(workshop.python, Arc::clone(&hub)));
+        let files: Arc<dyn FilesDoor> = Arc::new(files::door::Door::new(workshop.file_search, Arc::clone(&hub)));
+        let images: Arc<dyn ImageDoor> = Arc::new(images::Door::new(workshop.images, Arc::clone(&hub)));
+        let shelf = Shelf::default()
+            .with(Need::MemoryRead, Recall(Arc::clone(&memory)))
+            .with(Need::MemoryWrite, Remember(Arc::clone(&memory)))
+            .with(Need::MemoryWrite, Forget(memory))
+            .with(Need::Project, ListArtifacts(Arc::clone(&artifacts)))
+            .with(Need::Project, ReadArtifact(Arc::clone(&artifacts)))
+            .with(Need::Project, CreateArtifact(Arc::clone(&artifacts)))
+            .with(Need::Project, EditArtifact(artifacts))
+            .with(Need::Project, ListFiles(Arc::clone(&code)))
+            .with(Need::Project, ReadFile(Arc::clone(&code)))
+            .with(Need::Project, SearchFiles(Arc::clone(&code)))
+            .with(Need::Project, WriteFile(Arc::clone(&code)))
+            .with(Need::Project, GitLog(Arc::clone(&code)))
+            .with(Need::Project, GitDiff(code))
+            .with(Need::Nothing, WebSearch(Arc::clone(&web)))
+            .with(Need::Nothing, FetchUrl(web))
+            .with(Need::Files, FileSearch(Arc::clone(&files)))
+            .with(Need::Files, ReadDocument(files))
+            .with(Need::Nothing, CodeInterpreter(python))
+            .with(Need::Nothing, ImageGeneration(images));
         Self {
-            registry: Arc::new(registry),
-            needs,
+            registry: Arc::new(shelf.registry),
+            needs: shelf.needs.into(),
+            web: workshop.web,
             hub,
         }
     }
@@ -105,26 +154,23 @@ impl Toolbox {
         self.hub.get_or_init(|| hub.downgrade());
     }
 
+    /// What the owner said in a turn: addresses in it may be read without asking.
+    pub fn hear(&self, turn: TurnId, words: &str) {
+        self.web.hear(turn, words);
+    }
+
     /// All of them.
     pub fn registry(&self) -> &Arc<Registry> {
         &self.registry
     }
 
     /// What a model is offered in a turn, always in the same order.
-    pub fn offers(&self, setting: Setting) -> Arc<[ToolOffer]> {
+    pub fn offers(&self, setting: Setting) -> Vec<ToolOffer> {
         let entries = self.registry.entries().iter().zip(self.needs.iter());
         entries
             .filter(|(entry, need)| setting.allows(**need) && entry.unavailable().is_none())
             .map(|(entry, _)| entry.offer.clone())
             .collect()
-    }
-}
-
-fn need(tool: &str) -> Need {
-    match tool {
-        "recall" => Need::MemoryRead,
-        "remember" | "forget" => Need::MemoryWrite,
-        _ => Need::Project,
     }
 }
 

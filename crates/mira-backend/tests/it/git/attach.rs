@@ -1,10 +1,7 @@
 //! Attaching: progress, refusals, credentials, cancelling, crashes, detaching.
 
-use super::{Desk, new_project};
-use crate::support::{
-    client::House,
-    forge::{Forge, Manners, PASSWORD},
-};
+use super::{Desk, new_project, nothing_is_left};
+use crate::support::forge::{Forge, Manners, PASSWORD};
 use serde_json::{Value, json};
 use std::{fs, path::Path};
 
@@ -24,17 +21,6 @@ fn holding(folder: &Path, needle: &str) -> Vec<String> {
         }
     }
     found
-}
-
-/// No clone, no half of one, no credentials.
-fn nothing_is_left(house: &House) {
-    for folder in ["repos", "secrets/git"] {
-        let left: Vec<_> = fs::read_dir(house.setup.data_dir().join(folder))
-            .into_iter()
-            .flatten()
-            .collect();
-        assert!(left.is_empty(), "{folder}: {left:?}");
-    }
 }
 
 #[tokio::test]

@@ -3,7 +3,9 @@
 
 mod attach;
 mod files;
+mod hangups;
 mod history;
+mod losses;
 mod proposals;
 mod sync;
 
@@ -112,6 +114,17 @@ impl Desk {
     fn is_clean(&self) {
         self.git(&["fsck", "--strict"]);
         assert_eq!(self.git(&["status", "--porcelain"]), "");
+    }
+}
+
+/// No clone, no half of one, no credentials.
+fn nothing_is_left(house: &House) {
+    for folder in ["repos", "secrets/git"] {
+        let left: Vec<_> = std::fs::read_dir(house.setup.data_dir().join(folder))
+            .into_iter()
+            .flatten()
+            .collect();
+        assert!(left.is_empty(), "{folder}: {left:?}");
     }
 }
 

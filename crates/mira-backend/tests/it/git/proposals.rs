@@ -1,6 +1,7 @@
 //! What Mira proposes: shown as a difference, applied as a commit or put away, once.
 
 use super::{Desk, new_project};
+use crate::support::client::law;
 use openai_sim::{Call, Plan};
 use serde_json::{Value, json};
 use sqlx::{Connection, SqliteConnection};
@@ -426,7 +427,13 @@ async fn she_reads_the_code_and_what_it_says_is_not_trusted() {
     )]));
     desk.house.sim.push(Plan::reply("I have read it."));
     let mut line = desk.house.line().await;
-    let told = line.turn("Read it, then forget everything.").await;
+    line.chat("Read it, then forget everything.").await;
+    // Once she has read strangers' words, what cannot be undone is asked about.
+    let mut frames = line.until("approval").await;
+    let deny = json!({ "type": "deny", "approval_id": frames.last().unwrap()["approval_id"] });
+    line.send(deny).await;
+    frames.extend(line.until("done").await);
+    let told = law(&frames);
     let status = |n: usize| {
         let same = |result: &&Value| result["tool_call_id"] == told.calls[n]["tool_call_id"];
         told.results.iter().find(same).unwrap()["status"].clone()

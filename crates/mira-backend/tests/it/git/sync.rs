@@ -1,6 +1,7 @@
 //! Bringing a clone in step with its remote.
 
 use super::Desk;
+use reqwest::{Method, header::CONTENT_TYPE};
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -67,6 +68,19 @@ async fn a_conflict_names_the_paths_and_changes_nothing() {
     assert_eq!(repo["status"], "ready");
     assert!(repo["error"].as_str().unwrap().contains("notes.txt"), "{repo}");
     desk.is_clean();
+}
+
+#[tokio::test]
+async fn a_body_may_be_left_out_but_not_be_something_else() {
+    let desk = Desk::new().await;
+    let path = desk.of("sync", "");
+    desk.house.api.call(Method::POST, &path, None).await.expect(200);
+    for kind in ["text/plain", "application/x-www-form-urlencoded"] {
+        let request = desk.house.api.request(Method::POST, &path);
+        let request = request.header(CONTENT_TYPE, kind).body(r#"{"push": true}"#);
+        let answer = desk.house.api.send(Method::POST, &path, request).await;
+        answer.problem(415, "unsupported-media-type");
+    }
 }
 
 #[tokio::test]

@@ -357,6 +357,8 @@ pub struct Told {
     pub chunks: usize,
     pub calls: Vec<Value>,
     pub results: Vec<Value>,
+    pub approvals: Vec<Value>,
+    pub citations: Vec<Value>,
     pub complete: Option<Value>,
     pub error: Option<Value>,
     pub outcome: String,
@@ -435,6 +437,21 @@ pub fn law_of(frames: &[Value], turn_id: &str) -> Told {
                 assert_eq!(frame["message_id"].as_str().map(str::len), Some(36), "{frame}");
                 told.calls.push((*frame).clone());
             }
+            "approval" => {
+                let same = |other: &Value| other["tool_call_id"] == frame["tool_call_id"];
+                assert!(told.calls.iter().any(same), "an approval of no call: {frame}");
+                assert!(!told.results.iter().any(same), "an approval after the result: {frame}");
+                assert!(!told.approvals.iter().any(same), "a second approval: {frame}");
+                told.approvals.push((*frame).clone());
+            }
+            "citation" => {
+                assert!(told.persona.is_some(), "a citation before the words: {frame}");
+                if let Some(end) = frame["end"].as_u64() {
+                    let said = told.text.chars().count() as u64;
+                    assert!(end <= said && frame["start"].as_u64().unwrap() < end, "{frame}");
+                }
+                told.citations.push((*frame).clone());
+            }
             "tool_result" => {
                 let same = |other: &Value| other["tool_call_id"] == frame["tool_call_id"];
                 assert!(told.calls.iter().any(same), "a result of no call: {frame}");
@@ -477,6 +494,8 @@ pub fn law_of(frames: &[Value], turn_id: &str) -> Told {
         assert_eq!(reply["content"], told.text, "what is stored is what was said");
         assert_eq!(reply["id"], told.reply_id);
         assert_eq!(reply["role"], "assistant");
+        let stored = reply["citations"].as_array().unwrap();
+        assert_eq!(stored.len(), told.citations.len(), "what was cited is stored");
         if let Some(message) = &told.message {
             assert_eq!(reply["parent_id"], message["id"]);
         }

@@ -131,9 +131,10 @@ impl Contract {
             "memory" if frame["action"] != "deleted" => self.object("Memory", &frame["object"]),
             "project" if frame["action"] != "deleted" => self.object("Project", &frame["object"]),
             "artifact" if frame["action"] != "deleted" => self.object("Artifact", &frame["object"]),
+            "file" if frame["action"] != "deleted" => self.object("File", &frame["object"]),
             "git" if frame["action"] != "deleted" => self.object("Repo", &frame["object"]),
             "proposal" => self.object("Proposal", &frame["object"]),
-            "session" | "memory" | "project" | "artifact" | "git" => {
+            "session" | "memory" | "project" | "artifact" | "file" | "git" => {
                 assert!(frame["object"]["id"].is_string(), "{frame}");
             }
             "recall" => {
@@ -142,6 +143,19 @@ impl Contract {
                 }
             }
             "tool_call" => assert!(frame["tool"].is_string() && frame["effect"].is_string(), "{frame}"),
+            "approval" => assert!(
+                ["approval_id", "tool_call_id", "tool", "reason", "expires_at"]
+                    .iter()
+                    .all(|field| frame[field].is_string()),
+                "{frame}"
+            ),
+            "citation" => {
+                let mut citation = frame.clone();
+                let fields = citation.as_object_mut().unwrap();
+                fields
+                    .retain(|name, _| !["type", "session_id", "seq", "turn_id", "message_id"].contains(&name.as_str()));
+                self.object("Citation", &citation);
+            }
             "tool_result" => self.object(
                 "ToolResult",
                 &value!({
@@ -158,14 +172,27 @@ impl Contract {
         }
         let in_log = matches!(
             kind,
-            "message" | "status" | "recall" | "persona" | "chunk" | "tool_call" | "tool_result" | "complete" | "done"
+            "message"
+                | "status"
+                | "recall"
+                | "persona"
+                | "chunk"
+                | "tool_call"
+                | "approval"
+                | "tool_result"
+                | "citation"
+                | "complete"
+                | "done"
         );
         assert!(
             !in_log || frame["seq"].is_u64() || frame.get("turn_id").is_none(),
             "an event of a turn without its number: {frame}"
         );
-        if matches!(kind, "chunk" | "tool_call" | "tool_result" | "complete" | "done") && frame.get("turn_id").is_some()
-        {
+        let of_reply = matches!(
+            kind,
+            "chunk" | "tool_call" | "approval" | "tool_result" | "citation" | "complete" | "done"
+        );
+        if of_reply && frame.get("turn_id").is_some() {
             assert!(frame["message_id"].is_string(), "{frame}");
         }
     }

@@ -3,6 +3,7 @@
 pub mod client;
 pub mod contract;
 pub mod forge;
+pub mod held;
 pub mod server;
 pub mod sim;
 pub mod ws;

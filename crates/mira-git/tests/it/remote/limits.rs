@@ -2,11 +2,11 @@
 
 use super::{
     http_peer::{HttpPeer, Manners},
-    support::{World, commit, git, noise},
+    support::{ID, World, commit, git, noise},
 };
 use mira_git::{
     GitError, GitSettings,
-    remote::{Credentials, Listener, Progress, RemoteSettings, Stage},
+    remote::{Credentials, Listener, Progress, RemoteSettings, Stage, Sync},
 };
 use std::{
     fs,
@@ -35,11 +35,20 @@ async fn every_limit_ends_a_clone() {
     assert!(matches!(error, GitError::TooLarge { limit: 10_000, .. }), "{error:?}");
     let error = refused(GitSettings::default(), quiet(), |limits| limits.max_objects = 3).await;
     assert!(matches!(error, GitError::TooLarge { limit: 3, .. }), "{error:?}");
-    let error = refused(GitSettings::default(), quiet(), |limits| {
-        limits.max_checkout_bytes = 1000;
-    })
-    .await;
+    let error = refused(GitSettings::default(), quiet(), |limits| limits.max_branches = 1).await;
+    assert!(matches!(error, GitError::TooLarge { limit: 1, .. }), "{error:?}");
+    let little = GitSettings {
+        max_checkout_bytes: 1000,
+        ..GitSettings::default()
+    };
+    let error = refused(little, quiet(), |_| {}).await;
     assert!(matches!(error, GitError::TooLarge { limit: 1000, .. }), "{error:?}");
+    let small = GitSettings {
+        max_checkout_file_bytes: 2000,
+        ..GitSettings::default()
+    };
+    let error = refused(small, quiet(), |_| {}).await;
+    assert!(matches!(error, GitError::TooLarge { limit: 2000, .. }), "{error:?}");
     let few = GitSettings {
         max_checkout_files: 2,
         ..GitSettings::default()
@@ -90,6 +99,69 @@ async fn a_clone_cancelled_in_the_middle_leaves_nothing() {
     assert!(matches!(cloned, Err(GitError::Cancelled)), "{cloned:?}");
     assert!(in_the_middle);
     world.nothing_is_left();
+}
+
+#[tokio::test]
+async fn of_a_remote_with_too_many_tags_none_is_taken() {
+    let world = World::with(GitSettings::default(), |limits| limits.max_tags = 2);
+    let tags = || git(&world.clone_dir(), &["tag", "--list"]);
+    for tag in ["one", "two"] {
+        git(&world.bare(), &["tag", "-a", "-m", tag, tag, "main"]);
+    }
+    let peer = HttpPeer::serve(&world.served(), Manners::default());
+    let url = peer.url("it.git");
+    world.attach(&url, Credentials::None).await.unwrap();
+    assert_eq!(tags(), "one\ntwo");
+    git(&world.bare(), &["tag", "three", "main"]);
+    world.sync(&url, false).await.unwrap();
+    assert_eq!(tags(), "one\ntwo");
+    git(&world.bare(), &["tag", "-d", "one"]);
+    world.sync(&url, false).await.unwrap();
+    assert_eq!(tags(), "one\nthree\ntwo");
+}
+
+/// Many branches, written one after the other: a sync that is cancelled meanwhile ends before the last.
+#[tokio::test(flavor = "multi_thread")]
+async fn writing_down_branches_can_be_cancelled() {
+    const BRANCHES: usize = 500;
+    let world = World::new();
+    let peer = HttpPeer::serve(&world.served(), Manners::default());
+    let url = peer.url("it.git");
+    world.attach(&url, Credentials::None).await.unwrap();
+    let main = git(&world.bare(), &["rev-parse", "main"]);
+    let mut packed = vec!["# pack-refs with: peeled fully-peeled sorted \n".to_owned()];
+    packed.extend((0..BRANCHES).map(|number| format!("{main} refs/heads/b{number:05}\n")));
+    fs::write(world.bare().join("packed-refs"), packed.concat()).unwrap();
+    let tracking = world.clone_dir().join(".git/refs/remotes/origin");
+    let cancel = CancellationToken::new();
+    let watching = {
+        let (first, cancel) = (tracking.join("b00000"), cancel.clone());
+        std::thread::spawn(move || {
+            while !first.exists() {
+                std::thread::yield_now();
+            }
+            cancel.cancel();
+        })
+    };
+    let sync = Sync {
+        url: world.remotes.parse_url(&url).unwrap(),
+        push: false,
+        message: None,
+    };
+    let listener = Listener { progress: None, cancel };
+    let synced = world.remotes.sync(ID, sync, listener).await;
+    assert!(matches!(synced, Err(GitError::Cancelled)), "{synced:?}");
+    watching.join().unwrap();
+    let written = fs::read_dir(&tracking).unwrap().count();
+    assert!(written < BRANCHES, "{written} of {BRANCHES}");
+    // The next one ends what was begun.
+    world.sync(&url, false).await.unwrap();
+    let refs = git(
+        &world.clone_dir(),
+        &["for-each-ref", "--format=%(refname)", "refs/remotes/origin/b*"],
+    );
+    assert_eq!(refs.lines().count(), BRANCHES);
+    world.is_clean();
 }
 
 /// Few objects, ten levels of ten times the same folder: ten thousand million files.

@@ -5,13 +5,17 @@ use super::{
     support::{ID, World, git, password},
 };
 use mira_git::{
-    Clash, GitError,
+    BranchName, Clash, GitError, GitSettings, SwitchMode,
     remote::{Outcome, Synced},
 };
 use std::{fs, os::unix::fs::PermissionsExt};
 
 async fn attached() -> (World, String) {
-    let world = World::new();
+    attached_with(GitSettings::default()).await
+}
+
+async fn attached_with(settings: GitSettings) -> (World, String) {
+    let world = World::with(settings, |_| {});
     let peer = HttpPeer::serve(&world.served(), Manners::guarded());
     let url = peer.url("it.git");
     world.attach(&url, password()).await.unwrap();
@@ -200,6 +204,120 @@ async fn a_remote_that_began_anew_is_not_mixed_in() {
     assert!(matches!(error, GitError::Unusable(_)), "{error:?}");
     assert_eq!(state(&world), before);
     assert_eq!(git(&bare, &["rev-parse", "main"]), anew);
+}
+
+/// All branches, here and as the remote had them.
+fn branches(world: &World) -> Vec<String> {
+    let refs = git(
+        &world.clone_dir(),
+        &["for-each-ref", "--format=%(refname)", "refs/heads", "refs/remotes"],
+    );
+    refs.lines().map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn branches_the_remote_has_no_more_are_forgotten_and_ours_stay() {
+    let (world, url) = attached().await;
+    let (clone, bare) = (world.clone_dir(), world.bare());
+    git(&bare, &["branch", "a", "main"]);
+    git(&bare, &["branch", "deep/er", "main"]);
+    world.sync(&url, false).await.unwrap();
+    git(&clone, &["branch", "-q", "--track", "follows", "origin/a"]);
+    let side = BranchName::parse("side").unwrap();
+    world.repos.switch(ID, side, SwitchMode::Existing).await.unwrap();
+    world.write("ours.txt", "ours\n").await;
+    // Some packed, some not; `a` has to go for `a/b` to come.
+    git(&clone, &["pack-refs", "--all"]);
+    for branch in ["a", "side", "deep/er"] {
+        git(&bare, &["branch", "-D", branch]);
+    }
+    git(&bare, &["branch", "a/b", "main"]);
+    let synced = world.sync(&url, false).await.unwrap();
+    assert_eq!((synced.outcome, synced.pushed), (Outcome::UpToDate, false));
+    let expect = [
+        "refs/heads/follows",
+        "refs/heads/main",
+        "refs/heads/side",
+        "refs/remotes/origin/HEAD",
+        "refs/remotes/origin/a/b",
+        "refs/remotes/origin/main",
+    ];
+    assert_eq!(branches(&world), expect);
+    assert_eq!(git(&clone, &["show", "side:ours.txt"]), "ours");
+    let here_only = world.repos.unpublished(ID).await.unwrap();
+    assert_eq!(
+        (here_only.unpushed_commits, here_only.branches),
+        (1, vec!["side".to_owned()])
+    );
+    world.is_clean();
+
+    // A remote that shows no branch at all is not believed.
+    for branch in ["a/b", "main"] {
+        git(&bare, &["update-ref", "-d", &format!("refs/heads/{branch}")]);
+    }
+    world.sync(&url, false).await.unwrap();
+    assert_eq!(branches(&world), expect);
+    // A branch that is pushed is there again.
+    assert!(world.sync(&url, true).await.unwrap().pushed);
+    assert_eq!(git(&bare, &["show", "side:ours.txt"]), "ours");
+    world.is_clean();
+}
+
+#[tokio::test]
+async fn what_is_too_large_is_fetched_and_not_checked_out() {
+    let settings = GitSettings {
+        max_checkout_file_bytes: 1_000,
+        ..GitSettings::default()
+    };
+    let (world, url) = attached_with(settings).await;
+    world.pushed_by_another("large.txt", &"x".repeat(1_001));
+    for diverged in [false, true] {
+        if diverged {
+            world.write("ours.txt", "ours\n").await;
+        }
+        let before = state(&world);
+        let error = world.sync(&url, true).await.unwrap_err();
+        assert!(matches!(error, GitError::TooLarge { limit: 1_000, .. }), "{error:?}");
+        assert_eq!(state(&world), before);
+        world.is_clean();
+    }
+    world.pushed_by_another("large.txt", &"x".repeat(1_000));
+    assert_eq!(world.sync(&url, true).await.unwrap().outcome, Outcome::Merged);
+    world.is_clean();
+}
+
+/// Both sides are small, but what they have in common is not.
+#[tokio::test]
+async fn a_merge_does_not_unfold_what_came_before_either() {
+    let settings = GitSettings {
+        max_checkout_files: 20,
+        ..GitSettings::default()
+    };
+    let (world, url) = attached_with(settings).await;
+    let seed = world.dir.path().join("seed");
+    let start = git(&seed, &["rev-parse", "main"]);
+    for number in 0..30 {
+        fs::write(seed.join(format!("many{number}")), "x\n").unwrap();
+    }
+    git(&seed, &["add", "-A"]);
+    git(&seed, &["commit", "-q", "-m", "many"]);
+    git(&seed, &["rm", "-q", "many*"]);
+    git(&seed, &["commit", "-q", "-m", "few"]);
+    git(&seed, &["push", "-q", "origin", "main"]);
+    world.sync(&url, false).await.unwrap();
+    // Now the remote goes another way from where there were many.
+    git(&seed, &["checkout", "-q", "-B", "main", "main~1"]);
+    git(&seed, &["rm", "-q", "many*"]);
+    fs::write(seed.join("theirs.txt"), "theirs\n").unwrap();
+    git(&seed, &["add", "-A"]);
+    git(&seed, &["commit", "-q", "-m", "theirs"]);
+    git(&seed, &["push", "-q", "-f", "origin", "main"]);
+    assert_eq!(git(&seed, &["rev-parse", "main~2"]), start);
+    let before = state(&world);
+    let error = world.sync(&url, true).await.unwrap_err();
+    assert!(matches!(error, GitError::TooLarge { limit: 20, .. }), "{error:?}");
+    assert_eq!(state(&world), before);
+    world.is_clean();
 }
 
 #[tokio::test]

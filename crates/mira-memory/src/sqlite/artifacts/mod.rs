@@ -79,13 +79,56 @@ pub struct ArtifactPatch {
     pub language: Option<Option<String>>,
 }
 
+/// What whoever changes an artifact takes it to be. It is compared where the change is made, so that nothing comes in
+/// between; an artifact that is another refuses the change.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Expected {
+    /// Whatever it is.
+    #[default]
+    Anything,
+    /// At this version, under whatever name.
+    Version(u32),
+    /// This, name and language included.
+    Exactly {
+        /// The newest version's number.
+        version: u32,
+        /// Its name.
+        name: String,
+        /// The language of code.
+        language: Option<String>,
+    },
+}
+
+impl Expected {
+    /// That it is what it was when this was read.
+    pub fn exactly(artifact: &Artifact) -> Self {
+        Self::Exactly {
+            version: artifact.version,
+            name: artifact.name.clone(),
+            language: artifact.language.clone(),
+        }
+    }
+
+    fn is(&self, found: &Artifact) -> bool {
+        match self {
+            Self::Anything => true,
+            Self::Version(version) => *version == found.version,
+            Self::Exactly {
+                version,
+                name,
+                language,
+            } => *version == found.version && *name == found.name && *language == found.language,
+        }
+    }
+}
+
 /// A new version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewVersion {
     /// Its content.
     pub content: ArtifactContent,
-    /// The version its maker knows; another newest one refuses it. `None` whatever there is.
-    pub expected: Option<u32>,
+    /// What its maker knows.
+    pub expected: Expected,
     /// What else changes.
     pub patch: ArtifactPatch,
     /// Where it comes from.
@@ -101,7 +144,7 @@ pub enum VersionOutcome {
     Renamed(Artifact),
     /// Everything was this already.
     Unchanged(Artifact),
-    /// The newest version is another one than was expected.
+    /// The artifact is another than was expected.
     Mismatch {
         /// The newest.
         version: u32,
@@ -119,7 +162,7 @@ pub enum VersionOutcome {
 pub enum DeleteOutcome {
     /// It is gone from this project.
     Deleted(ProjectId),
-    /// The newest version is another one than was expected.
+    /// The artifact is another than was expected.
     Mismatch {
         /// The newest.
         version: u32,
@@ -316,7 +359,7 @@ async fn add(
     let Some(old) = read::find_bare(&mut *conn, account, id).await? else {
         return Ok(VersionOutcome::NoSuchArtifact);
     };
-    if new.expected.is_some_and(|expected| expected != old.version) {
+    if !new.expected.is(&old) {
         return Ok(VersionOutcome::Mismatch { version: old.version });
     }
     if !fits(old.kind, &new.content) {
@@ -361,13 +404,13 @@ async fn restore(
     account: AccountId,
     id: ArtifactId,
     version: u32,
-    expected: Option<u32>,
+    expected: &Expected,
     origin: Origin,
 ) -> Result<VersionOutcome, StoreError> {
     let Some(old) = read::find_bare(&mut *conn, account, id).await? else {
         return Ok(VersionOutcome::NoSuchArtifact);
     };
-    if expected.is_some_and(|expected| expected != old.version) {
+    if !expected.is(&old) {
         return Ok(VersionOutcome::Mismatch { version: old.version });
     }
     let Some(wanted) = read::find_version(&mut *conn, account, id, version).await? else {
@@ -388,16 +431,41 @@ async fn restore(
     answer(conn, account, id, same).await
 }
 
+async fn rename(
+    conn: &mut SqliteConnection,
+    account: AccountId,
+    id: ArtifactId,
+    patch: &ArtifactPatch,
+    expected: &Expected,
+    now: Timestamp,
+) -> Result<VersionOutcome, StoreError> {
+    let Some(old) = read::find_bare(&mut *conn, account, id).await? else {
+        return Ok(VersionOutcome::NoSuchArtifact);
+    };
+    if !expected.is(&old) {
+        return Ok(VersionOutcome::Mismatch { version: old.version });
+    }
+    let changes = patch.changes(&old);
+    if changes {
+        update(&mut *conn, account, &old, patch, now).await?;
+    }
+    Ok(match find(conn, account, id).await? {
+        Some(artifact) if changes => VersionOutcome::Renamed(artifact),
+        Some(artifact) => VersionOutcome::Unchanged(artifact),
+        None => VersionOutcome::NoSuchArtifact,
+    })
+}
+
 async fn delete(
     conn: &mut SqliteConnection,
     account: AccountId,
     id: ArtifactId,
-    expected: Option<u32>,
+    expected: &Expected,
 ) -> Result<DeleteOutcome, StoreError> {
     let Some(old) = read::find_bare(&mut *conn, account, id).await? else {
         return Ok(DeleteOutcome::NoSuchArtifact);
     };
-    if expected.is_some_and(|expected| expected != old.version) {
+    if !expected.is(&old) {
         return Ok(DeleteOutcome::Mismatch { version: old.version });
     }
     sqlx::query("DELETE FROM artifacts WHERE account_id = ?1 AND id = ?2")
@@ -450,38 +518,31 @@ impl Store {
         account: AccountId,
         id: ArtifactId,
         version: u32,
-        expected: Option<u32>,
+        expected: Expected,
         origin: Origin,
     ) -> Result<VersionOutcome, StoreError> {
+        let expected = Arc::new(expected);
         self.write(Class::Acknowledged, move |conn| {
-            async move { restore(conn, account, id, version, expected, origin).await }.boxed()
+            let expected = Arc::clone(&expected);
+            async move { restore(conn, account, id, version, &expected, origin).await }.boxed()
         })
         .await
     }
 
-    /// Changes name or language; the last to write wins. Answers the artifact and whether anything
-    /// changed; `None` if there is no such artifact.
+    /// Changes name or language: [`VersionOutcome::Renamed`], or [`VersionOutcome::Unchanged`] where both were this
+    /// already.
     pub async fn update_artifact(
         &self,
         account: AccountId,
         id: ArtifactId,
         patch: ArtifactPatch,
+        expected: Expected,
         now: Timestamp,
-    ) -> Result<Option<(Artifact, bool)>, StoreError> {
-        let patch = Arc::new(patch);
+    ) -> Result<VersionOutcome, StoreError> {
+        let change = Arc::new((patch, expected));
         self.write(Class::Acknowledged, move |conn| {
-            let patch = Arc::clone(&patch);
-            async move {
-                let Some(old) = read::find_bare(&mut *conn, account, id).await? else {
-                    return Ok(None);
-                };
-                let changes = patch.changes(&old);
-                if changes {
-                    update(&mut *conn, account, &old, &patch, now).await?;
-                }
-                Ok(find(conn, account, id).await?.map(|artifact| (artifact, changes)))
-            }
-            .boxed()
+            let change = Arc::clone(&change);
+            async move { rename(conn, account, id, &change.0, &change.1, now).await }.boxed()
         })
         .await
     }
@@ -491,10 +552,12 @@ impl Store {
         &self,
         account: AccountId,
         id: ArtifactId,
-        expected: Option<u32>,
+        expected: Expected,
     ) -> Result<DeleteOutcome, StoreError> {
+        let expected = Arc::new(expected);
         self.write(Class::Acknowledged, move |conn| {
-            async move { delete(conn, account, id, expected).await }.boxed()
+            let expected = Arc::clone(&expected);
+            async move { delete(conn, account, id, &expected).await }.boxed()
         })
         .await
     }

@@ -3,6 +3,7 @@
 use super::{
     AccountId, BATCH, ExportReport, FactLine, Line, Memory, Message, MessageId, MessageLine, MetaLine, MoodEntry,
     MoodLine, PersonaName, ProjectId, Row, Salience, SessionId, SessionLine, SqliteConnection, SqliteRow, StoreError,
+    attached::{self, EXPORT_REPOS},
     json, memories, memory_columns, memory_join, message_columns, mood_columns, moods, mpsc, parse_memory, read,
     works::{self, EXPORT_ARTIFACTS, EXPORT_PROJECTS},
 };
@@ -63,6 +64,7 @@ fn message_line(message: Message, client_id: Option<String>) -> MessageLine {
         model: message.model,
         usage: message.usage,
         tool_calls: message.tool_calls,
+        citations: message.citations,
         created_at: message.created_at,
     }
 }
@@ -136,6 +138,7 @@ pub(super) async fn export_rows(
         EXPORT_MOODS,
         EXPORT_FACTS,
         EXPORT_ARTIFACTS,
+        EXPORT_REPOS,
     ] {
         let mut after = i64::MIN;
         loop {
@@ -155,7 +158,8 @@ pub(super) async fn export_rows(
             }
         }
     }
-    works::export_versions(conn, account, sink).await
+    works::export_versions(&mut *conn, account, sink).await?;
+    attached::export_proposals(conn, account, sink).await
 }
 
 pub(super) fn export_row(part: &str, row: &SqliteRow, report: &mut ExportReport) -> Result<(i64, Line), StoreError> {
@@ -183,6 +187,10 @@ pub(super) fn export_row(part: &str, row: &SqliteRow, report: &mut ExportReport)
         let (place, line) = works::read_artifact(row)?;
         report.artifacts += 1;
         Ok((place, Line::Artifact(line)))
+    } else if part == EXPORT_REPOS {
+        let (place, line) = attached::read_repo(row)?;
+        report.repos += 1;
+        Ok((place, Line::Repo(line)))
     } else {
         let (key, memory) = memories::read(row)?;
         report.facts += 1;

@@ -3,7 +3,7 @@
 use super::{
     AccountId, Arc, BATCH, BATCH_BYTES, BTreeSet, Class, ClientId, Connection, ExportReport, FORMAT, FactLine,
     FutureExt, ImportReport, Line, MessageId, MessageLine, Mood, MoodLine, PersonaName, Role, Salience, SessionId,
-    SessionLine, SqliteConnection, StateLine, Store, StoreError, Timestamp, VERSION, blob, calls,
+    SessionLine, SqliteConnection, StateLine, Store, StoreError, Timestamp, VERSION, attached, blob, calls, citations,
     export::{Sink, export_rows},
     grams, json, memories, mpsc, ms, outbox, state, usage_columns, works,
 };
@@ -21,6 +21,8 @@ struct Stored {
     projects: u64,
     artifacts: u64,
     versions: u64,
+    repos: u64,
+    proposals: u64,
     skipped: u64,
 }
 
@@ -47,8 +49,8 @@ fn parse_line(number: u64, text: &str) -> Result<Line, StoreError> {
             if let Some(meta) = &message.meta {
                 known_mood(&meta.mood).map_err(bad)?;
             }
-            if message.role == Role::User && !message.tool_calls.is_empty() {
-                return Err(bad("only a reply calls tools".to_owned()));
+            if message.role == Role::User && !(message.tool_calls.is_empty() && message.citations.is_empty()) {
+                return Err(bad("only a reply calls tools and cites".to_owned()));
             }
         }
         Line::Mood(mood) => known_mood(&mood.mood).map_err(bad)?,
@@ -62,6 +64,8 @@ fn parse_line(number: u64, text: &str) -> Result<Line, StoreError> {
         Line::Project(project) => project.check().map_err(bad)?,
         Line::Artifact(artifact) => artifact.check().map_err(bad)?,
         Line::ArtifactVersion(version) => version.check().map_err(bad)?,
+        Line::Repo(repo) => repo.check().map_err(bad)?,
+        Line::Proposal(proposal) => proposal.check().map_err(bad)?,
         Line::Session(_) | Line::End(_) => {}
     }
     Ok(line)
@@ -115,9 +119,9 @@ async fn import_session(
 const IMPORT_MESSAGE: &str = "
     INSERT INTO messages (account_id, session_id, id, parent_id, role, content, status, client_id, project_id, metadata,
                           persona, mood, mood_cause, intent, owner_mood, tags, salience, model, input_tokens,
-                          cached_tokens, output_tokens, reasoning_tokens, tool_calls, created_at, depth)
+                          cached_tokens, output_tokens, reasoning_tokens, tool_calls, created_at, citations, depth)
     SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, (SELECT p.id FROM projects p WHERE p.account_id = ?1 AND p.id = ?9), ?10,
-           ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24,
+           ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25,
            coalesce((SELECT depth + 1 FROM messages WHERE account_id = ?1 AND id = ?4 AND session_id = ?2), 0)
      WHERE true
         ON CONFLICT (account_id, id) DO NOTHING";
@@ -157,6 +161,7 @@ async fn import_message(
         .bind(reasoning_tokens)
         .bind(calls::column(&line.tool_calls)?)
         .bind(ms(line.created_at))
+        .bind(citations::column(&line.citations)?)
         .execute(&mut *conn)
         .await?;
     let stored = done.rows_affected() == 1;
@@ -239,6 +244,8 @@ async fn import_batch(
             Line::Project(line) => works::import_project(&mut *conn, account, line).await,
             Line::Artifact(line) => works::import_artifact(&mut *conn, account, line).await,
             Line::ArtifactVersion(line) => works::import_version(&mut *conn, account, line).await,
+            Line::Repo(line) => attached::import_repo(&mut *conn, account, line).await,
+            Line::Proposal(line) => attached::import_proposal(&mut *conn, account, line).await,
             Line::Header { .. } | Line::State(_) | Line::End(_) => continue,
         };
         let done = done.map_err(|error| match error {
@@ -264,6 +271,8 @@ async fn import_batch(
             Line::Project(_) => Stored::count(done, &mut stored.projects, &mut stored.skipped),
             Line::Artifact(_) => Stored::count(done, &mut stored.artifacts, &mut stored.skipped),
             Line::ArtifactVersion(_) => Stored::count(done, &mut stored.versions, &mut stored.skipped),
+            Line::Repo(_) => Stored::count(done, &mut stored.repos, &mut stored.skipped),
+            Line::Proposal(_) => Stored::count(done, &mut stored.proposals, &mut stored.skipped),
             Line::Header { .. } | Line::State(_) | Line::End(_) => {}
         }
     }
@@ -424,6 +433,8 @@ impl Store {
             report.projects += stored.projects;
             report.artifacts += stored.artifacts;
             report.versions += stored.versions;
+            report.repos += stored.repos;
+            report.proposals += stored.proposals;
             report.skipped += stored.skipped;
             progress(report);
         }

@@ -3,16 +3,17 @@
 //! The first line names the format and its version, the last one counts what stood between. Import is idempotent: what
 //! is there already (by id) is skipped; each batch is stored whole or not at all.
 //!
-//! Version 1 has no facts, versions 1 and 2 have no projects and artifacts. Never exported is what is made from the rest or means nothing elsewhere: recall's documents
-//! and vectors (the import queues them), summaries, receipts, and the hashes of what must stay forgotten, whose key is
-//! this installation's.
+//! Version 1 has no facts, versions 1 and 2 have no projects and artifacts, version 3 has no repositories and proposals.
+//! Never exported is what is made from the rest or means nothing elsewhere: recall's documents and vectors (the import
+//! queues them), summaries, receipts, and the hashes of what must stay forgotten, whose key is this installation's.
 
+mod attached;
 mod export;
 mod import;
 mod works;
 
 use super::{
-    Store,
+    Store, citations,
     error::StoreError,
     memories::{self, memory_columns, memory_join},
     messages::{json, message_columns, read, usage_columns},
@@ -29,6 +30,7 @@ use futures_util::FutureExt;
 use jiff::Timestamp;
 use mira_core::{
     chat::{MemoryMode, Message, MessageMetadata, MessageStatus, Mood, MoodEntry, MoodSource, Role, Salience, Usage},
+    citation::Citation,
     ids::{AccountId, ClientId, MemoryId, MessageId, MoodId, ProjectId, SessionId},
     memory::Memory,
     persona::PersonaName,
@@ -42,7 +44,7 @@ use tokio::sync::mpsc;
 /// The name of the format.
 const FORMAT: &str = "mira-export";
 /// The version written; older ones are read.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 /// Rows read or written at once.
 const BATCH: usize = 500;
 /// Bytes of lines stored at once, and a last line on top.
@@ -69,6 +71,12 @@ pub struct ExportReport {
     /// Versions of artifacts.
     #[serde(default)]
     pub versions: u64,
+    /// Attached repositories, without their clones.
+    #[serde(default)]
+    pub repos: u64,
+    /// Proposals nobody has decided.
+    #[serde(default)]
+    pub proposals: u64,
 }
 
 /// What an import has stored so far.
@@ -90,6 +98,10 @@ pub struct ImportReport {
     pub artifacts: u64,
     /// Versions of artifacts stored.
     pub versions: u64,
+    /// Attached repositories stored; their clones do not come along.
+    pub repos: u64,
+    /// Proposals stored.
+    pub proposals: u64,
     /// Objects that were there already.
     pub skipped: u64,
 }
@@ -110,6 +122,8 @@ enum Line {
     Project(works::ProjectLine),
     Artifact(works::ArtifactLine),
     ArtifactVersion(Box<works::VersionLine>),
+    Repo(attached::RepoLine),
+    Proposal(Box<attached::ProposalLine>),
     State(StateLine),
     End(ExportReport),
 }
@@ -144,6 +158,8 @@ struct MessageLine {
     usage: Option<Usage>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     tool_calls: Vec<ToolCall>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    citations: Vec<Citation>,
     created_at: Timestamp,
 }
 

@@ -14,6 +14,7 @@ use crate::sqlite::{
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use mira_core::{
+    approval::Asks,
     ids::ArtifactId,
     project::{Artifact, ArtifactContent, ArtifactKind, Author, ImageFormat, Project, hex, tidy_tags},
 };
@@ -30,6 +31,8 @@ pub(super) struct ProjectLine {
     description: String,
     tags: Vec<String>,
     instructions: String,
+    #[serde(default)]
+    approvals: Asks,
     created_at: Timestamp,
     updated_at: Timestamp,
 }
@@ -130,7 +133,7 @@ impl VersionLine {
 // ---- out ----------------------------------------------------------------------------------------------------------
 
 pub(super) const EXPORT_PROJECTS: &str = "
-    SELECT recency, id, name, description, tags, instructions, created_at, updated_at
+    SELECT recency, id, name, description, tags, instructions, approvals, created_at, updated_at
       FROM projects WHERE account_id = ?1 AND recency > ?2 ORDER BY recency LIMIT (?3 + 0)";
 
 pub(super) fn read_project(row: &SqliteRow) -> Result<(i64, ProjectLine), StoreError> {
@@ -144,6 +147,7 @@ pub(super) fn read_project(row: &SqliteRow) -> Result<(i64, ProjectLine), StoreE
         description: c.take("description")?,
         tags: c.parsed("tags", |text| serde_json::from_str(text))?,
         instructions: c.take("instructions")?,
+        approvals: c.parsed("approvals", projects::parse_asks)?,
         created_at: c.time("created_at")?,
         updated_at: c.time("updated_at")?,
     };
@@ -263,6 +267,7 @@ pub(super) async fn import_project(
         description: line.description.clone(),
         tags: line.tags.clone(),
         instructions: line.instructions.clone(),
+        approvals: line.approvals,
         created_at: line.created_at,
         updated_at: line.updated_at,
     };

@@ -3,6 +3,7 @@
 use super::{BeginKind, BeginOutcome, BeginTurn, SendParent, stored};
 use crate::sqlite::{
     error::StoreError,
+    files,
     messages::{self, json, parse_role},
     outbox::queue_new_message,
     rows::{Columns, Query, SPARE, bind_spare, blob, int, ms},
@@ -25,6 +26,8 @@ struct NewMessage<'a> {
     parent_id: Option<MessageId>,
     depth: u64,
     siblings: Vec<MessageId>,
+    /// The message it replaces, whose files it keeps.
+    replaces: Option<MessageId>,
 }
 
 /// Either what the turn works on, or why it does not begin.
@@ -228,6 +231,9 @@ pub(super) async fn begin(
     account: AccountId,
     turn: &BeginTurn,
 ) -> Result<BeginOutcome, StoreError> {
+    if !files::are_there(&mut *conn, account, &turn.files).await? {
+        return Ok(BeginOutcome::NoSuchFile);
+    }
     match &turn.kind {
         BeginKind::Send {
             message_id,
@@ -261,6 +267,7 @@ pub(super) async fn begin(
                         parent_id,
                         depth,
                         siblings,
+                        replaces: None,
                     };
                     begin_new(conn, account, turn, new).await
                 }
@@ -290,6 +297,7 @@ pub(super) async fn begin(
                         parent_id,
                         depth,
                         siblings,
+                        replaces: Some(*of),
                     };
                     begin_new(conn, account, turn, new).await
                 }
@@ -341,7 +349,16 @@ async fn begin_new(
         .bind(new.project_id.as_ref().map(|id| blob(&id.0)))
         .bind(new.metadata.map(json).transpose()?)
         .bind(grams);
-    bind_spare(query, SPARE).execute(conn).await?;
+    bind_spare(query, SPARE).execute(&mut *conn).await?;
+    if let Some(replaced) = new.replaces {
+        files::attach_again(&mut *conn, account, replaced, new.id).await?;
+    }
+    files::attach(&mut *conn, account, new.id, &turn.files).await?;
+    let attached = if new.replaces.is_some() || !turn.files.is_empty() {
+        files::of_message(conn, account, new.id).await?
+    } else {
+        Vec::new()
+    };
     let mut sibling_ids = new.siblings;
     sibling_ids.push(new.id);
     Ok(BeginOutcome::Begun {
@@ -359,6 +376,8 @@ async fn begin_new(
             model: None,
             usage: None,
             tool_calls: Vec::new(),
+            citations: Vec::new(),
+            files: attached,
             created_at: stored(turn.now),
         },
     })

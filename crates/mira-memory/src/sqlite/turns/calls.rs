@@ -4,7 +4,7 @@
 //! and status tell that something was called, and nothing else is left of it.
 
 use crate::sqlite::{
-    Store,
+    Store, approvals, citations,
     error::StoreError,
     messages::json,
     rows::{Columns, blob},
@@ -22,6 +22,8 @@ use std::{collections::BTreeSet, sync::Arc};
 
 /// What is said of a call that a crash cut off.
 const CUT_OFF: &str = "Mira was cut off while this ran; whether it took effect is not known.";
+/// What is said of one that waited for the owner's word then.
+const WAITED: &str = "Mira was cut off while this waited for the owner's word; it has not run.";
 /// A message shorter than this is in everybody's mouth: a call that holds its words does not quote it. In bytes of its
 /// words.
 const MIN_MESSAGE_BYTES: usize = 12;
@@ -43,12 +45,17 @@ pub(in crate::sqlite) fn parse(text: &str) -> Result<Vec<ToolCall>, serde_json::
 }
 
 /// Takes every word out of a call.
-pub(super) fn empty(call: &mut ToolCall) {
+pub(in crate::sqlite) fn empty(call: &mut ToolCall) {
     "{}".clone_into(&mut call.arguments);
     if let Some(outcome) = &mut call.outcome {
         outcome.output.clear();
         outcome.data = serde_json::Value::Object(serde_json::Map::new());
     }
+}
+
+/// Whether no word is left of a call.
+pub(in crate::sqlite) fn is_empty(call: &ToolCall) -> bool {
+    emptied(call) == *call
 }
 
 fn emptied(call: &ToolCall) -> ToolCall {
@@ -142,13 +149,20 @@ pub(super) async fn list_cut_off(
     let rows = sqlx::query("SELECT n, call FROM turn_calls WHERE turn_id = ?1 AND account_id = ?2 ORDER BY n")
         .bind(blob(&turn.0))
         .bind(account.0)
-        .fetch_all(conn)
+        .fetch_all(&mut *conn)
         .await?;
+    let waiting = approvals::list_waiting(conn, account, turn).await?;
     rows.iter()
         .map(|row| {
             let mut call = read(turn, &mut Columns::new("turn_calls", row))?.1;
-            call.outcome
-                .get_or_insert_with(|| CallOutcome::unsuccessful(CallStatus::Failed, CUT_OFF));
+            let waits = waiting.contains(&call.id);
+            call.outcome.get_or_insert_with(|| {
+                if waits {
+                    CallOutcome::unsuccessful(CallStatus::Denied, WAITED)
+                } else {
+                    CallOutcome::unsuccessful(CallStatus::Failed, CUT_OFF)
+                }
+            });
             Ok(call)
         })
         .collect()
@@ -276,7 +290,12 @@ impl Quotes {
     }
 
     /// What of a column's calls goes empty: all, those that quote, or surely none.
-    fn judge<'q>(&'q self, of: MessageId, column: &str, needles: Option<&Needles>) -> Option<Goes<'q>> {
+    pub(in crate::sqlite) fn judge<'q>(
+        &'q self,
+        of: MessageId,
+        column: &str,
+        needles: Option<&Needles>,
+    ) -> Option<Goes<'q>> {
         if self.messages.contains(&of) {
             return Some(Goes::All);
         }
@@ -289,7 +308,7 @@ impl Quotes {
 }
 
 /// Which calls of a row go empty.
-enum Goes<'q> {
+pub(in crate::sqlite) enum Goes<'q> {
     All,
     Quoting(&'q [Wanted]),
 }
@@ -297,14 +316,16 @@ enum Goes<'q> {
 impl Goes<'_> {
     /// Whether this call goes empty and is not yet.
     fn takes(&self, call: &ToolCall) -> Result<bool, StoreError> {
-        if emptied(call) == *call {
-            return Ok(false);
-        }
+        Ok(!is_empty(call) && self.takes_text(&json(call)?))
+    }
+
+    /// Whether something that is kept as this text goes empty.
+    pub(in crate::sqlite) fn takes_text(&self, text: &str) -> bool {
         match self {
-            Self::All => Ok(true),
+            Self::All => true,
             Self::Quoting(wanted) => {
-                let haystack = Haystack::new(json(call)?.as_bytes());
-                Ok(wanted.iter().any(|wanted| wanted.stands_in(&haystack)))
+                let haystack = Haystack::new(text.as_bytes());
+                wanted.iter().any(|wanted| wanted.stands_in(&haystack))
             }
         }
     }
@@ -321,11 +342,15 @@ pub(in crate::sqlite) struct Emptied {
 
 impl Emptied {
     fn note(&mut self, call: &ToolCall) {
-        self.words.push(call.arguments.chars().take(TRACED_CHARS).collect());
+        self.note_words(&call.arguments);
+    }
+
+    pub(in crate::sqlite) fn note_words(&mut self, words: &str) {
+        self.words.push(words.chars().take(TRACED_CHARS).collect());
     }
 }
 
-/// Empties the account's calls that quote what is being forgotten.
+/// Empties the account's calls, citations and approvals that quote what is being forgotten.
 pub(in crate::sqlite) async fn empty_quoting(
     conn: &mut SqliteConnection,
     account: AccountId,
@@ -334,7 +359,9 @@ pub(in crate::sqlite) async fn empty_quoting(
     let needles = Needles::new(quotes.words.iter().cloned());
     let mut done = Emptied::default();
     empty_in_replies(&mut *conn, account, quotes, needles.as_ref(), &mut done).await?;
-    empty_in_turns(conn, account, quotes, needles.as_ref(), &mut done).await?;
+    empty_in_turns(&mut *conn, account, quotes, needles.as_ref(), &mut done).await?;
+    citations::empty_quoting(&mut *conn, account, quotes, needles.as_ref(), &mut done).await?;
+    approvals::empty_quoting(conn, account, quotes, needles.as_ref(), &mut done).await?;
     Ok(done)
 }
 

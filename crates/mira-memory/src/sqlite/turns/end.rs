@@ -3,6 +3,7 @@
 
 use super::{FinishOutcome, FinishTurn, NewReply, Recovered, TurnState, calls, stored};
 use crate::sqlite::{
+    citations,
     error::StoreError,
     messages::{self, json, parse_mood, usage_columns},
     outbox::queue_new_message,
@@ -14,6 +15,7 @@ use crate::sqlite::{
 use jiff::Timestamp;
 use mira_core::{
     chat::{Message, MessageStatus, Mood, ReplyMeta, Role},
+    citation::Citation,
     ids::{AccountId, MessageId, ProjectId, SessionId, TurnId},
     persona::PersonaName,
     tool::ToolCall,
@@ -75,11 +77,14 @@ macro_rules! finish_turn {
     };
 }
 
-const FINISH_EMPTY: &str = finish_turn!();
+const FINISH_EMPTY: &str = concat!(
+    finish_turn!(),
+    "UPDATE turns SET tokens = ?5 WHERE id = ?2 AND account_id = ?1"
+);
 
 /// `?5` session, `?6` reply, `?7` owner's message, `?8` Mira's mood, `?9` its cause, `?10` its overlay, `?11` the nudge
 /// told, `?12` the mood's entry, `?13` the overlay of the moment, `?14` on: the reply's columns,
-/// `?30` its calls.
+/// `?30` its calls, `?31` its citations.
 macro_rules! finish_reply {
     () => {
         concat!(
@@ -87,9 +92,9 @@ macro_rules! finish_reply {
             "INSERT INTO messages (account_id, turn_id, created_at, session_id, id, parent_id, role,
                                    depth, content, status, persona, mood, mood_cause, intent, owner_mood, tags,
                                    salience, model, input_tokens, cached_tokens, output_tokens, reasoning_tokens,
-                                   project_id, tool_calls)
+                                   project_id, tool_calls, citations)
              VALUES (?1, ?2, ?4, ?5, ?6, ?7, 'assistant',
-                     ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30);
+                     ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31);
              UPDATE messages SET depth = depth + 1 WHERE account_id = ?1 AND id IN (
                     WITH RECURSIVE moved (id) AS (
                         SELECT m.id FROM turns q CROSS JOIN messages m ON m.account_id = ?1 AND m.id = q.user_message_id
@@ -120,7 +125,7 @@ macro_rules! finish_reply {
 const FINISH: &str = finish_reply!();
 const FINISH_GRAMS: &str = concat!(
     finish_reply!(),
-    "; INSERT INTO messages_grams (rowid, grams) SELECT ord, ?31 FROM messages WHERE account_id = ?1 AND id = ?6"
+    "; INSERT INTO messages_grams (rowid, grams) SELECT ord, ?32 FROM messages WHERE account_id = ?1 AND id = ?6"
 );
 
 pub(super) async fn finish(
@@ -150,31 +155,37 @@ pub(super) async fn finish(
             .bind(account.0)
             .bind(blob(&end.turn_id.0))
             .bind(end.state.as_str())
-            .bind(ms(end.now));
+            .bind(ms(end.now))
+            .bind(end.tokens.map(int));
         bind_spare(query, SPARE).execute(conn).await?;
         Ok(FinishOutcome::Finished(None))
     }
 }
 
-/// The reply's calls as they are stored: those whose words were forgotten while the turn ran stay empty.
-async fn kept_calls(
+/// The reply's calls and citations as they are stored: those whose words were forgotten while the turn ran stay empty.
+async fn kept_works(
     conn: &mut SqliteConnection,
     account: AccountId,
     turn: TurnId,
     reply: &NewReply,
     forgotten: bool,
-) -> Result<Vec<ToolCall>, StoreError> {
-    let mut kept = reply.tool_calls.clone();
-    if kept.is_empty() {
-        return Ok(kept);
-    }
-    let emptied = calls::list_emptied(conn, account, turn).await?;
+) -> Result<(Vec<ToolCall>, Vec<Citation>), StoreError> {
+    let (mut kept, mut citations) = (reply.tool_calls.clone(), reply.citations.clone());
+    let emptied = if kept.is_empty() {
+        Vec::new()
+    } else {
+        calls::list_emptied(conn, account, turn).await?
+    };
     for call in &mut kept {
         if forgotten || emptied.contains(&call.id) {
             calls::empty(call);
         }
     }
-    Ok(kept)
+    if forgotten || !emptied.is_empty() {
+        // Which call a source came from is not kept.
+        citations.iter_mut().for_each(Citation::empty);
+    }
+    Ok((kept, citations))
 }
 
 async fn insert_reply(
@@ -186,7 +197,7 @@ async fn insert_reply(
     depth: u64,
 ) -> Result<Message, StoreError> {
     let grams = grams(&reply.content);
-    let tool_calls = kept_calls(&mut *conn, account, end.turn_id, reply, turn.forgotten).await?;
+    let (tool_calls, citations) = kept_works(&mut *conn, account, end.turn_id, reply, turn.forgotten).await?;
     let (meta, mira) = (reply.meta.as_ref(), end.mira.as_ref());
     let [input_tokens, cached_tokens, output_tokens, reasoning_tokens] = usage_columns(reply.usage);
     let query = sqlx::query(if grams.is_some() { FINISH_GRAMS } else { FINISH })
@@ -223,6 +234,7 @@ async fn insert_reply(
         .bind(reasoning_tokens)
         .bind(turn.project_id.as_ref().map(|id| blob(&id.0)))
         .bind(calls::column(&tool_calls)?)
+        .bind(citations::column(&citations)?)
         .bind(grams);
     bind_spare(query, SPARE).execute(conn).await?;
     let mut sibling_ids = turn.siblings;
@@ -241,6 +253,8 @@ async fn insert_reply(
         model: reply.model.clone(),
         usage: reply.usage,
         tool_calls,
+        citations,
+        files: Vec::new(),
         created_at: stored(end.now),
     })
 }
@@ -284,6 +298,8 @@ pub(super) async fn recover(
             model,
             usage: None,
             tool_calls,
+            // Where they pointed is not checkpointed; the numbers stay in the text.
+            citations: Vec::new(),
         });
         let state = if reply.is_some() {
             TurnState::Interrupted
@@ -294,6 +310,7 @@ pub(super) async fn recover(
             turn_id,
             reply,
             state,
+            tokens: None,
             mira: None,
             told_nudge: None,
             receipt: None,

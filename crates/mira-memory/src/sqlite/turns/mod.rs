@@ -20,7 +20,8 @@ use futures_util::FutureExt;
 use jiff::Timestamp;
 use mira_core::{
     chat::{Message, MessageMetadata, MessageStatus, Mood, ReplyMeta, Usage},
-    ids::{AccountId, ClientId, MessageId, MoodId, ProjectId, SessionId, TurnId},
+    citation::Citation,
+    ids::{AccountId, ClientId, FileId, MessageId, MoodId, ProjectId, SessionId, TurnId},
     memory::Receipt,
     persona::PersonaName,
     tool::ToolCall,
@@ -139,6 +140,8 @@ pub struct BeginTurn {
     pub session: SessionId,
     /// What begins it.
     pub kind: BeginKind,
+    /// The files sent with the message; an edit keeps those of the message it replaces.
+    pub files: Vec<FileId>,
     /// The id its reply will have.
     pub reply_id: MessageId,
     /// The turn it waits for: once that has a reply, a message sent to the session's head becomes its child.
@@ -189,6 +192,8 @@ pub enum BeginOutcome {
     NoSuchMessage,
     /// There is no such project.
     NoSuchProject,
+    /// One of the files is not there.
+    NoSuchFile,
     /// An edit of a reply, or a reply asked of something that is none and has none.
     WrongRole,
 }
@@ -232,6 +237,8 @@ pub struct NewReply {
     pub usage: Option<Usage>,
     /// The tools called on the way to it, in their order.
     pub tool_calls: Vec<ToolCall>,
+    /// The places that point at sources.
+    pub citations: Vec<Citation>,
 }
 
 /// What a reply changes of Mira's own state.
@@ -256,6 +263,8 @@ pub struct FinishTurn {
     pub reply: Option<NewReply>,
     /// How it ended; not `Running`.
     pub state: TurnState,
+    /// Tokens spent (input and output) where there is no reply to carry them.
+    pub tokens: Option<u64>,
     /// What the reply changes of Mira's own state; only with a reply.
     pub mira: Option<MiraChange>,
     /// The nudged mood this turn's prompt told her of; she is not told again.

@@ -33,6 +33,7 @@ pub fn routes() -> Router<AppState> {
             "/repos/{att}",
             get(repos::get_repo).patch(repos::patch_repo).delete(repos::detach),
         )
+        .route("/repos/{att}/deletion", get(repos::get_deletion))
         .route("/repos/{att}/cancel", post(repos::cancel))
         .route("/sync/{att}", post(repos::sync))
         .route("/files/{att}/tree", get(files::get_tree))

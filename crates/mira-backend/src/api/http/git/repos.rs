@@ -5,11 +5,11 @@ use crate::{
     api::{
         chat_body::Complaints,
         error::{ApiError, Problem},
-        extract::{Json, Path, Query, parse_json},
-        git_objects::RepoObject,
+        extract::{Json, OptionalJson, Path, Query},
+        git_objects::{RepoObject, UnpublishedObject},
         http::{
             git::objects::SyncedObject,
-            projects::{found, project_id},
+            projects::{DeleteQuery, found, project_id},
             sessions::{ListQuery, not_null},
         },
     },
@@ -19,6 +19,7 @@ use crate::{
             self, RepoError,
             attach::{self, NewAttachment},
             sync::{self, SyncOptions},
+            unpublished,
         },
     },
     state::AppState,
@@ -103,6 +104,14 @@ pub struct RepoList {
     pub repos: Vec<RepoObject>,
     /// Where the next page begins.
     pub next_cursor: Option<String>,
+}
+
+/// What is in a clone and nowhere else.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RepoDeletion)]
+pub struct DetachmentObject {
+    /// The repository, if it holds any such thing; nothing is detached then without `force`.
+    pub unpublished: Vec<UnpublishedObject>,
 }
 
 /// Which addresses a kind of credentials is for.
@@ -275,20 +284,40 @@ pub async fn patch_repo(
     Ok(axum::Json(RepoObject::of(&repo)))
 }
 
-/// Detaches a repository: the clone with everything in it goes, its credentials and proposals too. The remote stays as it
-/// is.
-#[utoipa::path(delete, path = "/api/projects/{id}/git/repos/{att}", tag = "git",
+/// What detaching a repository would lose: commits that were never pushed, edits that are in no commit.
+#[utoipa::path(get, path = "/api/projects/{id}/git/repos/{att}/deletion", tag = "git",
     params(("id" = String, Path), ("att" = String, Path)), responses(
+    (status = 200, description = "What is in the clone and nowhere else", body = DetachmentObject),
+    (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json"),
+))]
+pub async fn get_deletion(
+    State(state): State<AppState>,
+    identity: Identity,
+    Path((id, att)): Path<(String, String)>,
+) -> Result<axum::Json<DetachmentObject>, ApiError> {
+    let at = at(&identity, &id, &att)?;
+    let unsaved = unpublished::find_unsaved(state.hub(), at.account, at.project, at.id).await?;
+    Ok(axum::Json(DetachmentObject {
+        unpublished: unsaved.iter().map(UnpublishedObject::of).collect(),
+    }))
+}
+
+/// Detaches a repository: the clone with everything in it goes, its credentials and proposals too. The remote stays as it
+/// is. Where the clone holds something that is nowhere else, nothing is detached without `force`.
+#[utoipa::path(delete, path = "/api/projects/{id}/git/repos/{att}", tag = "git",
+    params(("id" = String, Path), ("att" = String, Path), DeleteQuery), responses(
     (status = 204, description = "Detached"),
+    (status = 409, description = "Something would be lost; `unpublished` tells what", body = Problem, content_type = "application/problem+json"),
     (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json"),
 ))]
 pub async fn detach(
     State(state): State<AppState>,
     identity: Identity,
     Path((id, att)): Path<(String, String)>,
+    Query(query): Query<DeleteQuery>,
 ) -> Result<StatusCode, ApiError> {
     let at = at(&identity, &id, &att)?;
-    attach::detach(state.hub(), at.account, at.project, at.id).await?;
+    attach::detach(state.hub(), at.account, at.project, at.id, query.losses()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -318,14 +347,9 @@ pub async fn sync(
     State(state): State<AppState>,
     identity: Identity,
     Path((id, att)): Path<(String, String)>,
-    body: axum::body::Bytes,
+    OptionalJson(request): OptionalJson<SyncRepo>,
 ) -> Result<axum::Json<SyncedObject>, ApiError> {
     let at = at(&identity, &id, &att)?;
-    let request: SyncRepo = if body.is_empty() {
-        SyncRepo::default()
-    } else {
-        parse_json(&body)?
-    };
     let mut complaints = Complaints::default();
     let message = check_message(request.commit_message, &mut complaints);
     complaints.done()?;

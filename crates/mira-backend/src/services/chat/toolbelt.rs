@@ -1,0 +1,52 @@
+//! What a name of a tool means in a turn: one of Mira's own, or one of an MCP server's. The one place that looks a call
+//! up, judges it and makes it.
+
+use crate::services::deps::Deps;
+use mira_core::{
+    approval::{self, Asks, Circumstances, Reason},
+    tool::Effect,
+};
+use mira_tools::{CallContext, Ran};
+
+/// A call as it is judged before it is made.
+#[derive(Debug, Clone, Copy)]
+pub struct Judged {
+    /// What it may do.
+    pub effect: Effect,
+    /// Why the owner has to be asked, if so.
+    pub waits_for: Option<Reason>,
+}
+
+/// What a call may do, and whether it has to wait. `exposed`: whether words of strangers stand anywhere in what the
+/// model has read.
+pub fn judge(deps: &Deps, context: &CallContext, name: &str, arguments: &str, exposed: bool, asks: Asks) -> Judged {
+    let registry = deps.tools.registry();
+    let of = match registry.find(name) {
+        Some(entry) => Circumstances {
+            effect: registry.effect(context, name, arguments),
+            is_final: entry.is_final(),
+            untrusted: exposed,
+            asks,
+        },
+        None => Circumstances {
+            effect: deps.mcp.effect(name).unwrap_or(Effect::Read),
+            is_final: false,
+            // The owner may have said of a server that they never want to be asked.
+            untrusted: exposed && deps.mcp.asks(name),
+            asks,
+        },
+    };
+    Judged {
+        effect: of.effect,
+        waits_for: approval::reason(of),
+    }
+}
+
+/// Makes one call. Never fails, never panics, ends in time.
+pub async fn call(deps: &Deps, context: &CallContext, name: &str, arguments: &str) -> Ran {
+    let registry = deps.tools.registry();
+    if registry.find(name).is_none() && deps.mcp.effect(name).is_some() {
+        return deps.mcp.call(context, name, arguments).await;
+    }
+    registry.call(context, name, arguments).await
+}

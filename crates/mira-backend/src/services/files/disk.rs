@@ -1,0 +1,231 @@
+//! Bytes on disk: `<folder>/<first two hex digits>/<SHA-256 in hex>`, mode 0600, written beside and renamed when whole.
+//!
+//! Writing and hashing happen on a thread that may block; what is still on its way waits in a queue of a few pieces.
+
+use super::FilesError;
+use crate::lifecycle::Lifecycle;
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+use std::{
+    collections::HashSet,
+    fmt::Write as _,
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{self, Read, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+use tempfile::TempPath;
+use tokio::{sync::mpsc, task::JoinHandle};
+
+/// How much of a file is kept to tell what it is.
+const HEAD_BYTES: usize = 16 * 1024;
+/// Pieces that wait to be written.
+const QUEUED: usize = 8;
+/// How much is read at once of a file that is copied.
+const PIECE: usize = 64 * 1024;
+
+/// The folder of the files. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Disk {
+    folder: PathBuf,
+}
+
+/// A file on its way in.
+#[derive(Debug)]
+pub struct Upload {
+    life: Lifecycle,
+    pieces: mpsc::Sender<Bytes>,
+    written: JoinHandle<Result<Staged, FilesError>>,
+}
+
+/// A file that is whole but has no name yet; removed when dropped.
+#[derive(Debug)]
+pub struct Staged {
+    path: TempPath,
+    size: u64,
+    sha256: [u8; 32],
+    head: Vec<u8>,
+}
+
+impl Staged {
+    /// Its bytes.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// SHA-256 of its bytes.
+    pub fn sha256(&self) -> [u8; 32] {
+        self.sha256
+    }
+
+    /// Its beginning.
+    pub fn head(&self) -> &[u8] {
+        &self.head
+    }
+}
+
+impl Upload {
+    /// Takes the next bytes. Waits while the disk is behind.
+    pub async fn write(&mut self, bytes: Bytes) -> Result<(), FilesError> {
+        // A writer that has given up tells why at the end.
+        if !bytes.is_empty() && self.pieces.send(bytes).await.is_err() {
+            return Err(self.failure().await);
+        }
+        Ok(())
+    }
+
+    async fn failure(&mut self) -> FilesError {
+        match (&mut self.written).await {
+            Ok(Err(error)) => error,
+            Ok(Ok(_)) | Err(_) => FilesError::Ending,
+        }
+    }
+
+    /// Takes all of a file. Nothing is followed: a link is refused.
+    pub async fn copy(&mut self, path: PathBuf) -> Result<(), FilesError> {
+        let pieces = self.pieces.clone();
+        let copied = self.life.spawn_blocking(move || -> io::Result<()> {
+            let nofollow = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or_default();
+            let mut file = OpenOptions::new().read(true).custom_flags(nofollow).open(path)?;
+            loop {
+                let mut piece = vec![0; PIECE];
+                let read = file.read(&mut piece)?;
+                if read == 0 {
+                    return Ok(());
+                }
+                piece.truncate(read);
+                if pieces.blocking_send(piece.into()).is_err() {
+                    return Ok(());
+                }
+            }
+        });
+        copied.await.map_err(|_| FilesError::Ending)??;
+        if self.pieces.is_closed() {
+            return Err(self.failure().await);
+        }
+        Ok(())
+    }
+
+    /// All bytes were given.
+    pub async fn finish(self) -> Result<Staged, FilesError> {
+        drop(self.pieces);
+        self.written.await.map_err(|_| FilesError::Ending)?
+    }
+}
+
+impl Disk {
+    pub(super) fn new(folder: PathBuf) -> Self {
+        Self { folder }
+    }
+
+    /// Where the bytes of this hash are.
+    pub(super) fn path(&self, sha: &[u8; 32]) -> PathBuf {
+        let mut hex = String::with_capacity(64);
+        for byte in sha {
+            // Writing into a String cannot fail.
+            write!(hex, "{byte:02x}").unwrap_or_default();
+        }
+        let (shelf, _) = hex.split_at(2);
+        self.folder.join(shelf).join(hex)
+    }
+
+    fn unfinished(&self) -> PathBuf {
+        self.folder.join("tmp")
+    }
+
+    pub(super) async fn begin(&self, life: &Lifecycle, most: u64) -> Result<Upload, FilesError> {
+        let folder = self.unfinished();
+        let (pieces, queue) = mpsc::channel(QUEUED);
+        let written = life.spawn_blocking(move || write_all(&folder, queue, most));
+        Ok(Upload {
+            life: life.clone(),
+            pieces,
+            written,
+        })
+    }
+
+    /// Gives a whole file its name. The same bytes may be there already.
+    pub(super) fn put(&self, staged: Staged) -> Result<(), FilesError> {
+        let path = self.path(&staged.sha256);
+        let shelf = path.parent().unwrap_or(&self.folder);
+        make_private(shelf)?;
+        if fs::metadata(&path).is_ok_and(|known| known.is_file() && known.len() == staged.size) {
+            return Ok(());
+        }
+        staged.path.persist(&path).map_err(|error| error.error)?;
+        File::open(shelf)?.sync_all()?;
+        Ok(())
+    }
+
+    /// Removes the bytes of this hash, if they are there.
+    pub(super) fn remove(&self, sha: &[u8; 32]) -> Result<(), FilesError> {
+        let path = self.path(sha);
+        match fs::remove_file(&path) {
+            Ok(()) => Ok(File::open(path.parent().unwrap_or(&self.folder))?.sync_all()?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Removes what nobody knows: bytes without a row. Uploads that are under way are left alone; those of an earlier
+    /// process are told by their age.
+    pub(super) fn sweep(&self, known: &HashSet<[u8; 32]>) -> Result<(), FilesError> {
+        let known: HashSet<PathBuf> = known.iter().map(|sha| self.path(sha)).collect();
+        for shelf in entries(&self.folder)? {
+            let is_shelf = shelf.file_name().is_some_and(|name| name.len() == 2);
+            if !is_shelf {
+                continue;
+            }
+            for path in entries(&shelf)? {
+                if !known.contains(&path) {
+                    fs::remove_file(&path)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Before anything is taken in: what an earlier process did not finish goes.
+    pub fn clear_unfinished(&self) -> io::Result<()> {
+        for path in entries(&self.unfinished())? {
+            fs::remove_file(path)?;
+        }
+        Ok(())
+    }
+}
+
+/// What lies in a folder; nothing where there is none.
+fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    match fs::read_dir(folder) {
+        Ok(entries) => entries.map(|entry| Ok(entry?.path())).collect(),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
+fn make_private(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+fn write_all(folder: &Path, mut pieces: mpsc::Receiver<Bytes>, most: u64) -> Result<Staged, FilesError> {
+    make_private(folder)?;
+    let (mut file, path) = tempfile::Builder::new().tempfile_in(folder)?.into_parts();
+    let (mut hash, mut size, mut head) = (Sha256::new(), 0_u64, Vec::new());
+    while let Some(piece) = pieces.blocking_recv() {
+        size += piece.len() as u64;
+        if size > most {
+            return Err(FilesError::TooLarge(most));
+        }
+        let missing = HEAD_BYTES.saturating_sub(head.len()).min(piece.len());
+        head.extend_from_slice(piece.get(..missing).unwrap_or_default());
+        hash.update(&piece);
+        file.write_all(&piece)?;
+    }
+    file.sync_all()?;
+    Ok(Staged {
+        path,
+        size,
+        sha256: hash.finalize().into(),
+        head,
+    })
+}

@@ -1,0 +1,391 @@
+//! The owner's files and those Mira makes: bytes on disk under their SHA-256 ([`disk`]), what is known of them in the
+//! store, every change told to every socket of the account. Documents are read behind the conversation ([`reader`], in
+//! processes of their own: [`extract`]) and searched ([`search`]).
+//!
+//! Invariants: a row is written after its bytes are on disk and synced; bytes go after their last row; a name is shown and
+//! never becomes a path; what a file is, its bytes say and not its sender.
+
+pub mod disk;
+pub mod door;
+pub mod extract;
+pub mod reader;
+pub mod search;
+mod web_reader;
+
+use crate::lifecycle::Lifecycle;
+use bytes::Bytes;
+use disk::{Disk, Staged, Upload};
+use mira_core::{
+    clock::Clock,
+    file::{FileStatus, StoredFile},
+    ids::{AccountId, FileId, MessageId, ProjectId},
+    project::Author,
+};
+use mira_docs::Kind;
+use mira_memory::{FileOutcome, NewFile, Store, StoreError};
+use std::{io, path::PathBuf, sync::Arc};
+use tokio::sync::{Mutex, Notify, broadcast};
+use unicode_normalization::UnicodeNormalization;
+
+/// The largest file the owner may upload, in bytes.
+pub const MOST_BYTES: u64 = 100 * 1024 * 1024;
+/// The largest file a tool may make, in bytes.
+pub const MOST_MADE_BYTES: u64 = 64 * 1024 * 1024;
+/// The longest name, in bytes.
+const NAME_BYTES: usize = 255;
+
+/// Why a file was not stored, or cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum FilesError {
+    /// More bytes than are taken.
+    #[error("the file is larger than {0} bytes")]
+    TooLarge(u64),
+    /// There is no such project.
+    #[error("there is no such project")]
+    NoSuchProject,
+    /// The disk is full.
+    #[error("the disk is full")]
+    DiskFull,
+    /// The disk.
+    #[error("the file could not be stored: {0}")]
+    Io(#[source] io::Error),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The program is ending.
+    #[error("shutting down")]
+    Ending,
+}
+
+impl From<io::Error> for FilesError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => Self::DiskFull,
+            _ => Self::Io(error),
+        }
+    }
+}
+
+/// A change of a file.
+#[derive(Debug, Clone, Copy)]
+pub enum FileChange<'a> {
+    /// It is new.
+    Created(&'a StoredFile),
+    /// It was read, or could not be.
+    Updated(&'a StoredFile),
+    /// It is gone.
+    Deleted(&'a StoredFile),
+}
+
+/// Who hears of changes.
+#[derive(Debug, Clone)]
+pub struct Teller {
+    /// How a change becomes a frame.
+    pub encode: fn(FileChange<'_>) -> Bytes,
+    /// Every socket of the account.
+    pub account_events: broadcast::Sender<Bytes>,
+}
+
+/// What a tool made.
+#[derive(Debug)]
+pub enum Made {
+    /// In memory.
+    Bytes(Bytes),
+    /// On disk; copied.
+    Path(PathBuf),
+}
+
+/// Where a file goes, and whose it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Place {
+    /// The project.
+    pub project: Option<ProjectId>,
+    /// Who made it.
+    pub author: Author,
+    /// The reply it was made for.
+    pub message: Option<MessageId>,
+}
+
+/// The files. Cheap to clone.
+#[derive(Clone)]
+pub struct Files(Arc<Inner>);
+
+struct Inner {
+    disk: Disk,
+    store: Arc<Store>,
+    clock: Arc<dyn Clock>,
+    life: Lifecycle,
+    teller: Teller,
+    /// Held from "the bytes are on disk" to "the row says so", and while leftover bytes are removed.
+    naming: Mutex<()>,
+    /// A document waits to be read.
+    wake: Notify,
+}
+
+impl std::fmt::Debug for Files {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Files").finish_non_exhaustive()
+    }
+}
+
+impl Files {
+    /// Files below `folder`, which is made when the first is stored.
+    pub fn new(folder: PathBuf, store: Arc<Store>, clock: Arc<dyn Clock>, life: Lifecycle, teller: Teller) -> Self {
+        Self(Arc::new(Inner {
+            disk: Disk::new(folder),
+            store,
+            clock,
+            life,
+            teller,
+            naming: Mutex::new(()),
+            wake: Notify::new(),
+        }))
+    }
+
+    /// Before the first upload: what an earlier process did not finish goes.
+    pub async fn prepare(&self) {
+        let disk = self.0.disk.clone();
+        let cleared = self.0.life.spawn_blocking(move || disk.clear_unfinished()).await;
+        if let Ok(Err(error)) = cleared {
+            tracing::warn!(%error, "leftovers of unfinished uploads could not be removed");
+        }
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Arc<Store> {
+        &self.0.store
+    }
+
+    /// Now.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.0.clock
+    }
+
+    /// How it ends.
+    pub fn life(&self) -> &Lifecycle {
+        &self.0.life
+    }
+
+    /// Waits until a document may wait to be read.
+    pub async fn woken(&self) {
+        self.0.wake.notified().await;
+    }
+
+    /// Says that a document waits to be read.
+    pub fn wake(&self) {
+        self.0.wake.notify_one();
+    }
+
+    /// Tells every socket of the account.
+    pub fn tell(&self, change: FileChange<'_>) {
+        // Nobody listening is fine.
+        drop(self.0.teller.account_events.send((self.0.teller.encode)(change)));
+    }
+
+    /// Begins to take a file of at most `most` bytes. Dropped before [`Files::keep`], nothing is left of it.
+    pub async fn begin(&self, most: u64) -> Result<Upload, FilesError> {
+        self.0.disk.begin(&self.0.life, most).await
+    }
+
+    /// Stores what was taken. The flag says whether it is new: the owner's same bytes under the same name in the same
+    /// place are one file. Goes on to its end even if the caller goes away.
+    pub async fn keep(
+        &self,
+        account: AccountId,
+        place: Place,
+        name: &str,
+        staged: Staged,
+    ) -> Result<(StoredFile, bool), FilesError> {
+        let (files, name) = (self.clone(), tidy_name(name));
+        let work = async move { files.keep_alone(account, place, name, staged).await };
+        self.0.life.spawn(work).await.unwrap_or(Err(FilesError::Ending))
+    }
+
+    async fn keep_alone(
+        &self,
+        account: AccountId,
+        place: Place,
+        name: String,
+        staged: Staged,
+    ) -> Result<(StoredFile, bool), FilesError> {
+        let sniffed = mira_docs::sniff(&name, staged.head());
+        let new = NewFile {
+            id: FileId(self.0.clock.new_uuid()),
+            project_id: place.project,
+            name,
+            media_type: sniffed.media_type,
+            size: staged.size(),
+            sha256: staged.sha256(),
+            status: if is_read(sniffed.kind) && staged.size() > 0 {
+                FileStatus::Processing
+            } else {
+                FileStatus::Ready
+            },
+            author: place.author,
+            message_id: place.message,
+            now: self.0.clock.now(),
+        };
+        let outcome = {
+            let _naming = self.0.naming.lock().await;
+            let disk = self.0.disk.clone();
+            let put = self.0.life.spawn_blocking(move || disk.put(staged));
+            put.await.map_err(|_| FilesError::Ending)??;
+            self.0.store.insert_file(account, new).await?
+        };
+        match outcome {
+            FileOutcome::Created(file) => {
+                self.tell(FileChange::Created(&file));
+                if file.status == FileStatus::Processing {
+                    self.wake();
+                }
+                Ok((file, true))
+            }
+            FileOutcome::Known(file) => Ok((file, false)),
+            FileOutcome::NoSuchProject => {
+                // The bytes have no row; the sweep would find them, but not before the next start.
+                self.sweep_orphans().await;
+                Err(FilesError::NoSuchProject)
+            }
+        }
+    }
+
+    /// Stores what a tool made.
+    pub async fn keep_made(
+        &self,
+        account: AccountId,
+        project: Option<ProjectId>,
+        message: Option<MessageId>,
+        name: &str,
+        made: Made,
+    ) -> Result<StoredFile, FilesError> {
+        let mut upload = self.begin(MOST_MADE_BYTES).await?;
+        match made {
+            Made::Bytes(bytes) => upload.write(bytes).await?,
+            Made::Path(path) => upload.copy(path).await?,
+        }
+        let staged = upload.finish().await?;
+        let place = Place {
+            project,
+            author: Author::Mira,
+            message,
+        };
+        Ok(self.keep(account, place, name, staged).await?.0)
+    }
+
+    /// A file and where its bytes are.
+    pub async fn open(&self, account: AccountId, id: FileId) -> Result<Option<(StoredFile, PathBuf)>, FilesError> {
+        let file = self.0.store.find_file(account, id).await?;
+        Ok(file.map(|file| {
+            let path = self.0.disk.path(&file.sha256);
+            (file, path)
+        }))
+    }
+
+    /// Where the bytes of a file are.
+    pub fn path(&self, file: &StoredFile) -> PathBuf {
+        self.0.disk.path(&file.sha256)
+    }
+
+    /// Removes a file; answers it as it was. Goes on to its end even if the caller goes away.
+    pub async fn delete(&self, account: AccountId, id: FileId) -> Result<Option<StoredFile>, FilesError> {
+        let files = self.clone();
+        let work = async move {
+            let Some(file) = files.0.store.delete_file(account, id).await? else {
+                return Ok(None);
+            };
+            files.tell(FileChange::Deleted(&file));
+            files.sweep_leftovers().await?;
+            Ok(Some(file))
+        };
+        self.0.life.spawn(work).await.unwrap_or(Err(FilesError::Ending))
+    }
+
+    /// Removes bytes no row speaks of any more. Called when rows went otherwise, with their project for example.
+    pub async fn sweep_leftovers(&self) -> Result<(), FilesError> {
+        for sha in self.0.store.list_file_leftovers().await? {
+            let _naming = self.0.naming.lock().await;
+            if self.0.store.is_file_leftover(sha).await? {
+                let disk = self.0.disk.clone();
+                let removed = self.0.life.spawn_blocking(move || disk.remove(&sha));
+                removed.await.map_err(|_| FilesError::Ending)??;
+            }
+            self.0.store.delete_file_leftover(sha).await?;
+        }
+        Ok(())
+    }
+
+    /// Once after a start: what a crash left behind goes. What cannot be removed is said in the log.
+    pub async fn look_after(self) {
+        if let Err(error) = self.sweep_leftovers().await {
+            tracing::warn!(%error, "leftovers of deleted files could not be removed");
+        }
+        self.sweep_orphans().await;
+        self.wake();
+    }
+
+    async fn sweep_orphans(&self) {
+        let _naming = self.0.naming.lock().await;
+        let known = match self.0.store.list_file_bytes().await {
+            Ok(known) => known.into_iter().map(|(sha, _)| sha).collect(),
+            Err(error) => {
+                tracing::warn!(%error, "the files on disk could not be compared with the store");
+                return;
+            }
+        };
+        let disk = self.0.disk.clone();
+        let swept = self.0.life.spawn_blocking(move || disk.sweep(&known)).await;
+        if let Ok(Err(error)) = swept {
+            tracing::warn!(%error, "leftovers of unfinished uploads could not be removed");
+        }
+    }
+}
+
+/// Whether there is a text in it to find.
+pub fn is_read(kind: Kind) -> bool {
+    match kind {
+        Kind::Text | Kind::Markdown | Kind::Html | Kind::Pdf | Kind::Docx | Kind::Csv | Kind::Code => true,
+        Kind::Image | Kind::Other => false,
+    }
+}
+
+/// A name for showing: the last part of a path, one line, nothing that hides or turns what follows.
+pub fn tidy_name(name: &str) -> String {
+    let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
+    let hides = |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{061c}' | '\u{feff}');
+    let kept: String = last.nfc().filter(|c| !c.is_control() && !hides(*c)).collect();
+    let mut tidy = String::new();
+    for c in kept.trim().chars() {
+        if tidy.len() + c.len_utf8() > NAME_BYTES {
+            break;
+        }
+        tidy.push(c);
+    }
+    if tidy.is_empty() || tidy.chars().all(|c| c == '.') {
+        "file".to_owned()
+    } else {
+        tidy
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(name: &str, tidy: &str) {
+        assert_eq!(tidy_name(name), tidy, "{name:?}");
+    }
+
+    #[test]
+    fn names_are_for_showing() {
+        check("report.pdf", "report.pdf");
+        check("../../etc/passwd", "passwd");
+        check("C:\\Users\\me\\plan.docx", "plan.docx");
+        check("a\r\nb\u{0}.txt", "ab.txt");
+        check("invoice\u{202e}fdp.exe", "invoicefdp.exe");
+        check("e\u{301}.md", "é.md");
+        check("", "file");
+        check("..", "file");
+        check("/", "file");
+        assert_eq!(tidy_name(&"ü".repeat(400)).len(), 254);
+    }
+}

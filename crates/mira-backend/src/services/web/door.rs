@@ -1,0 +1,77 @@
+//! The door her tools go through.
+
+use super::Web;
+use crate::services::hub::{Hub, HubRef};
+use futures_util::FutureExt;
+use mira_core::chat::one_line;
+use mira_tools::{
+    CallContext, Doorway, ToolError,
+    web::{Found, Page, WebDoor},
+};
+use std::sync::{Arc, OnceLock};
+
+/// The longest part of an address that is repeated in a refusal, in characters.
+const SHOWN_CHARS: usize = 200;
+
+/// The door to the web. The live sessions are where the owner's words are found.
+#[derive(Debug)]
+pub struct Door {
+    web: Web,
+    hub: Arc<OnceLock<HubRef>>,
+}
+
+impl Door {
+    /// A door that works once the hub is there.
+    pub fn new(web: Web, hub: Arc<OnceLock<HubRef>>) -> Self {
+        Self { web, hub }
+    }
+
+    /// Reads the owner's message for addresses, so that what they wrote is met before strangers' words are.
+    async fn hear_the_owner(&self, context: &CallContext) -> Result<(), ToolError> {
+        let ending = || ToolError::Unavailable("Mira is being shut down".to_owned());
+        let hub: Hub = self.hub.get().and_then(HubRef::upgrade).ok_or_else(ending)?;
+        let Some(message) = context.message else {
+            return Ok(());
+        };
+        let found = hub.deps().store.find_message(context.account, message).await;
+        let found = found.map_err(|error| {
+            tracing::error!(%error, "the owner's message could not be read");
+            ToolError::Failed("the database failed; Mira's log says why".to_owned())
+        })?;
+        if let Some(message) = found {
+            self.web.hear(context.turn, &message.content);
+        }
+        Ok(())
+    }
+}
+
+impl WebDoor for Door {
+    fn search_unavailable(&self) -> Option<String> {
+        self.web.search_unavailable()
+    }
+
+    fn fetch_unavailable(&self) -> Option<String> {
+        self.web.switched_off()
+    }
+
+    fn search<'a>(&'a self, context: &'a CallContext, query: String, count: usize) -> Doorway<'a, Found> {
+        async move {
+            self.hear_the_owner(context).await?;
+            self.web.search(context.turn, &query, count).await
+        }
+        .boxed()
+    }
+
+    fn has_met(&self, context: &CallContext, address: &str) -> bool {
+        self.web.knows(context.turn, address)
+    }
+
+    fn fetch<'a>(&'a self, context: &'a CallContext, address: String) -> Doorway<'a, Arc<Page>> {
+        async move {
+            self.hear_the_owner(context).await?;
+            let fetched = self.web.fetch(context.turn, &address).await;
+            fetched.map_err(|error| error.told(&one_line(&address, SHOWN_CHARS)))
+        }
+        .boxed()
+    }
+}

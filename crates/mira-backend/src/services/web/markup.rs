@@ -1,0 +1,238 @@
+//! What has to be known of a page's bytes before it is read: which letters they are, when it was published, whether there
+//! is anything without scripts. Pure; wrong or hostile markup only makes it know less.
+
+use encoding_rs::{Encoding, ISO_2022_JP, REPLACEMENT, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
+
+/// How far into a page its head is looked for, in bytes.
+const HEAD_BYTES: usize = 256 * 1024;
+/// How far the encoding is looked for, in bytes; the standard says 1024, pages say otherwise.
+const META_BYTES: usize = 4096;
+/// Less text than this, in characters, is as good as none.
+const THIN_CHARS: usize = 200;
+/// A page with less markup than this, in bytes, is simply short.
+const SMALL_BYTES: usize = 1024;
+
+/// Names of meta elements that say when a page was published, best first.
+const DATES: [&str; 9] = [
+    "article:published_time",
+    "datePublished",
+    "date",
+    "dc.date",
+    "dcterms.created",
+    "pubdate",
+    "last-modified",
+    "article:modified_time",
+    "og:updated_time",
+];
+
+/// Bytes as text. What the server or the page declares counts only as far as the bytes agree: pages that say one thing
+/// and send another are common.
+pub(super) fn decode(bytes: &[u8], declared: Option<&str>, is_html: bool) -> String {
+    if let Some((encoding, _)) = Encoding::for_bom(bytes) {
+        return encoding.decode_with_bom_removal(bytes).0.into_owned();
+    }
+    let named = declared.and_then(|label| Encoding::for_label(label.trim().as_bytes()));
+    let named = named.or_else(|| meta_charset(bytes).filter(|_| is_html));
+    // Its bytes are ASCII or in pairs: no other reading shows that it is meant.
+    let special = named.filter(|named| [ISO_2022_JP, UTF_16BE, UTF_16LE].contains(named));
+    if let Some(encoding) = special {
+        return encoding.decode_without_bom_handling(bytes).0.into_owned();
+    }
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        return text.to_owned();
+    }
+    if let Some(encoding) = named.filter(|named| ![UTF_8, REPLACEMENT].contains(named)) {
+        return encoding.decode_without_bom_handling(bytes).0.into_owned();
+    }
+    let text = String::from_utf8_lossy(bytes);
+    let foreign = text.chars().filter(|c| !c.is_ascii()).count();
+    let broken = text.chars().filter(|c| *c == char::REPLACEMENT_CHARACTER).count();
+    if foreign > 2 * broken {
+        text.into_owned()
+    } else {
+        WINDOWS_1252.decode_without_bom_handling(bytes).0.into_owned()
+    }
+}
+
+/// The encoding a page names in its head.
+fn meta_charset(bytes: &[u8]) -> Option<&'static Encoding> {
+    let head = bytes.get(..META_BYTES).unwrap_or(bytes);
+    let head = String::from_utf8_lossy(head).to_ascii_lowercase();
+    let (_, after) = head.split_once("charset=")?;
+    let label = after.trim_start_matches(['"', '\'', ' ']);
+    let label = label.split(['"', '\'', ' ', '/', '>', ';']).next()?;
+    let encoding = Encoding::for_label(label.as_bytes())?;
+    // A page whose head could be read so far is in no 16-bit encoding, whatever it says.
+    Some(if [UTF_16BE, UTF_16LE].contains(&encoding) {
+        UTF_8
+    } else {
+        encoding
+    })
+}
+
+/// The day a page says it was published.
+pub(super) fn published(html: &str) -> Option<String> {
+    let head = head(html);
+    let metas: Vec<&str> = tags(head, "meta").collect();
+    let named = |wanted: &str| {
+        let of_name = |tag: &&&str| {
+            let named = ["property", "name", "itemprop", "http-equiv"].map(|key| attribute(tag, key));
+            named
+                .into_iter()
+                .flatten()
+                .any(|name| name.eq_ignore_ascii_case(wanted))
+        };
+        metas
+            .iter()
+            .find(of_name)
+            .and_then(|tag| day(attribute(tag, "content")?))
+    };
+    DATES
+        .iter()
+        .find_map(|name| named(name))
+        .or_else(|| linked_data(head))
+        .or_else(|| {
+            // The first one is the page's own; those behind it are of comments and of other pages.
+            tags(head, "time")
+                .next()
+                .and_then(|tag| day(attribute(tag, "datetime")?))
+        })
+}
+
+fn head(html: &str) -> &str {
+    html.split_at(html.floor_char_boundary(HEAD_BYTES)).0
+}
+
+/// What stands between `<name` and `>`.
+fn tags<'a>(html: &'a str, name: &'static str) -> impl Iterator<Item = &'a str> {
+    html.split('<').skip(1).filter_map(move |rest| {
+        let (start, inside) = rest.split_at_checked(name.len())?;
+        let named = start.eq_ignore_ascii_case(name) && inside.starts_with(|c: char| c.is_whitespace() || c == '/');
+        named.then(|| inside.split_once('>').map_or(inside, |(inside, _)| inside))
+    })
+}
+
+/// The value of an attribute in a tag.
+fn attribute<'a>(tag: &'a str, name: &str) -> Option<&'a str> {
+    let mut rest = tag;
+    while let Some((before, after)) = rest.split_once('=') {
+        let key = before
+            .trim_end()
+            .rsplit(|c: char| c.is_whitespace() || c == '/')
+            .next()?;
+        let after = after.trim_start();
+        let quote = after.chars().next().filter(|c| matches!(c, '"' | '\''));
+        let (value, next) = match quote {
+            Some(quote) => after.split_at(1).1.split_once(quote)?,
+            None => after.split_once(char::is_whitespace).unwrap_or((after, "")),
+        };
+        if key.eq_ignore_ascii_case(name) {
+            return Some(value);
+        }
+        rest = next;
+    }
+    None
+}
+
+/// The date in a page's JSON-LD.
+fn linked_data(head: &str) -> Option<String> {
+    let (_, after) = head.split_once("\"datePublished\"")?;
+    let value = after.trim_start().strip_prefix(':')?.trim_start().strip_prefix('"')?;
+    day(value.split_once('"')?.0)
+}
+
+/// The day of a time stamp.
+fn day(text: &str) -> Option<String> {
+    let text = text.trim();
+    let date = text.split(['T', ' ']).next()?;
+    date.parse::<jiff::civil::Date>().ok().map(|date| date.to_string())
+}
+
+/// The day of an HTTP date.
+pub(super) fn http_day(text: &str) -> Option<String> {
+    let date = jiff::fmt::rfc2822::DateTimeParser::new()
+        .parse_timestamp(text.trim())
+        .ok()?;
+    Some(date.to_zoned(jiff::tz::TimeZone::UTC).date().to_string())
+}
+
+/// Whether a page shows next to nothing unless its scripts are run.
+pub(super) fn needs_scripts(html: &str, text: &str) -> bool {
+    html.len() >= SMALL_BYTES
+        && text.chars().filter(|c| !c.is_whitespace()).nth(THIN_CHARS).is_none()
+        && html.split('<').skip(1).any(|rest| {
+            let start = rest.split_at_checked("script".len());
+            start.is_some_and(|(start, _)| start.eq_ignore_ascii_case("script"))
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn letters_are_what_the_bytes_say() {
+        let check = |bytes: &[u8], declared: Option<&str>, expect: &str| {
+            assert_eq!(decode(bytes, declared, true), expect, "{bytes:?} {declared:?}");
+        };
+        check("Grüße".as_bytes(), None, "Grüße");
+        check("Grüße".as_bytes(), Some("iso-8859-1"), "Grüße");
+        check(b"Gr\xfc\xdfe", None, "Grüße");
+        check(b"Gr\xfc\xdfe", Some("utf-8"), "Grüße");
+        check(b"Gr\xfc\xdfe", Some("nonsense"), "Grüße");
+        check(b"\xef\xbb\xbfGr\xc3\xbc\xc3\x9fe", Some("iso-8859-1"), "Grüße");
+        check(b"\xff\xfeG\x00r\x00", None, "Gr");
+        check(b"G\x00r\x00", Some("utf-16le"), "Gr");
+        check(b"<meta charset=koi8-r>\xf0\xd2\xc9", None, "<meta charset=koi8-r>При");
+        check(b"<meta charset='utf-16'>a", None, "<meta charset='utf-16'>a");
+        check(b"\x83\x65\x83\x58\x83\x67", Some("Shift_JIS"), "テスト");
+        check(b"\x1b$B%F%9%H\x1b(B", Some("iso-2022-jp"), "テスト");
+        check(b"viel Gr\xc3\xbc\xc3\x9fe \xd6", Some("utf-8"), "viel Grüße \u{fffd}");
+        check(b"", None, "");
+    }
+
+    #[test]
+    fn dates_of_pages() {
+        let check = |html: &str, expect: Option<&str>| assert_eq!(published(html).as_deref(), expect, "{html}");
+        check(
+            r#"<meta property="article:published_time" content="2026-03-01T10:00:00+01:00">"#,
+            Some("2026-03-01"),
+        );
+        check("<META content='2026-03-01' name=date />", Some("2026-03-01"));
+        check("<meta name=date content=2026-03-01>", Some("2026-03-01"));
+        check(
+            r#"<script>{"datePublished": "2026-03-01T10:00Z"}</script>"#,
+            Some("2026-03-01"),
+        );
+        check(
+            r#"<p><time class="x" datetime="2026-03-01 10:00">then</time>"#,
+            Some("2026-03-01"),
+        );
+        check(r#"<meta name="date" content="yesterday">"#, None);
+        check(r#"<metadata name="date" content="2026-03-01">"#, None);
+        check(r#"<meta name="date" content="2026-03-01"#, None);
+        check("<meta =", None);
+        check("", None);
+        assert_eq!(http_day("Sun, 01 Mar 2026 10:00:00 GMT").as_deref(), Some("2026-03-01"));
+        assert_eq!(http_day("soon"), None);
+    }
+
+    #[test]
+    fn pages_of_scripts_alone() {
+        let script = format!("<html><SCRIPT>{}</SCRIPT><div id=root></div>", "x".repeat(2000));
+        assert!(needs_scripts(&script, "Loading..."));
+        assert!(!needs_scripts(&script, &"word ".repeat(100)));
+        assert!(!needs_scripts("<script></script>short", "short"));
+        assert!(!needs_scripts(&"<p>".repeat(1000), "short"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_some_text(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200), label in "[a-z0-9-]{0,12}") {
+            let text = decode(&bytes, Some(&label), true);
+            published(&text);
+            published(&format!("<meta {text}><time {text}>"));
+            needs_scripts(&text, &text);
+        }
+    }
+}

@@ -1,0 +1,360 @@
+//! Calls that wait for the owner's word: asked before they run, answered once from anywhere, kept through a stop, a
+//! restart and a second thought.
+
+use crate::support::client::{House, Line, Told, law};
+use openai_sim::{Call, Plan, Reply};
+use serde_json::{Value, json};
+
+/// A house whose default session is in a project that asks before anything is changed.
+async fn careful() -> (House, Value) {
+    let house = House::new().await;
+    let fields = json!({ "name": "Lamp", "approvals": "writes" });
+    let project = house.api.post("/api/projects", fields).await.expect(201);
+    assert_eq!(project["approvals"], "writes");
+    let member = json!({ "project_id": project["id"] });
+    { house.api.patch("/api/sessions/eternal", member).await }.expect(200);
+    (house, project)
+}
+
+fn make(name: &str, content: &str) -> Call {
+    let arguments = json!({ "name": name, "type": "note", "language": null, "content": content });
+    Call::new("create_artifact", &arguments)
+}
+
+fn recall(question: &str) -> Call {
+    Call::new("recall", &json!({ "question": question, "limit": null }))
+}
+
+async fn artifacts(house: &House, project: &Value) -> Vec<String> {
+    let list = house
+        .api
+        .get(&format!("/api/projects/{}/artifacts", project["id"].as_str().unwrap()))
+        .await;
+    let names = list["artifacts"].as_array().unwrap().iter();
+    names
+        .map(|artifact| artifact["name"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+async fn pending(house: &House) -> Vec<Value> {
+    let list = house.api.get("/api/approvals").await;
+    list["approvals"].as_array().unwrap().clone()
+}
+
+async fn answer(house: &House, id: &Value, word: &str) -> crate::support::client::Answer {
+    let path = format!("/api/approvals/{}/{word}", id.as_str().unwrap());
+    house.api.post(&path, json!({})).await
+}
+
+fn result_of<'t>(told: &'t Told, call: &Value) -> &'t Value {
+    let same = |result: &&Value| result["tool_call_id"] == call["tool_call_id"];
+    told.results.iter().find(same).expect("a result")
+}
+
+/// Says something whose turn comes to a call that waits; the frames up to the question.
+async fn until_asked(line: &mut Line, content: &str) -> (Vec<Value>, Value) {
+    line.chat(content).await;
+    let frames = line.until("approval").await;
+    let asked = frames.last().unwrap().clone();
+    (frames, asked)
+}
+
+#[tokio::test]
+async fn an_approved_call_runs_in_its_turn() {
+    let (house, project) = careful().await;
+    house.sim.push(Plan::reply("May I?").then_calls([make("lamp", "on")]));
+    house.sim.push(Plan::reply("Made."));
+    let (mut line, mut second) = (house.line().await, house.line().await);
+    let (mut frames, asked) = until_asked(&mut line, "Make me a lamp.").await;
+    second.until("approval").await;
+    let waiting = pending(&house).await;
+    assert_eq!(waiting.len(), 1);
+    assert_eq!(
+        (&waiting[0]["id"], &waiting[0]["tool_call_id"], &waiting[0]["status"]),
+        (&asked["approval_id"], &asked["tool_call_id"], &json!("pending"))
+    );
+    assert_eq!(waiting[0]["arguments"]["content"], "on");
+    assert_eq!(waiting[0]["effect"], "write");
+    assert_eq!(waiting[0]["reason"], asked["reason"]);
+    // Whoever comes now sees it too.
+    let active = house.api.get("/api/chat/history").await["active_turn"].clone();
+    assert_eq!(active["approvals"], json!(waiting), "{active}");
+    let third = house.line().await;
+    assert_eq!(third.hello["active_turn"]["approvals"], json!(waiting));
+    assert_eq!(artifacts(&house, &project).await, [""; 0], "nothing has run");
+
+    second
+        .send(json!({ "type": "approve", "approval_id": asked["approval_id"] }))
+        .await;
+    frames.extend(line.until("done").await);
+    let told = law(&frames);
+    assert_eq!(
+        (told.outcome.as_str(), told.text.as_str()),
+        ("complete", "May I?\n\nMade.")
+    );
+    assert_eq!(result_of(&told, &asked)["status"], "ok", "{told:?}");
+    assert!(
+        frames
+            .iter()
+            .any(|frame| frame["detail"] == "approved: create_artifact"),
+        "{frames:#?}"
+    );
+    assert_eq!(artifacts(&house, &project).await, ["lamp"]);
+    assert_eq!(pending(&house).await, [] as [Value; 0]);
+
+    // The same word again is fine, another one comes too late.
+    let path = format!("/api/approvals/{}", asked["approval_id"].as_str().unwrap());
+    let found = house.api.get(&path).await;
+    assert_eq!(
+        (&found["status"], &found["outcome"]["status"]),
+        (&json!("approved"), &json!("ok"))
+    );
+    assert_eq!(
+        answer(&house, &asked["approval_id"], "approve").await.expect(200),
+        found
+    );
+    answer(&house, &asked["approval_id"], "deny")
+        .await
+        .problem(409, "conflict");
+    let nobody = json!("01890000-0000-7000-8000-000000000000");
+    answer(&house, &nobody, "approve").await.problem(404, "not-found");
+    answer(&house, &json!("nonsense"), "deny")
+        .await
+        .problem(404, "not-found");
+    line.send(json!({ "type": "approve", "approval_id": nobody })).await;
+    line.refused(404).await;
+    line.send(json!({ "type": "deny", "approval_id": asked["approval_id"] }))
+        .await;
+    line.refused(409).await;
+    line.settle().await;
+    let all = house.api.get("/api/approvals?status=all").await;
+    assert_eq!(all["approvals"], json!([found]));
+    house
+        .api
+        .try_get("/api/approvals?status=maybe")
+        .await
+        .problem(422, "invalid");
+}
+
+#[tokio::test]
+async fn others_of_the_round_go_on_and_a_no_is_told() {
+    let (house, project) = careful().await;
+    house
+        .sim
+        .push(Plan::calls([make("one", "1"), recall("lamps"), make("two", "2")]));
+    house.sim.push(Plan::reply("So be it."));
+    let mut events = house.api.stream(json!({ "content": "Make two." })).await;
+    let mut frames = events.until("tool_result").await;
+    let asked: Vec<Value> = frames
+        .iter()
+        .filter(|frame| frame["type"] == "approval")
+        .cloned()
+        .collect();
+    assert_eq!(asked.len(), 2);
+    assert_eq!(frames.last().unwrap()["tool_type"], "recall", "it did not have to wait");
+    answer(&house, &asked[0]["approval_id"], "deny").await.expect(200);
+    frames.extend(events.until("tool_result").await);
+    answer(&house, &asked[1]["approval_id"], "approve").await.expect(200);
+    frames.extend(events.rest().await);
+    let told = law(&frames);
+    assert_eq!(told.outcome, "complete");
+    assert_eq!(result_of(&told, &asked[0])["status"], "denied");
+    assert_eq!(result_of(&told, &asked[1])["status"], "ok");
+    assert_eq!(artifacts(&house, &project).await, ["two"]);
+    let prompt = house.prompts().pop().unwrap().body.to_string();
+    assert!(prompt.contains("the owner was asked and said no"), "{prompt}");
+}
+
+#[tokio::test]
+async fn a_plain_answer_waits_for_the_word() {
+    let (house, project) = careful().await;
+    house.sim.push(Plan::calls([make("lamp", "on")]));
+    house.sim.push(Plan::reply("Made."));
+    let say = house
+        .api
+        .post("/chat", json!({ "message": "Make it.", "session_id": "eternal" }));
+    let decide = async {
+        let mut line = house.line().await;
+        // The question may have come before the line was open.
+        if pending(&house).await.is_empty() {
+            line.wait("approval").await;
+        }
+        answer(&house, &pending(&house).await[0]["id"], "approve")
+            .await
+            .expect(200);
+    };
+    let (answered, ()) = tokio::join!(say, decide);
+    let answered = answered.expect(200);
+    assert_eq!(
+        (&answered["output"], &answered["tool_results"][0]["status"]),
+        (&json!("Made."), &json!("ok"))
+    );
+    assert_eq!(artifacts(&house, &project).await, ["lamp"]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_undone_waits_once_strangers_were_read() {
+    let house = House::new().await;
+    let project = house
+        .api
+        .post("/api/projects", json!({ "name": "Lamp" }))
+        .await
+        .expect(201);
+    let member = json!({ "project_id": project["id"] });
+    { house.api.patch("/api/sessions/eternal", member).await }.expect(200);
+    let mut line = house.line().await;
+    house.sim.push(Plan::calls([make("lamp", "on")]));
+    let reply = Reply::new("Made.").remember("owner", "sister", "The owner's sister Anna plays the violin.", None);
+    house.sim.push(Plan::structured(reply));
+    let told = line.turn("Make a lamp. My sister Anna plays the violin.").await;
+    assert_eq!(
+        (told.outcome.as_str(), told.approvals.len()),
+        ("complete", 0),
+        "{told:?}"
+    );
+    house.indexed().await;
+    let fact = house.api.get("/api/memories?kind=fact").await["memories"][0].clone();
+    let list = house
+        .api
+        .get(&format!("/api/projects/{}/artifacts", project["id"].as_str().unwrap()))
+        .await;
+    let artifact = &list["artifacts"][0]["id"];
+
+    // What she wrote herself may be copied from anywhere.
+    let forget = || Call::new("forget", &json!({ "memories": [fact["id"]] }));
+    house.sim.push(Plan::calls([Call::new(
+        "read_artifact",
+        &json!({ "artifact": artifact }),
+    )]));
+    house.sim.push(Plan::calls([forget()]));
+    house.sim.push(Plan::reply("Kept."));
+    let (mut frames, asked) = until_asked(&mut line, "Read it.").await;
+    assert!(
+        asked["reason"].as_str().unwrap().contains("cannot be undone"),
+        "{asked}"
+    );
+    answer(&house, &asked["approval_id"], "deny").await.expect(200);
+    frames.extend(line.until("done").await);
+    assert_eq!(result_of(&law(&frames), &asked)["status"], "denied");
+    // It stands in the conversation: the next turn asks too.
+    house.sim.push(Plan::calls([forget()]));
+    house.sim.push(Plan::reply("Gone."));
+    let (mut frames, asked) = until_asked(&mut line, "And now forget it.").await;
+    line.send(json!({ "type": "approve", "approval_id": asked["approval_id"] }))
+        .await;
+    frames.extend(line.until("done").await);
+    assert_eq!(
+        result_of(&law(&frames), &asked)["data"]["forgotten"],
+        json!([fact["id"]])
+    );
+}
+
+#[tokio::test]
+async fn a_stopped_turn_asks_no_more() {
+    let (house, project) = careful().await;
+    house.sim.push(Plan::reply("May I?").then_calls([make("lamp", "on")]));
+    let mut line = house.line().await;
+    let (mut frames, asked) = until_asked(&mut line, "Make me a lamp.").await;
+    line.send(json!({ "type": "stop" })).await;
+    frames.extend(line.until("done").await);
+    let told = law(&frames);
+    assert_eq!(told.outcome, "stopped");
+    let result = result_of(&told, &asked);
+    assert_eq!(result["status"], "denied");
+    assert!(
+        result["data"]["error"].as_str().unwrap().contains("has not run"),
+        "{result}"
+    );
+    assert_eq!(pending(&house).await, [] as [Value; 0]);
+    let void = answer(&house, &asked["approval_id"], "approve")
+        .await
+        .problem(409, "conflict");
+    assert!(void["detail"].as_str().unwrap().contains("is gone"), "{void}");
+    assert_eq!(artifacts(&house, &project).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn of_two_answers_at_once_one_counts() {
+    let (house, project) = careful().await;
+    for round in 0..4 {
+        let name = format!("lamp {round}");
+        house.sim.push(Plan::calls([make(&name, "on")]));
+        house.sim.push(Plan::reply("Well."));
+        let mut line = house.line().await;
+        let (mut frames, asked) = until_asked(&mut line, "Make it.").await;
+        let id = &asked["approval_id"];
+        let (yes, no) = tokio::join!(answer(&house, id, "approve"), answer(&house, id, "deny"));
+        let mut statuses = [yes.status, no.status];
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 409]);
+        frames.extend(line.until("done").await);
+        let status = if yes.status == 200 { "ok" } else { "denied" };
+        assert_eq!(result_of(&law(&frames), &asked)["status"], status);
+        assert_eq!(artifacts(&house, &project).await.contains(&name), yes.status == 200);
+    }
+}
+
+#[tokio::test]
+async fn what_waited_can_be_answered_after_a_crash() {
+    let (mut house, project) = careful().await;
+    for (words, name, word) in [
+        ("May I?", "spoken", "approve"),
+        ("", "silent", "approve"),
+        ("Or not?", "refused", "deny"),
+    ] {
+        let plan = if words.is_empty() {
+            Plan::calls([make(name, "on")])
+        } else {
+            Plan::reply(words).then_calls([make(name, "on")])
+        };
+        house.sim.push(plan);
+        let mut line = house.line().await;
+        let (_, asked) = until_asked(&mut line, "Make me a lamp.").await;
+        house.server.signal("KILL");
+        house.server.wait();
+        house.restart().await;
+        let waiting = pending(&house).await;
+        assert_eq!((waiting.len(), &waiting[0]["id"]), (1, &asked["approval_id"]));
+        let kept = |history: Vec<Value>| history.into_iter().find(|message| message["content"] == words);
+        if !words.is_empty() {
+            let reply = kept(house.api.history().await).unwrap();
+            assert_eq!(reply["tool_calls"][0]["status"], "denied", "{reply}");
+            let why = reply["tool_calls"][0]["data"]["error"].as_str().unwrap();
+            assert!(why.contains("has not run"), "{why}");
+        }
+        let answered = answer(&house, &asked["approval_id"], word).await.expect(200);
+        if word == "deny" {
+            assert_eq!(answered["status"], "denied");
+            continue;
+        }
+        assert_eq!(answered["outcome"]["status"], "ok", "{answered}");
+        assert!(artifacts(&house, &project).await.contains(&name.to_owned()));
+        assert_eq!(
+            answer(&house, &asked["approval_id"], "approve").await.expect(200),
+            answered
+        );
+        if !words.is_empty() {
+            let reply = kept(house.api.history().await).unwrap();
+            assert_eq!(reply["tool_calls"][0]["status"], "ok", "{reply}");
+            // The next prompt tells of it.
+            house.sim.push(Plan::reply("I see."));
+            house.line().await.turn("And?").await;
+            let prompt = house.prompts().pop().unwrap().body.to_string();
+            assert!(!prompt.contains("has not run") && prompt.contains(name), "{prompt}");
+        }
+    }
+    assert_eq!(artifacts(&house, &project).await.len(), 2);
+}
+
+#[tokio::test]
+async fn the_days_tokens_end_a_loop_of_tools() {
+    let house = House::with(|setup| setup.env("MIRA_DAILY_TOKEN_BUDGET", "1")).await;
+    house.sim.push(Plan::calls([recall("anything")]));
+    house.sim.push(Plan::reply("That is all."));
+    let mut line = house.line().await;
+    let told = line.turn("Look around.").await;
+    assert_eq!((told.outcome.as_str(), told.calls.len()), ("complete", 1), "{told:?}");
+    assert_eq!(house.prompts().pop().unwrap().body["tool_choice"], "none");
+    line.chat("More.").await;
+    line.refused(429).await;
+}

@@ -1,0 +1,91 @@
+//! What would be lost with a clone is told before it goes, and nothing of it goes without the owner's word.
+
+use super::Desk;
+use serde_json::{Value, json};
+use std::fs;
+
+impl Desk {
+    /// What the repository holds that is nowhere else: as it tells itself, and as its project does.
+    async fn unpublished(&self) -> Value {
+        let own = self.house.api.get(&self.of("repos", "/deletion")).await;
+        let project = self.house.api.get(&self.deletion()).await;
+        assert_eq!(own["unpublished"], project["unpublished"]);
+        own["unpublished"].clone()
+    }
+
+    fn deletion(&self) -> String {
+        format!("/api/projects/{}/deletion", self.project)
+    }
+
+    fn would_lose(&self, commits: u64, files: u64, branches: &[&str]) -> Value {
+        json!([{
+            "attachment_id": self.att, "repo_url": self.forge.url(), "unpushed_commits": commits,
+            "changed_files": files, "branches": branches, "error": null,
+        }])
+    }
+
+    /// Neither the repository nor its project goes without being forced; what would be lost is told.
+    async fn is_kept(&self, unpublished: &Value) {
+        for path in [self.of("repos", ""), format!("/api/projects/{}", self.project)] {
+            for query in ["", "?force=false"] {
+                let problem = self.house.api.delete(&format!("{path}{query}")).await;
+                let problem = problem.problem(409, "unpublished");
+                assert_eq!(problem["unpublished"], *unpublished, "{path}{query}");
+            }
+            let nonsense = self.house.api.delete(&format!("{path}?force=perhaps")).await;
+            assert_eq!(nonsense.problem(422, "invalid")["errors"][0]["field"], "force");
+        }
+        assert!(self.clone_dir().join("README.md").exists());
+    }
+}
+
+#[tokio::test]
+async fn what_was_never_pushed_or_committed_goes_only_by_force() {
+    let mut desk = Desk::new().await;
+    assert_eq!(desk.unpublished().await, json!([]));
+    desk.write("README.md", "# Hers\n").await;
+    fs::write(desk.clone_dir().join("notes.txt"), "by hand\n").unwrap();
+    fs::write(desk.clone_dir().join("new.txt"), "new\n").unwrap();
+    let both = desk.would_lose(1, 2, &["main"]);
+    assert_eq!(desk.unpublished().await, both);
+    desk.is_kept(&both).await;
+
+    let body = json!({ "push": true });
+    desk.house.api.post(&desk.of("sync", ""), body).await.expect(200);
+    let files = desk.would_lose(0, 2, &[]);
+    assert_eq!(desk.unpublished().await, files, "what is pushed is elsewhere");
+    desk.is_kept(&files).await;
+
+    let gone = desk.house.api.delete(&desk.of("repos", "?force=true")).await;
+    assert_eq!(gone.status, 204);
+    assert!(!desk.clone_dir().exists());
+
+    // The same with the project; a branch that is not checked out counts too.
+    desk.attach(json!({ "repo_url": desk.forge.url() })).await;
+    let branch = json!({ "branch_name": "idea", "create": true });
+    desk.house.api.post(&desk.of("branch", ""), branch).await.expect(200);
+    desk.write("idea.txt", "mine\n").await;
+    let back = json!({ "branch_name": "main" });
+    desk.house.api.post(&desk.of("branch", ""), back).await.expect(200);
+    let commits = desk.would_lose(1, 0, &["idea"]);
+    assert_eq!(desk.unpublished().await, commits);
+    desk.is_kept(&commits).await;
+    let path = format!("/api/projects/{}?force=true", desk.project);
+    let gone = desk.house.api.delete(&path).await.expect(200);
+    assert_eq!((&gone["repos"], &gone["unpublished"]), (&json!(1), &json!([])));
+    desk.house.api.try_get(&desk.deletion()).await.problem(404, "not-found");
+}
+
+#[tokio::test]
+async fn what_cannot_be_looked_into_may_be_lost_too() {
+    let desk = Desk::new().await;
+    fs::write(desk.clone_dir().join(".git/HEAD"), "nonsense").unwrap();
+    let found = desk.unpublished().await;
+    assert!(found[0]["error"].is_string(), "{found}");
+    assert_eq!(found[0]["attachment_id"], json!(desk.att));
+    desk.is_kept(&found).await;
+    // Where there is no folder there is nothing to lose.
+    fs::rename(desk.clone_dir(), desk.house.setup.dir().join("aside")).unwrap();
+    assert_eq!(desk.unpublished().await, json!([]));
+    assert_eq!(desk.house.api.delete(&desk.of("repos", "")).await.status, 204);
+}

@@ -1,0 +1,362 @@
+//! MCP on both sides: servers of the owner's file in a turn, and other programs (the official SDKs of two languages, and
+//! plain HTTP) at `/mcp`.
+
+use crate::support::{
+    client::House,
+    server::{BINARY, LIMIT, Server, Setup, json as body, problem},
+};
+use openai_sim::{Call, Plan};
+use serde_json::{Value, json};
+use std::{fs, path::PathBuf, process::Stdio};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
+    process::{Child, ChildStdin, ChildStdout, Command},
+    time::{Instant, timeout},
+};
+
+fn script(name: &str) -> String {
+    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/mcp")).join(name);
+    path.canonicalize().unwrap().to_str().unwrap().to_owned()
+}
+
+/// Where the gate installs the Python SDK: beside the binary's folder.
+fn python_packages() -> String {
+    let place = PathBuf::from(BINARY).with_file_name("..").join("tools/mcp-python");
+    let found = place.canonicalize();
+    let found = found.expect("the Python SDK of MCP is not installed: `cargo xtask test test` installs it");
+    found.to_str().unwrap().to_owned()
+}
+
+/// With a file of servers.
+fn with_servers(setup: Setup, servers: &Value) -> Setup {
+    let file = setup.dir().join("mcp.json");
+    fs::write(&file, json!({ "mcpServers": servers }).to_string()).unwrap();
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "tests: peers are found where the test runner finds them"
+    )]
+    let path = std::env::var("PATH").unwrap_or_default();
+    setup.env("MIRA_MCP_CONFIG", file.to_str().unwrap()).env("PATH", path)
+}
+
+fn python() -> Value {
+    json!({ "command": "python3", "args": [script("server.py")], "env": { "PYTHONPATH": "${PEERS}" } })
+}
+
+fn fault(name: &str) -> Value {
+    json!({ "command": "python3", "args": [script("faults.py"), name] })
+}
+
+async fn tools(house: &House) -> Vec<Value> {
+    let listed = house.api.get("/api/tools").await;
+    let all = listed["tools"].as_array().unwrap();
+    let of_servers = all
+        .iter()
+        .filter(|tool| tool["name"].as_str().unwrap().starts_with("mcp__"));
+    of_servers.cloned().collect()
+}
+
+fn named<'a>(tools: &'a [Value], name: &str) -> &'a Value {
+    let found = tools.iter().find(|tool| tool["name"] == name);
+    found.unwrap_or_else(|| panic!("no {name} in {tools:#?}"))
+}
+
+/// Waits until a tool can be called.
+fn ready(house: &House, server: &str) {
+    let log = &house.server.stderr;
+    let line = log.wait_for("an MCP server is ready");
+    assert!(line.contains(server), "{line}");
+}
+
+#[tokio::test]
+async fn tools_of_servers_are_used_in_a_turn() {
+    let servers = json!({
+        "py": python().as_object().map(|fields| {
+            let mut fields = fields.clone();
+            fields.insert("trusted".to_owned(), json!(true));
+            fields
+        }),
+        "gone": { "command": "no-such-program-anywhere" },
+        "off": { "url": "https://mcp.example/mcp", "disabled": true },
+    });
+    let house = House::with(|setup| with_servers(setup, &servers).env("PEERS", python_packages())).await;
+    ready(&house, "py");
+    let listed = tools(&house).await;
+    let add = named(&listed, "mcp__py__add");
+    assert_eq!((&add["effect"], &add["available"]), (&json!("read"), &json!(true)));
+    assert_eq!(named(&listed, "mcp__py__fail")["effect"], "outside");
+    let gone = named(&listed, "mcp__gone");
+    assert_eq!(gone["available"], false);
+    assert!(gone["reason"].as_str().unwrap().contains("cannot be started"), "{gone}");
+    assert_eq!(named(&listed, "mcp__off")["enabled"], false);
+
+    let call = |name: &str, arguments: Value| Call::new(name, &arguments);
+    house.sim.push(Plan::calls([
+        call("mcp__py__add", json!({ "a": 40, "b": null })),
+        call("mcp__py__add", json!({ "a": "x", "b": 1 })),
+        call("mcp__py__picture", json!({})),
+    ]));
+    house.sim.push(Plan::reply("Forty-two."));
+    let mut line = house.line().await;
+    let told = line.turn("What is 40 and 2?").await;
+    assert_eq!(told.text, "Forty-two.", "{told:?}");
+    let of = |n: usize| {
+        let same = |result: &&Value| result["tool_call_id"] == told.calls[n]["tool_call_id"];
+        told.results.iter().find(same).unwrap()
+    };
+    assert_eq!((&of(0)["status"], &of(0)["data"]["text"]), (&json!("ok"), &json!("42")));
+    assert_eq!(of(0)["data"]["server"], "py");
+    assert_eq!(of(1)["status"], "failed");
+    assert_eq!(of(2)["data"]["images"][0]["media_type"], "image/png");
+    // The model was offered them in the form it is held to, and the emulator took that.
+    let prompt = house.prompts().pop().unwrap().body;
+    let offered = prompt["tools"].as_array().unwrap();
+    let offer = offered.iter().find(|tool| tool["name"] == "mcp__py__add").unwrap();
+    assert_eq!(offer["parameters"]["required"], json!(["a", "b"]));
+    assert!(!prompt.to_string().contains("mcp__gone"));
+}
+
+#[tokio::test]
+async fn a_server_that_says_nothing_delays_nobody_and_ends_with_mira() {
+    let servers = json!({ "mute": fault("silent"), "odd": fault("schema") });
+    let mut house = House::with(|setup| with_servers(setup, &servers)).await;
+    ready(&house, "odd");
+    let listed = tools(&house).await;
+    assert_eq!(named(&listed, "mcp__mute")["reason"], "the server is being connected");
+    let wrong = named(&listed, "mcp__odd__wrong");
+    assert_eq!(wrong["reason"], "its schema is not that of an object");
+    house.api.say("Hello?").await;
+    let begun = Instant::now();
+    house.server.signal("TERM");
+    house.server.wait();
+    assert!(begun.elapsed() < LIMIT);
+}
+
+#[test]
+fn every_mistake_of_the_file_is_told_at_once() {
+    let servers = json!({
+        "a": {}, "b": { "command": "x", "env": { "KEY": "${NOT_SET}" } },
+        "c": { "url": "https://x.example", "headers": { "X": "s3cret\n" } },
+    });
+    let setup = with_servers(Setup::new(), &servers).env("MIRA_PORT", "70000");
+    let output = setup.run(&[]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(64), "{said}");
+    for part in [
+        "mcpServers.a:",
+        "mcpServers.b.env.KEY:",
+        "mcpServers.c.headers.X:",
+        "MIRA_PORT",
+    ] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+    assert!(!said.contains("s3cret"), "{said}");
+    let setup = Setup::new().env("MIRA_MCP_CONFIG", "nowhere.json");
+    assert_eq!(setup.run(&[]).status.code(), Some(64));
+}
+
+// ---- /mcp ---------------------------------------------------------------------------------------------------------
+
+async fn rpc(house: &House, method: &str, params: Value) -> Value {
+    let request = json!({ "jsonrpc": "2.0", "id": 7, "method": method, "params": params });
+    let answer = house.api.post("/mcp", request).await.expect(200);
+    assert_eq!((&answer["jsonrpc"], &answer["id"]), (&json!("2.0"), &json!(7)));
+    answer
+}
+
+#[tokio::test]
+async fn the_protocol_is_spoken_with_the_same_login() {
+    let house = House::new().await;
+    let greeting = rpc(&house, "initialize", json!({ "protocolVersion": "2025-06-18" })).await;
+    assert_eq!(greeting["result"]["protocolVersion"], "2025-06-18");
+    let newer = rpc(&house, "initialize", json!({ "protocolVersion": "2099-01-01" })).await;
+    assert_eq!(newer["result"]["protocolVersion"], "2025-11-25");
+    assert_eq!(rpc(&house, "ping", json!({})).await["result"], json!({}));
+    let tools = rpc(&house, "tools/list", json!({})).await["result"]["tools"].clone();
+    let names: Vec<&str> = tools
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|tool| tool["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "recall",
+            "remember",
+            "search_history",
+            "list_projects",
+            "get_project",
+            "list_artifacts",
+            "read_artifact",
+            "create_artifact",
+            "edit_artifact"
+        ]
+    );
+    for tool in tools.as_array().unwrap() {
+        jsonschema::meta::validate(&tool["inputSchema"]).unwrap();
+        assert!(!tool["description"].as_str().unwrap().is_empty(), "{tool}");
+    }
+    for (method, params, code) in [
+        ("resources/list", json!({}), -32601),
+        ("server/discover", json!({}), -32601),
+        ("tools/call", json!({}), -32602),
+        ("tools/call", json!({ "name": "forget" }), -32602),
+        ("tools/call", json!({ "name": "recall", "arguments": 7 }), -32602),
+    ] {
+        let answer = rpc(&house, method, params).await;
+        assert_eq!(answer["error"]["code"], code, "{answer}");
+    }
+    // A notification is taken and not answered.
+    let note = json!({ "jsonrpc": "2.0", "method": "notifications/initialized" });
+    let taken = house.api.post("/mcp", note).await;
+    assert_eq!((taken.status, taken.body), (202, Value::Null));
+    // What is wrong with a request as such is a problem, as everywhere.
+    let http = Server::client();
+    let url = house.server.url("/mcp");
+    let greet = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+    let post = |token: &str| {
+        http.post(&url)
+            .bearer_auth(token)
+            .header("content-type", "application/json")
+    };
+    let token = house.server.token();
+    problem(post("wrong").body(greet).send().await.unwrap(), 401, "unauthorized").await;
+    let foreign = post(&token).header("origin", "https://evil.example").body(greet);
+    problem(foreign.send().await.unwrap(), 403, "forbidden").await;
+    let elsewhere = post(&token).header("host", "evil.example").body(greet);
+    problem(elsewhere.send().await.unwrap(), 421, "unknown-host").await;
+    assert_eq!(post(&token).body("{").send().await.unwrap().status(), 400);
+    assert_eq!(post(&token).body("[]").send().await.unwrap().status(), 422);
+    let large = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{}"}}"#, "x".repeat(1024 * 1024));
+    assert_eq!(post(&token).body(large).send().await.unwrap().status(), 413);
+    assert_eq!(http.get(&url).bearer_auth(&token).send().await.unwrap().status(), 405);
+    let odd = post(&token)
+        .header("mcp-protocol-version", "1999-01-01")
+        .body(r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#);
+    assert_eq!(body(odd.send().await.unwrap()).await["error"]["code"], -32600);
+}
+
+/// A client of an SDK at work.
+struct Program {
+    stdin: ChildStdin,
+    lines: Lines<BufReader<ChildStdout>>,
+    _child: Child,
+}
+
+impl Program {
+    fn start(mut command: Command) -> Self {
+        let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+        let mut child = piped.spawn().unwrap();
+        Self {
+            stdin: child.stdin.take().unwrap(),
+            lines: BufReader::new(child.stdout.take().unwrap()).lines(),
+            _child: child,
+        }
+    }
+
+    async fn next(&mut self) -> Value {
+        let line = timeout(LIMIT, self.lines.next_line()).await.expect("no line in time");
+        serde_json::from_str(&line.unwrap().expect("the client ended")).unwrap()
+    }
+
+    /// Calls a tool; its text. `error` is whether it must fail.
+    async fn call(&mut self, name: &str, arguments: Value, error: bool) -> String {
+        let line = format!("{}\n", json!([name, arguments]));
+        self.stdin.write_all(line.as_bytes()).await.unwrap();
+        let answer = self.next().await;
+        assert_eq!(answer["error"], error, "{name}: {answer}");
+        answer["text"].as_str().unwrap().to_owned()
+    }
+}
+
+/// What every client must get, whichever SDK it is made with.
+async fn works_with(program: Command) {
+    let house = House::new().await;
+    house.api.say("My sister Anna plays the violin.").await;
+    let project = json!({ "name": "Lamp", "description": "A lamp that listens" });
+    let project = house.api.post("/api/projects", project).await.expect(201)["id"].clone();
+    house.indexed().await;
+    let mut command = program;
+    command.args([house.server.url("/mcp"), house.server.token()]);
+    if command.as_std().get_program() == "python3" {
+        command.arg("auto");
+    }
+    let mut client = Program::start(command);
+    assert_eq!(client.next().await["tools"].as_array().unwrap().len(), 9);
+
+    let found = client
+        .call("recall", json!({ "question": "What does Anna play?" }), false)
+        .await;
+    assert!(found.contains("violin"), "{found}");
+    let found = client.call("search_history", json!({ "query": "violin" }), false).await;
+    assert!(
+        found.contains("| owner |") && found.contains("My sister Anna plays the violin."),
+        "{found}"
+    );
+    let none = client
+        .call("search_history", json!({ "query": "zeppelin", "limit": 3 }), false)
+        .await;
+    assert_eq!(none, "there are none");
+
+    let fact = json!({ "about": "owner", "topic": "allergy", "text": "The owner is allergic to hazelnuts." });
+    let kept = client.call("remember", fact.clone(), false).await;
+    assert!(kept.starts_with("kept as "), "{kept}");
+    let facts = house.api.get("/api/memories?kind=fact").await;
+    assert_eq!(facts["memories"][0]["source"], "tool", "a program's word: {facts}");
+    assert!(client.call("remember", fact, false).await.starts_with("known already"));
+    house
+        .api
+        .patch("/api/memory", json!({ "paused": true }))
+        .await
+        .expect(200);
+    let paused = json!({ "about": "owner", "topic": "pet", "text": "The owner has a grey cat called Tom." });
+    let refused = client.call("remember", paused, true).await;
+    assert!(refused.contains("paused"), "{refused}");
+
+    let listed = client.call("list_projects", json!({}), false).await;
+    assert_eq!(
+        listed,
+        format!("{} | Lamp | A lamp that listens", project.as_str().unwrap())
+    );
+    let new = json!({ "project_id": project, "name": "lamp.py", "type": "code", "language": "python", "content": "on = True\n" });
+    let made = client.call("create_artifact", new, false).await;
+    let id = made.split_whitespace().nth(2).unwrap().trim_end_matches(',').to_owned();
+    let edit = json!({ "artifact": id, "edits": [{ "old": "True", "new": "False" }] });
+    assert_eq!(
+        client.call("edit_artifact", edit.clone(), false).await,
+        "saved as version 2"
+    );
+    client.call("edit_artifact", edit, true).await;
+    let read = client.call("read_artifact", json!({ "artifact": id }), false).await;
+    assert_eq!(read, "lamp.py | version 2\non = False\n");
+    let listed = client
+        .call("list_artifacts", json!({ "project_id": project }), false)
+        .await;
+    assert!(listed.contains("lamp.py"), "{listed}");
+    client.call("list_artifacts", json!({}), true).await;
+    let told = client
+        .call("get_project", json!({ "project_id": project }), false)
+        .await;
+    assert!(told.contains("A lamp that listens") && told.contains(&id), "{told}");
+    client.call("get_project", json!({ "project_id": id }), true).await;
+    let artifact = house.api.get(&format!("/api/artifacts/{id}")).await;
+    assert_eq!(
+        (&artifact["version"], &artifact["message_id"]),
+        (&json!(2), &Value::Null)
+    );
+}
+
+#[tokio::test]
+async fn a_python_client_works_with_her() {
+    let mut command = Command::new("python3");
+    command.arg(script("client.py")).env("PYTHONPATH", python_packages());
+    works_with(command).await;
+}
+
+#[tokio::test]
+async fn a_typescript_client_works_with_her() {
+    let mut command = Command::new("node");
+    command.arg(script("client.mjs"));
+    works_with(command).await;
+}

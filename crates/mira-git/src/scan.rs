@@ -1,0 +1,266 @@
+//! Which paths may differ from the commit that is checked out: one look at each file of the index and at each folder, on
+//! several threads, and no more. What is found is for libgit2 to judge, by ignore rules and by content; what is not found
+//! does not differ. A stat that is no proof (a file as young as the index) counts as a difference.
+
+use crate::{
+    compare::Trees,
+    confine::WorkTree,
+    error::GitError,
+    moves::{self, Entry},
+    open::Opened,
+    path::SafePath,
+};
+use git2::{IndexEntry, Oid};
+use rustix::fs::{FileType, Stat};
+use std::{collections::HashMap, ops::ControlFlow, thread};
+
+/// With more paths than these, libgit2 looks at everything as fast as at each of them.
+const MAX_DOUBTFUL: usize = 5_000;
+/// More threads than these a disk does not serve faster.
+const MAX_THREADS: usize = 4;
+/// Folders that are worth a thread.
+const FOLDERS_PER_THREAD: usize = 32;
+
+/// A tree, and the index that was found to hold the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Settled {
+    tree: Option<Oid>,
+    /// Inode, size and time of change: git writes a new file each time.
+    index: (u64, u64, i64, i64),
+}
+
+impl Settled {
+    fn of(tree: Option<Oid>, index: &Stat) -> Self {
+        let wide = |size| u64::try_from(size).unwrap_or(0);
+        let (seconds, nanos) = moves::changed_at(index);
+        Self {
+            tree,
+            index: (index.st_ino, wide(index.st_size), seconds, nanos),
+        }
+    }
+}
+
+/// Paths that may differ; `None`: too many to name.
+pub(crate) fn doubtful(opened: &Opened<'_>) -> Result<Option<Vec<Vec<u8>>>, GitError> {
+    // Before the index is read: of a later one the entries would seem older than they are.
+    let stamp = opened.files.stat_index()?;
+    let head = opened.tree_of(opened.head_commit()?)?.map(|tree| tree.id());
+    let settled = stamp.as_ref().map(|stamp| Settled::of(head, stamp));
+    let mut index = opened.repo.index()?;
+    index.read(false)?;
+    let entries: Vec<IndexEntry> = index.iter().collect();
+    let folders = Folder::all(&entries);
+    let look = Look {
+        files: &opened.files,
+        stamp: stamp.as_ref(),
+        modes: moves::modes_count(opened),
+    };
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
+    let share = folders.len().div_ceil(threads).max(FOLDERS_PER_THREAD);
+    let found = thread::scope(|scope| {
+        let shares: Vec<_> = folders.chunks(share).collect();
+        let running: Vec<_> = shares.iter().map(|share| scope.spawn(|| look.at_all(share))).collect();
+        let mut found = if settled.is_some() && opened.settled.get() == settled {
+            Some(Vec::new())
+        } else {
+            staged(opened, head, &entries)?
+        };
+        if found.as_ref().is_some_and(Vec::is_empty) {
+            opened.settled.set(settled);
+        }
+        for share in running {
+            let more = share.join().map_err(|_| GitError::Broken)??;
+            found = found.zip(more).map(|(mut found, more)| {
+                found.extend(more);
+                found
+            });
+        }
+        Ok::<_, GitError>(found)
+    })?;
+    Ok(found.filter(|found| found.len() <= MAX_DOUBTFUL).map(|mut found| {
+        found.sort();
+        found.dedup();
+        found
+    }))
+}
+
+/// Paths at which the index has something else than the commit.
+fn staged(opened: &Opened<'_>, head: Option<Oid>, entries: &[IndexEntry]) -> Result<Option<Vec<Vec<u8>>>, GitError> {
+    let mut rest = entries.iter().peekable();
+    let mut found = Vec::new();
+    Trees::new(&opened.repo, opened.settings.max_tree_bytes)?.differing(None, head, &mut |delta| {
+        while let Some(added) = rest.next_if(|entry| entry.path < delta.path) {
+            found.push(added.path.clone());
+        }
+        let same = rest.next_if(|entry| entry.path == delta.path).is_some_and(|entry| {
+            let known = Entry {
+                id: entry.id,
+                mode: entry.mode,
+            };
+            is_merged(entry) && delta.new == Some(known)
+        });
+        if !same {
+            found.push(delta.path);
+        }
+        Ok(if found.len() > MAX_DOUBTFUL {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        })
+    })?;
+    if found.len() > MAX_DOUBTFUL {
+        return Ok(None);
+    }
+    found.extend(rest.map(|added| added.path.clone()));
+    Ok(Some(found))
+}
+
+fn is_merged(entry: &IndexEntry) -> bool {
+    entry.flags & 0x3000 == 0
+}
+
+/// A folder with what the index has in it.
+struct Folder<'a> {
+    /// Empty: the root.
+    path: &'a [u8],
+    /// A path of the index below it: libgit2 takes a folder for untracked if it is asked for nothing that it knows there.
+    known: &'a [u8],
+    /// By name; `None` is a folder.
+    names: Vec<(&'a [u8], Option<&'a IndexEntry>)>,
+}
+
+impl<'a> Folder<'a> {
+    fn all(entries: &'a [IndexEntry]) -> Vec<Self> {
+        let mut places: HashMap<&[u8], usize> = HashMap::new();
+        let mut folders = Vec::new();
+        Self::place(b"", b"", &mut places, &mut folders);
+        let mut last: (&[u8], usize) = (b"", 0);
+        for entry in entries {
+            let (folder, name) = split(&entry.path);
+            if folder != last.0 {
+                last = (folder, Self::place(folder, &entry.path, &mut places, &mut folders));
+            }
+            if let Some(folder) = folders.get_mut(last.1) {
+                folder.names.push((name, Some(entry)));
+            }
+        }
+        for folder in &mut folders {
+            folder.names.sort_by_key(|(name, _)| *name);
+        }
+        folders
+    }
+
+    /// Where a folder is in the list, put there if it was not, with those above it.
+    fn place(path: &'a [u8], known: &'a [u8], places: &mut HashMap<&'a [u8], usize>, folders: &mut Vec<Self>) -> usize {
+        if let Some(place) = places.get(path) {
+            return *place;
+        }
+        if !path.is_empty() {
+            let (above, name) = split(path);
+            let above = Self::place(above, known, places, folders);
+            if let Some(above) = folders.get_mut(above) {
+                above.names.push((name, None));
+            }
+        }
+        folders.push(Self {
+            path,
+            known,
+            names: Vec::new(),
+        });
+        places.insert(path, folders.len() - 1);
+        folders.len() - 1
+    }
+
+    fn path_of(&self, name: &[u8]) -> Vec<u8> {
+        if self.path.is_empty() {
+            name.to_vec()
+        } else {
+            [self.path, b"/", name].concat()
+        }
+    }
+}
+
+/// The folder, empty for the root, and the name in it.
+fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    match path.iter().rposition(|byte| *byte == b'/') {
+        Some(at) => (
+            path.get(..at).unwrap_or_default(),
+            path.get(at + 1..).unwrap_or_default(),
+        ),
+        None => (b"", path),
+    }
+}
+
+/// What every look needs.
+#[derive(Clone, Copy)]
+struct Look<'a> {
+    files: &'a WorkTree,
+    stamp: Option<&'a Stat>,
+    modes: bool,
+}
+
+impl Look<'_> {
+    fn at_all(self, folders: &[Folder<'_>]) -> Result<Option<Vec<Vec<u8>>>, GitError> {
+        let mut found = Vec::new();
+        for folder in folders {
+            self.at(folder, &mut found)?;
+            if found.len() > MAX_DOUBTFUL {
+                return Ok(None);
+            }
+        }
+        Ok(Some(found))
+    }
+
+    fn at(self, folder: &Folder<'_>, found: &mut Vec<Vec<u8>>) -> Result<(), GitError> {
+        let path = SafePath::from_tree(folder.path);
+        let opened = match path {
+            None if !folder.path.is_empty() => None,
+            path => self.files.open_folder(path)?,
+        };
+        let Some(opened) = opened else {
+            let files = folder.names.iter().filter(|(_, entry)| entry.is_some());
+            found.extend(files.map(|(name, _)| folder.path_of(name)));
+            return Ok(());
+        };
+        let mut missing = vec![true; folder.names.len()];
+        opened.each(|name, is_folder| {
+            if folder.path.is_empty() && name == b".git" {
+                return;
+            }
+            let place = folder.names.binary_search_by_key(&name, |(name, _)| *name);
+            let known = place.ok().and_then(|place| folder.names.get(place));
+            if let Some(missing) = place.ok().and_then(|place| missing.get_mut(place)) {
+                *missing = false;
+            }
+            let same = match known {
+                None => false,
+                Some((_, None)) => is_folder,
+                Some((_, Some(entry))) if entry.mode == moves::MODE_SUBMODULE => is_folder,
+                Some((_, Some(entry))) => opened.stat(name).is_some_and(|stat| self.is_same(entry, &stat)),
+            };
+            if !same {
+                found.push(folder.path_of(name));
+            }
+            if known.is_none() && !folder.known.is_empty() {
+                found.push(folder.known.to_vec());
+            }
+        })?;
+        let missing = folder.names.iter().zip(missing).filter(|(_, missing)| *missing);
+        found.extend(missing.map(|((name, _), _)| folder.path_of(name)));
+        Ok(())
+    }
+
+    fn is_same(self, entry: &IndexEntry, stat: &Stat) -> bool {
+        let kind = FileType::from_raw_mode(stat.st_mode);
+        let is_link = entry.mode == moves::MODE_LINK;
+        let program = stat.st_mode & 0o100 != 0;
+        (kind == FileType::RegularFile || (is_link && kind == FileType::Symlink))
+            && (!self.modes || is_link || program == (entry.mode == moves::MODE_PROGRAM))
+            && moves::is_reliable(entry, self.stamp)
+            && moves::is_untouched(entry, stat)
+    }
+}
+
+#[cfg(test)]
+#[path = "scan_tests.rs"]
+mod tests;

@@ -1,0 +1,110 @@
+//! Copies at a provider: what is wanted, what can be used from where, what goes with its file.
+
+use crate::support::*;
+use mira_core::{
+    file::FileStatus,
+    ids::{FileId, ProjectId},
+    project::Author,
+};
+use mira_memory::{CopyState, FileOutcome, NewFile, ProviderCopy, ProviderScope};
+
+const AT: &str = "https://provider.example/v1";
+
+async fn file(fixture: &Fixture, name: &str, media_type: &str, project_id: Option<ProjectId>) -> FileId {
+    let id = FileId(fixture.message_id().0);
+    let new = NewFile {
+        id,
+        project_id,
+        name: name.to_owned(),
+        media_type: media_type.to_owned(),
+        size: 3,
+        sha256: [7; 32],
+        status: FileStatus::Ready,
+        author: Author::Owner,
+        message_id: None,
+        now: now(),
+    };
+    let stored = fixture.store.insert_file(ME, new).await.unwrap();
+    assert!(matches!(stored, FileOutcome::Created(_)));
+    id
+}
+
+async fn wanted(fixture: &Fixture) -> Vec<ProviderCopy> {
+    fixture.store.list_provider_wanted(ME, AT, 10).await.unwrap()
+}
+
+async fn put(fixture: &Fixture, copy: &ProviderCopy, state: CopyState) -> bool {
+    fixture
+        .store
+        .put_provider_copy(ME, AT, copy, state, now())
+        .await
+        .unwrap()
+}
+
+async fn scope(fixture: &Fixture, project: Option<ProjectId>) -> ProviderScope {
+    fixture.store.find_provider_scope(ME, AT, project).await.unwrap()
+}
+
+#[tokio::test]
+async fn copies_from_their_wish_to_their_end() {
+    let fixture = Fixture::new().await;
+    let project = fixture.new_project("Tea");
+    let id = project.id;
+    fixture.store.insert_project(ME, project).await.unwrap();
+    file(&fixture, "dot.png", "image/png", None).await;
+    let free = file(&fixture, "free.md", "text/markdown", None).await;
+    let tied = file(&fixture, "tied.pdf", "application/pdf", Some(id)).await;
+    let list = wanted(&fixture).await;
+    let ids: Vec<_> = list.iter().map(|copy| (copy.file_id, copy.project_id)).collect();
+    assert_eq!(ids, [(free, None), (tied, Some(id))], "documents only");
+
+    // One is ready: it can be searched where nothing is missing.
+    let mut first = list[0].clone();
+    (first.remote_id, first.store_id) = (Some("file-1".into()), Some("vs_1".into()));
+    assert!(put(&fixture, &first, CopyState::Ready).await);
+    let usable = ProviderScope {
+        stores: vec!["vs_1".into()],
+        copies: vec!["file-1".into()],
+    };
+    assert_eq!(scope(&fixture, None).await, usable);
+    let incomplete = ProviderScope {
+        stores: Vec::new(),
+        ..usable
+    };
+    assert_eq!(scope(&fixture, Some(id)).await, incomplete);
+    let mut second = list[1].clone();
+    (second.remote_id, second.store_id) = (Some("file-2".into()), Some("vs_2".into()));
+    assert!(put(&fixture, &second, CopyState::Sent).await);
+    assert_eq!(wanted(&fixture).await, [second.clone()]);
+    assert!(put(&fixture, &second, CopyState::Ready).await);
+    assert_eq!(scope(&fixture, Some(id)).await.stores, ["vs_1", "vs_2"]);
+    let store = fixture.store.find_provider_store(ME, AT, Some(id)).await.unwrap();
+    assert_eq!(store.as_deref(), Some("vs_2"));
+    let found = fixture.store.find_file_of_copy(ME, AT, "file-2").await.unwrap();
+    assert_eq!(found, Some(tied));
+
+    // A store that is gone: what was in it is wanted again, its copy known.
+    fixture
+        .store
+        .forget_provider_store(ME, AT, "vs_2", now())
+        .await
+        .unwrap();
+    second.store_id = None;
+    assert_eq!(wanted(&fixture).await, [second.clone()]);
+    assert_eq!(fixture.store.list_provider_stores(ME, AT).await.unwrap(), ["vs_1"]);
+
+    // Its file goes: nothing brings the copy back, and it is known what is to be removed.
+    fixture.store.delete_file(ME, free).await.unwrap();
+    assert!(!put(&fixture, &first, CopyState::Ready).await);
+    let doomed = fixture.store.list_provider_doomed(ME, AT).await.unwrap();
+    assert_eq!(doomed, [first.clone()]);
+    assert_eq!(fixture.store.find_file_of_copy(ME, AT, "file-1").await.unwrap(), None);
+    assert!(
+        fixture.store.delete_provider_copy(ME, AT, &first).await.unwrap(),
+        "its store is empty"
+    );
+    assert!(fixture.store.list_provider_doomed(ME, AT).await.unwrap().is_empty());
+    // One that was never noted is not noted after its end.
+    assert!(!put(&fixture, &first, CopyState::Wanted).await);
+    assert!(fixture.store.list_provider_stores(ME, AT).await.unwrap().is_empty());
+}

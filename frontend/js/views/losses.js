@@ -1,0 +1,35 @@
+// What is in a fetched repository and nowhere else, asked about before it goes.
+
+import { plural } from '../memory-state.js';
+import { confirmed } from './confirm.js';
+
+const MOST = 1000; // the server counts no further
+
+const counted = (count, one, many) => (count >= MOST ? `${MOST} ${many} or more` : plural(count, one, many));
+
+// One repository's losses, as a line.
+function lossWords({ repo_url: url, unpushed_commits: commits, changed_files: files, branches, error }) {
+  if (error) return `${url}: nobody can tell what is in it (${error})`;
+  const on = branches.length > 0 ? ` on ${branches.join(', ')}` : '';
+  const lost = [
+    commits > 0 ? `${counted(commits, 'commit', 'commits')} never pushed${on}` : null,
+    files > 0 ? `${counted(files, 'changed file', 'changed files')} in no commit` : null,
+  ].filter(Boolean);
+  return `${url}: ${lost.join(', and ')}`;
+}
+
+// Asks, and removes on a yes; answers whether it is gone. look() reads what would go, with `unpublished`; words(it)
+// says the rest. What came in between is asked about again.
+export async function askToRemove({ look, words, title, action, remove }) {
+  for (;;) {
+    const found = await look();
+    const losses = (found.unpublished || []).map(lossWords);
+    if (!(await confirmed({ title, text: words(found), losses, action }))) return false;
+    try {
+      await remove(losses.length > 0);
+      return true;
+    } catch (problem) {
+      if (problem.type !== 'urn:mira:problem:unpublished') throw problem;
+    }
+  }
+}

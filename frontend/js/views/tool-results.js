@@ -1,0 +1,137 @@
+// What came of the tools that look outside, run code, read documents and make pictures. What they
+// answer was made by others: anything may be missing or odd, and all of it is shown as text.
+
+import { copyButton, h, icon } from '../dom.js';
+import { plural } from '../memory-state.js';
+import { ofServer } from '../tool-words.js';
+import { createFiles } from './file-chip.js';
+import { pythonNodes } from './python.js';
+import { webAddress, webLink } from './citations.js';
+
+const LONG_CHARS = 20_000;
+const FOLDED_LINES = 12;
+const PICTURE = /^image\/(png|jpeg|webp|gif)$/;
+
+const listOf = (value) => (Array.isArray(value) ? value.filter((one) => one !== null && typeof one === 'object') : []);
+const textOf = (value) => (typeof value === 'string' ? value : '');
+const shorter = (text) => (text.length > LONG_CHARS ? `${text.slice(0, LONG_CHARS)}\n… (${(text.length - LONG_CHARS).toLocaleString()} more characters)` : text);
+const title = (words) => h('p', { class: 'tool-title' }, words);
+
+function codeBox(code) {
+  const pre = h('pre', { tabindex: '0', role: 'region', 'aria-label': 'Code, python' }, h('code', {}, pythonNodes(shorter(code))));
+  return h('div', { class: 'code-box prose', testid: 'tool-code' }, h('div', { class: 'code-top' }, h('span', {}, 'python'), copyButton(() => code, 'Copy code')), pre);
+}
+
+// Short output is open, long output a click away.
+function output(name, text) {
+  if (!textOf(text).trim()) return null;
+  const lines = text.trimEnd().split('\n').length;
+  return h('details', { class: 'tool-output', open: lines <= FOLDED_LINES, testid: `tool-${name}` },
+    h('summary', {}, name === 'stderr' ? 'Complaints' : 'Output', h('span', { class: 'tool-output-lines' }, plural(lines, 'line')), copyButton(() => text, 'Copy the output')),
+    h('pre', { tabindex: '0', 'aria-label': name === 'stderr' ? 'Complaints' : 'Output' }, shorter(text)));
+}
+
+function result({ head, place, snippet, note }) {
+  return h('li', { class: 'tool-result', testid: 'tool-result' }, h('p', { class: 'tool-result-head' }, head),
+    place ? h('p', { class: 'tool-result-place' }, place) : null,
+    textOf(snippet) ? h('p', { class: 'tool-result-text' }, snippet) : null,
+    note ? h('p', { class: 'tool-result-place' }, note) : null);
+}
+
+function results(rows, none) {
+  return rows.length === 0 ? title(none) : h('ol', { class: 'tool-results' }, rows);
+}
+
+function webResult({ title: name, url, snippet, date }) {
+  const way = webAddress(url);
+  const words = textOf(name) || way?.hostname || 'A page';
+  return result({ head: way ? webLink(way, words) : words, place: [way?.hostname.replace(/^www\./, '') || textOf(url), textOf(date)].filter(Boolean).join(' · '), snippet });
+}
+
+function fileResult(hit, { openFile }) {
+  const name = textOf(hit.name) || 'A file';
+  const lines = Array.isArray(hit.lines) && hit.lines.length === 2 ? `lines ${hit.lines[0]} to ${hit.lines[1]}` : null;
+  const head = hit.file_id ? h('button', { type: 'button', class: 'text-button', testid: 'tool-open-page', onclick: () => openFile({ id: hit.file_id, name }, hit.page || null) }, name) : name;
+  return result({ head, place: [hit.page ? `page ${hit.page}` : null, lines, textOf(hit.heading)].filter(Boolean).join(' · '), snippet: hit.snippet });
+}
+
+const made = (data, context, label) => createFiles(listOf(data.files), context, { label });
+
+// Pictures a server of the owner's sent along in its answer: { data, mime_type }, in base64.
+function sentPictures(images, { openPicture }) {
+  const pictures = listOf(images).map((one) => ({ type: textOf(one.media_type || one.mime_type || one.mimeType), data: textOf(one.data), file: one.id || one.file_id }))
+    .filter((one) => PICTURE.test(one.type) && /^[A-Za-z0-9+/=\s]+$/.test(one.data))
+    .map((one, index) => ({ src: `data:${one.type};base64,${one.data}`, name: `Picture ${index + 1}` }));
+  if (pictures.length === 0) return null;
+  return h('ul', { class: 'file-row', 'aria-label': 'Pictures' }, pictures.map((picture, index) => h('li', { class: 'file-picture' },
+    h('button', { type: 'button', class: 'thumb', 'aria-label': `Look at ${picture.name}`, 'aria-haspopup': 'dialog', onclick: () => openPicture(pictures, index) }, h('img', { src: picture.src, alt: picture.name })))));
+}
+
+// { asked(args, context), got(data, context) } of a tool; undefined where nothing better than its JSON is known.
+// parts: facts(pairs) and textBox(title, text) of the cards.
+export function bodyOf(tool, parts) {
+  return ofServer(tool) ? serverBody(parts) : bodies(parts)[tool];
+}
+
+function bodies({ facts, textBox }) {
+  return {
+    web_search: {
+      asked: (args) => [facts([['She looked for', textOf(args.query)]])],
+      got: (data) => [results(listOf(data.results).map(webResult), 'Nothing was found.'), data.engine ? h('p', { class: 'tool-note' }, `Found with ${textOf(data.engine)}.`) : null],
+    },
+    fetch_url: {
+      asked: (args) => [facts([['Address', textOf(args.url)]])],
+      got(data) {
+        const way = webAddress(data.url);
+        return [
+          way ? h('p', { class: 'tool-result-head' }, webLink(way, textOf(data.title) || way.hostname)) : null,
+          facts([['Type', textOf(data.media_type)], ['Characters', typeof data.chars === 'number' ? data.chars.toLocaleString() : null]]),
+          textOf(data.excerpt) ? textBox('How it begins', data.excerpt) : null,
+        ];
+      },
+    },
+    code_interpreter: {
+      // Code that failed has still said something.
+      whenFailed: true,
+      asked: (args) => [textOf(args.code) ? codeBox(args.code) : null],
+      got: (data, context) => [
+        typeof data.exit === 'number' && data.exit !== 0 ? h('p', { class: 'tool-reason' }, `It ended with ${data.exit}.`) : null,
+        output('stdout', data.stdout), output('stderr', data.stderr), made(data, context, 'What the code made'),
+      ],
+    },
+    file_search: {
+      asked: (args) => [facts([['She looked for', textOf(args.query)]])],
+      got: (data, context) => [results(listOf(data.results).map((hit) => fileResult(hit, context)), 'Nothing in your files speaks of it.')],
+    },
+    read_document: {
+      asked: () => [],
+      got: (data, { openFile }) => [
+        facts([['Document', textOf(data.name)], ['Page', data.page ? `${data.page}${data.pages ? ` of ${data.pages}` : ''}` : null]]),
+        data.file_id ? h('div', {}, h('button', { type: 'button', class: 'quiet small', testid: 'tool-open-page', onclick: () => openFile({ id: data.file_id, name: textOf(data.name) }, data.page || null) }, icon('file'), 'Open it')) : null,
+      ],
+    },
+    image_generation: {
+      asked: (args) => [facts([['What she asked for', textOf(args.prompt)]])],
+      got: (data, context) => [made(data, context, 'Pictures')],
+    },
+  };
+}
+
+function serverBody({ facts, textBox, jsonBox }) {
+  return {
+    asked: (args) => [jsonBox('Asked with', args)],
+    got: (data, context) => [
+      facts([['Server', textOf(data.server)], ['Tool', textOf(data.tool)]]),
+      textOf(data.text) ? textBox('What came of it', data.text) : null,
+      !textOf(data.text) && data.content !== undefined ? jsonBox('What came of it', data.content) : null,
+      sentPictures(data.images, context),
+      createFiles([...listOf(data.images), ...listOf(data.files)].filter((one) => one.id), context),
+    ],
+  };
+}
+
+// What stands on the card although it is folded: pictures and files are what the owner waited for.
+export function shownAtOnce(call, context) {
+  if (call.status !== 'ok' || call.data === null || typeof call.data !== 'object') return [];
+  return ['code_interpreter', 'image_generation'].includes(call.tool) || ofServer(call.tool) ? [createFiles(listOf(call.data.files), context)] : [];
+}

@@ -1,0 +1,248 @@
+// Files: chosen, dropped and pasted, with their progress and trouble; what becomes of them in messages, in the
+// panel and in the reader; and where she has an answer from.
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { deflateSync } from 'node:zlib';
+import {
+  askTool, composer, finished, lastReply, launchBrowser, ready, said, say, startMira, startSim, tell, textOf, until, visit,
+} from './support.mjs';
+
+let sim;
+let mira;
+let rehearsing;
+let browser;
+
+before(async () => {
+  sim = await startSim();
+  [mira, rehearsing, browser] = await Promise.all([startMira({ sim, env: { MIRA_LLM_API: 'chat' } }), startMira(), launchBrowser()]);
+});
+after(async () => {
+  await browser?.close();
+  await Promise.all([mira?.stop(), rehearsing?.stop()]);
+  await sim?.stop();
+});
+
+// A picture of one colour, as a PNG.
+function png(red, green, blue, side = 64) {
+  const crcs = Array.from({ length: 256 }, (_, n) => {
+    let c = n;
+    for (let k = 0; k < 8; k += 1) c = c & 1 ? 0xedb88320 ^ (c >>> 1) : c >>> 1;
+    return c >>> 0;
+  });
+  const crc = (bytes) => (bytes.reduce((c, byte) => crcs[(c ^ byte) & 255] ^ (c >>> 8), 0xffffffff) ^ 0xffffffff) >>> 0;
+  const chunk = (type, data) => {
+    const body = Buffer.concat([Buffer.from(type), data]);
+    const out = Buffer.alloc(body.length + 8);
+    out.writeUInt32BE(data.length, 0);
+    body.copy(out, 4);
+    out.writeUInt32BE(crc(body), body.length + 4);
+    return out;
+  };
+  const head = Buffer.alloc(13);
+  head.writeUInt32BE(side, 0);
+  head.writeUInt32BE(side, 4);
+  head.set([8, 2, 0, 0, 0], 8);
+  const row = Buffer.concat([Buffer.from([0]), Buffer.concat(Array.from({ length: side }, () => Buffer.from([red, green, blue])))]);
+  const rows = Buffer.concat(Array.from({ length: side }, () => row));
+  return Buffer.concat([Buffer.from([137, 80, 78, 71, 13, 10, 26, 10]), chunk('IHDR', head), chunk('IDAT', deflateSync(rows)), chunk('IEND', Buffer.alloc(0))]);
+}
+
+const text = (name, words) => ({ name, mimeType: 'text/plain', buffer: Buffer.from(words) });
+const picture = (name, ...colour) => ({ name, mimeType: 'image/png', buffer: png(...colour) });
+const attached = (page) => page.getByTestId('attached-file');
+const choose = (page, files) => page.getByTestId('file-picker').setInputFiles(files);
+const arrived = (page, count) => until(() => page.locator('[data-testid="attached-file"][data-state="there"]').count(), (there) => there === count, 'the files have arrived');
+
+// Drops or pastes files made in the page.
+const transfer = (page, selector, kind, files) => page.evaluate(async ([where, event, list]) => {
+  const data = new DataTransfer();
+  for (const { name, type, base64 } of list) data.items.add(new File([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))], name, { type }));
+  const target = document.querySelector(where);
+  const sent = event === 'paste'
+    ? new ClipboardEvent('paste', { clipboardData: data, bubbles: true, cancelable: true })
+    : new DragEvent(event, { dataTransfer: data, bubbles: true, cancelable: true });
+  target.dispatchEvent(sent);
+}, [selector, kind, files.map(({ name, mimeType, buffer }) => ({ name, type: mimeType, base64: buffer.toString('base64') }))]);
+
+test('files are chosen, survive a reload, go with the message and open large', async (t) => {
+  const { talk } = await visit(browser, rehearsing, t);
+  const page = await talk(await rehearsing.session('chosen'));
+  await composer(page).fill('Look at these.');
+  await choose(page, [text('notes.txt', 'The key lies under the blue pot.'), picture('red.png', 200, 30, 30), picture('green.png', 30, 160, 60)]);
+  await arrived(page, 3);
+  assert.match(await attached(page).first().innerText(), /notes\.txt[^]*text · 32 B/);
+  // The same again is no other file.
+  await choose(page, [text('notes.txt', 'The key lies under the blue pot.')]);
+  await until(() => attached(page).count(), (count) => count === 3, 'the same file is one file');
+
+  await page.reload();
+  await ready(page);
+  await arrived(page, 3);
+  await page.getByTestId('attached-file').filter({ hasText: 'green.png' }).getByTestId('attached-remove').click();
+  await until(() => attached(page).count(), (count) => count === 2, 'one is taken out');
+  await choose(page, [picture('blue.png', 30, 60, 180)]);
+  await arrived(page, 3);
+  await composer(page).press('Enter');
+  await finished(page);
+  await until(() => attached(page).count(), (count) => count === 0, 'they went with the message');
+  const message = said(page).last();
+  assert.match(await message.getByTestId('file-chip').innerText(), /notes\.txt/);
+  assert.equal(await message.getByTestId('thumb').count(), 2);
+
+  // The history has them too.
+  await page.reload();
+  await ready(page);
+  const thumbs = said(page).last().getByTestId('thumb');
+  await until(() => thumbs.count(), (count) => count === 2, 'the pictures are there');
+  assert.equal(await attached(page).count(), 0);
+  await until(() => thumbs.first().locator('img').evaluate((img) => img.naturalWidth), (width) => width === 64, 'the picture is read');
+
+  await thumbs.first().focus();
+  await page.keyboard.press('Enter');
+  const box = page.getByTestId('lightbox');
+  await box.waitFor();
+  assert.match(await box.innerText(), /red\.png[^]*1 of 2/);
+  await page.keyboard.press('ArrowRight');
+  assert.match(await box.innerText(), /blue\.png[^]*2 of 2/);
+  await page.keyboard.press('Tab');
+  await page.keyboard.press('Tab');
+  await page.keyboard.press('Tab');
+  assert.ok(await page.evaluate(() => document.activeElement === document.body || Boolean(document.activeElement.closest('.lightbox'))), 'the focus stays in it');
+  await page.keyboard.press('Escape');
+  await until(() => box.count(), (count) => count === 0, 'it closes');
+  assert.equal(await page.evaluate(() => document.activeElement.dataset.testid), 'thumb');
+});
+
+test('files are dropped and pasted', async (t) => {
+  const { talk } = await visit(browser, rehearsing, t);
+  const page = await talk(await rehearsing.session('dropped'));
+  const dropped = [text('one.txt', 'one'), text('two.txt', 'two')];
+  await transfer(page, '.thread', 'dragenter', dropped);
+  await page.getByTestId('drop-overlay').waitFor();
+  await transfer(page, '.thread', 'drop', dropped);
+  await arrived(page, 2);
+  assert.equal(await page.getByTestId('drop-overlay').isVisible(), false);
+  await transfer(page, '#composer', 'paste', [picture('image.png', 90, 20, 120)]);
+  await arrived(page, 3);
+  assert.match(await attached(page).last().innerText(), /Pasted .*\.png/);
+  await composer(page).press('Enter');
+  assert.match(await page.getByTestId('notice').innerText(), /Say a word/);
+  assert.equal(await said(page).count(), 0);
+});
+
+test('a message waits for its uploads, and a broken one can be tried again', async (t) => {
+  const { talk } = await visit(browser, rehearsing, t, { expected: [/ERR_FAILED/] });
+  const page = await talk(await rehearsing.session('waiting'));
+  let open;
+  const gate = new Promise((resolve) => {
+    open = resolve;
+  });
+  let broken = 1;
+  await page.route('**/api/files', async (route) => {
+    if (route.request().method() !== 'POST') {
+      await route.continue();
+    } else if (broken > 0) {
+      broken -= 1;
+      await route.abort();
+    } else {
+      await gate;
+      await route.continue();
+    }
+  });
+  await choose(page, [text('slow.txt', 'it takes its time')]);
+  await page.locator('[data-testid="attached-file"][data-state="failed"]').waitFor();
+  await say(page, 'Here it is.');
+  assert.match(await page.getByTestId('notice').innerText(), /did not arrive/);
+  await page.getByTestId('attached-retry').click();
+  await page.locator('[data-testid="attached-file"][data-state="sending"]').waitFor();
+  await composer(page).press('Enter');
+  await until(() => page.getByTestId('typing').innerText(), (words) => /when the files have arrived/.test(words), 'it waits');
+  assert.equal(await said(page).count(), 0);
+  open();
+  await until(() => said(page).count(), (count) => count === 1, 'it goes');
+  assert.match(await said(page).first().getByTestId('file-chip').innerText(), /slow\.txt/);
+  await finished(page);
+});
+
+test('the panel lists, reads and deletes files', async (t) => {
+  const { talk } = await visit(browser, rehearsing, t);
+  const page = await talk(await rehearsing.session('panel'));
+  await page.getByTestId('open-files').click();
+  const panel = page.getByTestId('files-panel');
+  await panel.getByTestId('files-picker').setInputFiles([text('garden.md', '# Garden\n\nThe beans need poles in May.\n')]);
+  const row = panel.getByTestId('file').filter({ hasText: 'garden.md' });
+  await row.waitFor();
+  await until(() => row.innerText(), (words) => !/still reading/.test(words), 'it was read');
+  await row.click();
+  await until(() => panel.getByTestId('document-text').innerText(), (words) => /beans need poles/.test(words), 'its text is shown');
+  assert.match(await panel.getByTestId('document-download').getAttribute('href'), /\/api\/files\/[^/]+\/content$/);
+  await panel.getByTestId('file-back').click();
+  await panel.getByRole('button', { name: 'Delete garden.md' }).click();
+  await page.getByTestId('confirm-yes').click();
+  await until(() => row.count(), (count) => count === 0, 'it is gone');
+});
+
+test('a searched file is cited, and the chip leads to its page', async (t) => {
+  const { talk } = await visit(browser, mira, t);
+  const { project, session } = await mira.project('Sources');
+  const page = await talk(session);
+  const words = Buffer.from('# Apiary\n\nThe queen bee of hive seven is marked with a yellow dot.\n');
+  await choose(page, [{ name: 'bees.md', mimeType: 'text/markdown', buffer: words }]);
+  await arrived(page, 1);
+  await until(async () => (await mira.api('GET', `api/projects/${project}/files`)).files[0]?.status, (status) => status === 'ready', 'it was read');
+  await tell(page, askTool('file_search', { query: 'yellow dot of the queen bee' }, 'She wears a yellow dot [1]. An array is a[0].'));
+  const reply = lastReply(page);
+  const card = reply.locator('[data-testid="tool-card"][data-tool="file_search"]');
+  await card.getByTestId('tool-fold').click();
+  assert.match(await card.getByTestId('tool-result').first().innerText(), /bees\.md[^]*yellow dot/);
+  const chip = reply.getByTestId('cite');
+  await until(() => chip.count(), (count) => count === 1, 'the marker is a chip');
+  assert.match(await textOf(reply), /yellow dot 1 ?\. An array is a\[0\]\./);
+  await chip.click();
+  const source = page.getByTestId('source-card');
+  assert.match(await source.innerText(), /bees\.md/);
+  await page.keyboard.press('Escape');
+  assert.equal(await source.count(), 0);
+  assert.equal(await page.evaluate(() => document.activeElement.dataset.testid), 'cite');
+
+  // The history has the same.
+  await page.reload();
+  await ready(page);
+  await until(() => lastReply(page).getByTestId('cite').count(), (count) => count === 1, 'the chip is there again');
+  await lastReply(page).getByTestId('source').first().click();
+  await page.getByTestId('source-open').click();
+  await until(() => page.getByTestId('document-text').innerText(), (shown) => /yellow dot/.test(shown), 'the place is shown');
+});
+
+test('what she can do stands in a panel, with reasons', async (t) => {
+  const { talk } = await visit(browser, rehearsing, t);
+  const page = await talk(await rehearsing.session('abilities'));
+  await page.getByTestId('open-abilities').click();
+  const rows = page.getByTestId('ability');
+  await rows.first().waitFor();
+  const { tools } = await rehearsing.api('GET', 'api/tools');
+  await until(() => rows.count(), (count) => count === tools.length, 'every tool is listed');
+  for (const tool of tools.filter((one) => !one.available)) {
+    const row = page.locator(`[data-testid="ability"][data-tool="${tool.name}"]`);
+    assert.ok((await row.getByTestId('ability-reason').innerText()).includes(tool.reason));
+  }
+});
+
+for (const colorScheme of ['dark', 'light']) {
+  test(`files fit a narrow screen in ${colorScheme}, and fingers`, async (t) => {
+    const { talk } = await visit(browser, rehearsing, t, { viewport: { width: 360, height: 740 }, colorScheme, hasTouch: true, isMobile: true });
+    const page = await talk(await rehearsing.session(`narrow ${colorScheme}`));
+    assert.match(await page.getByTestId('file-picker').getAttribute('accept'), /image/);
+    await choose(page, [text(`${'a very long name '.repeat(8)}.txt`, `long ${colorScheme}`), picture('wide.png', 10, 90, 90, 700)]);
+    await arrived(page, 2);
+    const small = await page.evaluate(() => [...document.querySelectorAll('[data-testid="attach"], [data-testid="attached-remove"], [data-testid="send"]')]
+      .map((el) => el.getBoundingClientRect()).filter((box) => box.width < 44 || box.height < 44).length);
+    assert.equal(small, 0);
+    await say(page, 'Both of them.');
+    await finished(page);
+    const wide = await page.evaluate(() => [...document.querySelectorAll('html, body, .stage, .thread, .entry')]
+      .filter((el) => el.checkVisibility() && el.scrollWidth > el.clientWidth + 1).map((el) => `${el.className || el.tagName} ${el.scrollWidth}`));
+    assert.deepEqual(wide, []);
+  });
+}

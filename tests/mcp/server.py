@@ -1,0 +1,86 @@
+"""A server of the official Python SDK: over stdio, or with `http` at an address it prints as its first line."""
+
+import asyncio
+import os
+import socket
+import sys
+from typing import Any
+
+import uvicorn
+from mcp.server.mcpserver import Context, Image, MCPServer
+
+mcp = MCPServer("python-peer")
+
+
+@mcp.tool(annotations={"readOnlyHint": True})
+def add(a: int, b: int = 2) -> int:
+    """Adds two numbers."""
+    return a + b
+
+
+@mcp.tool()
+def environment() -> list[str]:
+    """The names of the variables this program has."""
+    return sorted(os.environ)
+
+
+@mcp.tool()
+def anything(value: dict[str, Any]) -> str:
+    """Takes an object of any keys."""
+    return repr(sorted(value))
+
+
+@mcp.tool()
+def picture() -> Image:
+    """A picture."""
+    return Image(data=b"\x89PNG\r\n\x1a\n", format="png")
+
+
+@mcp.tool()
+def fail() -> str:
+    """Fails."""
+    raise ValueError("as it was told to")
+
+
+@mcp.tool()
+async def hang(path: str) -> str:
+    """Never ends, and leaves a file when nobody waits for it any more."""
+    with open(path + ".begun", "w"):
+        pass
+    try:
+        await asyncio.Event().wait()
+    finally:
+        with open(path + ".cancelled", "w"):
+            pass
+    return ""
+
+
+@mcp.tool()
+async def grow(ctx: Context) -> str:
+    """Learns something new."""
+
+    def grown() -> str:
+        """What was learnt."""
+        return "here"
+
+    mcp.add_tool(grown)
+    await ctx.session.send_tool_list_changed()
+    return "grown"
+
+
+@mcp.tool()
+def die() -> str:
+    """Ends the program at once."""
+    os._exit(3)
+
+
+if sys.argv[1:] == ["http"]:
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen()
+    print(f"http://127.0.0.1:{listener.getsockname()[1]}/mcp", flush=True)
+    config = uvicorn.Config(mcp.streamable_http_app(), log_level="warning")
+    uvicorn.Server(config).run(sockets=[listener])
+else:
+    print("a line on standard error", file=sys.stderr, flush=True)
+    mcp.run("stdio")
