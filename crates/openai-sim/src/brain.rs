@@ -252,7 +252,7 @@ fn speak(state: &State<'_>, asked: &Asked<'_>, words: &str, told: &Told) -> Repl
     let earlier = asked.user_words.len().saturating_sub(1);
     let overlay = state.overlay.unwrap_or("default");
     let input = RehearsalInput {
-        owner_words: words,
+        owner_words: rehearsal::spoken(words),
         overlay,
         pinned: state.pinned,
         overlays: if state.overlays.is_empty() {
@@ -270,7 +270,9 @@ fn speak(state: &State<'_>, asked: &Asked<'_>, words: &str, told: &Told) -> Repl
         looked_up: told.memories.is_some(),
         today: state.time.unwrap_or_default(),
         turns_before: earlier,
-        earlier_owner_words: asked.user_words.iter().take(earlier).map(AsRef::as_ref).collect(),
+        earlier_owner_words: { asked.user_words.iter().take(earlier) }
+            .map(|words| rehearsal::spoken(words))
+            .collect(),
     };
     let said = rehearsal::reply(&input);
     Reply {

@@ -22,6 +22,7 @@ mod tests;
 
 pub(crate) use errands::{Done, Move, Told, next};
 pub use notes::RehearsalNote;
+pub(crate) use papers::spoken;
 pub(crate) use summary::summarise;
 
 use cues::{Cue, Harm, Reading};

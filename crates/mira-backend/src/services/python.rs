@@ -201,6 +201,7 @@ fn exit(exit: BoxExit) -> Exit {
 }
 
 /// What a model is told of a run that came to nothing. What is its own doing it can mend; the rest is in the log.
+#[expect(clippy::needless_pass_by_value, reason = "handed to map_err")]
 fn box_failed(error: BoxError) -> ToolError {
     match error {
         BoxError::TooLong | BoxError::TooMuch(_) | BoxError::SameName(_) => ToolError::Arguments(error.to_string()),

@@ -104,7 +104,7 @@ fn sent(words: &str) -> Vec<Sent<'_>> {
 }
 
 /// The owner's own words, without what was sent along.
-fn spoken(words: &str) -> &str {
+pub(crate) fn spoken(words: &str) -> &str {
     words.split("\n\n[file ").next().unwrap_or_default().trim()
 }
 

@@ -42,7 +42,7 @@ use utoipa::{IntoParams, ToSchema};
 /// The most files of one request.
 const MOST_FILES: usize = 20;
 /// The largest request: every file at its largest, and what stands around them.
-pub const MAX_UPLOAD_BYTES: usize = MOST_FILES * (MOST_BYTES as usize + 4096);
+pub const MAX_UPLOAD_BYTES: usize = MOST_FILES * (100 * 1024 * 1024 + 4096);
 /// How long the next bytes may take.
 const IDLE: Duration = Duration::from_secs(30);
 /// A download that somebody manages to open all the same.
@@ -88,7 +88,7 @@ pub struct FileList {
 #[serde(untagged)]
 pub enum Uploaded {
     /// The one file that was sent.
-    One(FileObject),
+    One(Box<FileObject>),
     /// Several.
     Several {
         /// In the order of the request.
@@ -163,7 +163,7 @@ async fn take(
     let mut files: Vec<FileObject> = stored.iter().map(|(file, _)| FileObject::of(file)).collect();
     match (files.len(), files.pop()) {
         (_, None) => Err(ApiError::field("file", "no file was sent: a part needs a filename")),
-        (1, Some(file)) => Ok((status, axum::Json(Uploaded::One(file))).into_response()),
+        (1, Some(file)) => Ok((status, axum::Json(Uploaded::One(Box::new(file)))).into_response()),
         (_, Some(last)) => {
             files.push(last);
             Ok((status, axum::Json(Uploaded::Several { files })).into_response())
@@ -179,7 +179,7 @@ async fn store(
     mut field: Field<'_>,
 ) -> Result<(StoredFile, bool), ApiError> {
     let files = &state.hub().deps().files;
-    let mut upload = files.begin(MOST_BYTES).await?;
+    let mut upload = files.begin(MOST_BYTES);
     while let Some(piece) = in_time(field.chunk()).await? {
         upload.write(piece).await?;
     }

@@ -133,15 +133,15 @@ impl Disk {
         self.folder.join("tmp")
     }
 
-    pub(super) async fn begin(&self, life: &Lifecycle, most: u64) -> Result<Upload, FilesError> {
+    pub(super) fn begin(&self, life: &Lifecycle, most: u64) -> Upload {
         let folder = self.unfinished();
         let (pieces, queue) = mpsc::channel(QUEUED);
         let written = life.spawn_blocking(move || write_all(&folder, queue, most));
-        Ok(Upload {
+        Upload {
             life: life.clone(),
             pieces,
             written,
-        })
+        }
     }
 
     /// Gives a whole file its name. The same bytes may be there already.

@@ -183,8 +183,8 @@ impl Files {
     }
 
     /// Begins to take a file of at most `most` bytes. Dropped before [`Files::keep`], nothing is left of it.
-    pub async fn begin(&self, most: u64) -> Result<Upload, FilesError> {
-        self.0.disk.begin(&self.0.life, most).await
+    pub fn begin(&self, most: u64) -> Upload {
+        self.0.disk.begin(&self.0.life, most)
     }
 
     /// Stores what was taken. The flag says whether it is new: the owner's same bytes under the same name in the same
@@ -258,7 +258,7 @@ impl Files {
         name: &str,
         made: Made,
     ) -> Result<StoredFile, FilesError> {
-        let mut upload = self.begin(MOST_MADE_BYTES).await?;
+        let mut upload = self.begin(MOST_MADE_BYTES);
         match made {
             Made::Bytes(bytes) => upload.write(bytes).await?,
             Made::Path(path) => upload.copy(path).await?,
