@@ -22,7 +22,14 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::{sync::oneshot, task::JoinHandle, time::sleep};
+use tokio::{
+    sync::oneshot,
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
+
+/// How long an answer that is stored may take to the turn it is for.
+const ON_ITS_WAY: Duration = Duration::from_secs(10);
 
 /// Why an answer was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -131,7 +138,11 @@ impl Approvals {
         let mut approved = Vec::new();
         for &id in ids {
             match store.end_approval(account, id, ApprovalStatus::Void, now).await {
-                Ok(Some(approval)) if approval.status == ApprovalStatus::Approved => approved.push(approval),
+                // Whoever brings the answer finds the place left.
+                Ok(Some(approval)) if approval.status == ApprovalStatus::Approved => {
+                    approved.push(approval);
+                    continue;
+                }
                 Ok(_) => {}
                 Err(error) => tracing::warn!(%error, approval.id = %id, "an approval could not be closed"),
             }
@@ -158,15 +169,23 @@ impl Wait {
     }
 
     /// The time is over; somebody may have answered at the last moment.
-    async fn expire(&self, store: &Store, account: AccountId, now: Timestamp) -> Word {
+    async fn expire(&mut self, store: &Store, account: AccountId, now: Timestamp) -> Word {
         let ended = store.end_approval(account, self.id, ApprovalStatus::Expired, now).await;
+        if let Ok(Some(approval)) = &ended
+            && matches!(approval.status, ApprovalStatus::Approved | ApprovalStatus::Denied)
+        {
+            // The answer is on its way here, and nowhere else: a call runs at most once.
+            return match timeout(ON_ITS_WAY, &mut self.answered).await {
+                Ok(Ok(Answer::Approve)) => Word::Approved,
+                Ok(Ok(Answer::Deny)) => Word::Denied,
+                Ok(Err(_)) | Err(_) => Word::Void,
+            };
+        }
         lock(&self.waiters).remove(&self.id);
         match ended {
             Ok(Some(approval)) => match approval.status {
-                ApprovalStatus::Approved => Word::Approved,
-                ApprovalStatus::Denied => Word::Denied,
                 ApprovalStatus::Pending | ApprovalStatus::Expired => Word::Expired,
-                ApprovalStatus::Void => Word::Void,
+                ApprovalStatus::Approved | ApprovalStatus::Denied | ApprovalStatus::Void => Word::Void,
             },
             Ok(None) => Word::Void,
             Err(error) => {
@@ -191,8 +210,18 @@ impl Word {
     }
 }
 
-/// The owner's word about a call. The same word again is fine; another one is not.
+/// The owner's word about a call. The same word again is fine; another one is not. Goes on to its end even if the caller
+/// goes away.
 pub async fn answer(hub: &Hub, account: AccountId, id: ApprovalId, word: Answer) -> Result<Taken, ApprovalError> {
+    let task_hub = hub.clone();
+    let task = hub
+        .deps()
+        .lifecycle
+        .spawn(async move { answer_alone(&task_hub, account, id, word).await });
+    task.await.unwrap_or(Err(ApprovalError::Store(StoreError::Closed)))
+}
+
+async fn answer_alone(hub: &Hub, account: AccountId, id: ApprovalId, word: Answer) -> Result<Taken, ApprovalError> {
     let deps = hub.deps();
     let answered = deps.store.answer_approval(account, id, word, deps.clock.now()).await?;
     let approval = match answered.ok_or(ApprovalError::NoSuch)? {

@@ -491,19 +491,6 @@ impl Store {
         })
         .await
     }
-
-    /// Size and SHA-256 of everything that must lie on disk.
-    pub async fn list_file_bytes(&self) -> Result<Vec<([u8; 32], u64)>, StoreError> {
-        let rows = sqlx::query("SELECT DISTINCT f.sha256, f.size FROM files f")
-            .fetch_all(&mut *self.read().await?)
-            .await?;
-        rows.iter()
-            .map(|row| {
-                let size = Columns::at("files", row, 1).count("size")?;
-                Ok((sha256(row)?, size))
-            })
-            .collect()
-    }
 }
 
 fn sha256(row: &SqliteRow) -> Result<[u8; 32], StoreError> {

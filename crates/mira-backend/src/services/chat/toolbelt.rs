@@ -23,13 +23,20 @@ pub fn judge(deps: &Deps, context: &CallContext, name: &str, arguments: &str, ex
     let registry = deps.tools.registry();
     let of = match registry.find(name) {
         Some(entry) => Circumstances {
-            effect: registry.effect(context, name, arguments),
+            effect: registry.effect(
+                &CallContext {
+                    untrusted: exposed,
+                    ..context.clone()
+                },
+                name,
+                arguments,
+            ),
             is_final: entry.is_final(),
             untrusted: exposed,
             asks,
         },
         None => Circumstances {
-            effect: deps.mcp.effect(name).unwrap_or(Effect::Read),
+            effect: deps.mcp.effect(name).unwrap_or(Effect::Outside),
             is_final: false,
             // The owner may have said of a server that they never want to be asked.
             untrusted: exposed && deps.mcp.asks(name),

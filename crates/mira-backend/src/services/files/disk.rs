@@ -7,7 +7,6 @@ use crate::lifecycle::Lifecycle;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use std::{
-    collections::HashSet,
     fmt::Write as _,
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Read, Write},
@@ -165,24 +164,6 @@ impl Disk {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(error.into()),
         }
-    }
-
-    /// Removes what nobody knows: bytes without a row. Uploads that are under way are left alone; those of an earlier
-    /// process are told by their age.
-    pub(super) fn sweep(&self, known: &HashSet<[u8; 32]>) -> Result<(), FilesError> {
-        let known: HashSet<PathBuf> = known.iter().map(|sha| self.path(sha)).collect();
-        for shelf in entries(&self.folder)? {
-            let is_shelf = shelf.file_name().is_some_and(|name| name.len() == 2);
-            if !is_shelf {
-                continue;
-            }
-            for path in entries(&shelf)? {
-                if !known.contains(&path) {
-                    fs::remove_file(&path)?;
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Before anything is taken in: what an earlier process did not finish goes.

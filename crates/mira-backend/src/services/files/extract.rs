@@ -129,6 +129,8 @@ async fn read(kind: Kind, source: Source, mode: Mode) -> Result<Document, Extrac
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .kill_on_drop(true)
+        // What ends Mira from a terminal is hers to pass on.
+        .process_group(0)
         .spawn()?;
     let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
     let (given, heard) = tokio::join!(give(stdin, source), hear(stdout));

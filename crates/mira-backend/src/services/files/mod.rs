@@ -209,13 +209,14 @@ impl Files {
         staged: Staged,
     ) -> Result<(StoredFile, bool), FilesError> {
         let sniffed = mira_docs::sniff(&name, staged.head());
+        let sha = staged.sha256();
         let new = NewFile {
             id: FileId(self.0.clock.new_uuid()),
             project_id: place.project,
             name,
             media_type: sniffed.media_type,
             size: staged.size(),
-            sha256: staged.sha256(),
+            sha256: sha,
             status: if is_read(sniffed.kind) && staged.size() > 0 {
                 FileStatus::Processing
             } else {
@@ -242,8 +243,12 @@ impl Files {
             }
             FileOutcome::Known(file) => Ok((file, false)),
             FileOutcome::NoSuchProject => {
-                // The bytes have no row; the sweep would find them, but not before the next start.
-                self.sweep_orphans().await;
+                let _naming = self.0.naming.lock().await;
+                if self.0.store.is_file_leftover(sha).await? {
+                    let disk = self.0.disk.clone();
+                    let removed = self.0.life.spawn_blocking(move || disk.remove(&sha));
+                    removed.await.map_err(|_| FilesError::Ending)??;
+                }
                 Err(FilesError::NoSuchProject)
             }
         }
@@ -314,29 +319,12 @@ impl Files {
         Ok(())
     }
 
-    /// Once after a start: what a crash left behind goes. What cannot be removed is said in the log.
+    /// Once after a start: what was deleted goes. Bytes no row knows stay: the database may be an older one, put back.
     pub async fn look_after(self) {
         if let Err(error) = self.sweep_leftovers().await {
             tracing::warn!(%error, "leftovers of deleted files could not be removed");
         }
-        self.sweep_orphans().await;
         self.wake();
-    }
-
-    async fn sweep_orphans(&self) {
-        let _naming = self.0.naming.lock().await;
-        let known = match self.0.store.list_file_bytes().await {
-            Ok(known) => known.into_iter().map(|(sha, _)| sha).collect(),
-            Err(error) => {
-                tracing::warn!(%error, "the files on disk could not be compared with the store");
-                return;
-            }
-        };
-        let disk = self.0.disk.clone();
-        let swept = self.0.life.spawn_blocking(move || disk.sweep(&known)).await;
-        if let Ok(Err(error)) = swept {
-            tracing::warn!(%error, "leftovers of unfinished uploads could not be removed");
-        }
     }
 }
 

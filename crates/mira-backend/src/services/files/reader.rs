@@ -41,13 +41,18 @@ pub async fn run(files: Files, extractor: Extractor, memories: Memories) {
     soft.run_until_cancelled(work).await;
 }
 
+/// What makes vectors comparable: the model and how many numbers it gives.
+pub(super) fn space(embedder: &dyn Embedder) -> String {
+    format!("{}#{}", embedder.model(), embedder.dimension())
+}
+
 /// One document, or one batch of vectors. Whether there was anything to do.
 async fn turn(files: &Files, extractor: &Extractor, embedder: &dyn Embedder) -> Result<bool, StoreError> {
     if let Some((account, file)) = files.store().next_file_to_read().await? {
         read(files, extractor, account, &file).await?;
         return Ok(true);
     }
-    let waiting = files.store().chunks_to_embed(embedder.model(), BATCH).await?;
+    let waiting = files.store().chunks_to_embed(&space(embedder), BATCH).await?;
     if waiting.is_empty() {
         return Ok(false);
     }
@@ -57,13 +62,17 @@ async fn turn(files: &Files, extractor: &Extractor, embedder: &dyn Embedder) -> 
             let vectors = keys.into_iter().zip(vectors.into_iter().map(|vector| vector.to_vec()));
             files
                 .store()
-                .write_chunk_vectors(embedder.model(), vectors.collect())
+                .write_chunk_vectors(&space(embedder), vectors.collect())
                 .await?;
         }
         Err(error) => {
             // Words find what vectors do not yet.
             tracing::warn!(%error, "pieces of files could not be embedded; they are tried again");
-            tokio::time::sleep(REST).await;
+            // A new document does not wait for that.
+            tokio::select! {
+                () = tokio::time::sleep(REST) => {}
+                () = files.woken() => {}
+            }
         }
     }
     Ok(true)

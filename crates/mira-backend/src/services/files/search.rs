@@ -11,9 +11,9 @@ use std::{cmp::Ordering, collections::HashMap, time::Duration};
 
 /// Pieces looked at by their words.
 const BY_WORDS: u32 = 200;
-/// Pieces compared by their vectors: of more, those of the newest files. An exact scan of so many takes a few
-/// milliseconds.
-const BY_VECTORS: u32 = 40_000;
+/// How much of vectors is read for one question, in bytes: of more, those of the newest files. A scan of so many takes
+/// some milliseconds.
+const VECTOR_BYTES: usize = 40 * 1024 * 1024;
 /// How long an embedder may take; without it words alone answer.
 const EMBEDDING: Duration = Duration::from_secs(2);
 /// The most words of a question that are looked for.
@@ -125,10 +125,17 @@ impl Files {
             }
         };
         let Some(asked) = asked else { return Ok(Vec::new()) };
-        let (model, dimension) = (embedder.model().to_owned(), embedder.dimension());
+        let (model, dimension) = (super::reader::space(embedder), embedder.dimension());
+        let most = VECTOR_BYTES / (4 * dimension.max(1));
         let vectors = self
             .store()
-            .chunk_vectors(account, scope, &model, dimension, BY_VECTORS)
+            .chunk_vectors(
+                account,
+                scope,
+                &model,
+                dimension,
+                u32::try_from(most).unwrap_or(u32::MAX),
+            )
             .await?;
         let compared = self.life().spawn_blocking(move || {
             let dot = |vector: &[f32]| vector.iter().zip(asked.iter()).map(|(a, b)| a * b).sum::<f32>();
