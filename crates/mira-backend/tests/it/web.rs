@@ -187,10 +187,18 @@ async fn strangers_words_lead_nowhere_they_could_carry_anything_to() {
     let statuses: Vec<&Value> = (1..5).map(|n| &result(&told, n)["status"]).collect();
     assert_eq!(statuses, ["ok", "ok", "denied", "ok"], "{told:?}");
     assert_eq!((asked("/steal"), asked("/article"), asked("/next")), (0, 1, 1));
-    // In a turn of its own, before any stranger has spoken, she may go where she is sent.
+    // What strangers said stands in the next prompt, too: an address nobody named waits, the owner's does not.
+    house.sim.push(Plan::calls([fetch(&stolen)]));
+    house.sim.push(Plan::reply("No."));
+    line.chat("Go on.").await;
+    let asked_for = line.wait("approval").await;
+    line.send(json!({ "type": "deny", "approval_id": asked_for["approval_id"] }))
+        .await;
+    line.until("done").await;
+    assert_eq!(asked("/steal"), 0);
     house.sim.push(Plan::calls([fetch(&next)]));
     house.sim.push(Plan::reply("Done."));
-    let told = line.turn("And the next page, please.").await;
+    let told = line.turn(&format!("And {next}, please.")).await;
     assert_eq!(result(&told, 0)["status"], "ok");
     assert_eq!(asked("/next"), 2);
 }
@@ -215,7 +223,7 @@ async fn documents_are_read_and_long_ones_in_pieces() {
     house.sim.push(Plan::calls([piece(None)]));
     house.sim.push(Plan::calls([piece(Some(23_987)), piece(Some(60_000))]));
     house.sim.push(Plan::reply("Long."));
-    let told = line.turn("Read the long one.").await;
+    let told = line.turn(&format!("Read {}.", web.url("/long"))).await;
     let first = &result(&told, 0)["data"];
     assert_eq!((&first["to"], &first["chars"]), (&json!(23_987), &json!(51_000)));
     assert_eq!(result(&told, 1)["data"]["from"], 23_987);

@@ -109,8 +109,13 @@ impl Desk {
 
     /// How the wait ends, and how the approval stands then.
     async fn ends(&self, approval: &Approval, wait: Wait) -> (Word, ApprovalStatus) {
-        let word = wait.word(&self.store, ME, &SystemClock).await;
+        let ended = self.ends_so(approval, wait).await;
         assert!(self.approvals.take(approval.id).is_none(), "nobody waits any more");
+        ended
+    }
+
+    async fn ends_so(&self, approval: &Approval, wait: Wait) -> (Word, ApprovalStatus) {
+        let word = wait.word(&self.store, ME, &SystemClock).await;
         (word, self.status(approval).await)
     }
 }
@@ -127,16 +132,21 @@ async fn time_runs_out() {
         (Word::Expired, ApprovalStatus::Expired)
     );
     assert!(Word::Expired.refusal().unwrap().contains("in time"));
-    // Answered by then, though nobody was told: what is stored counts.
+    // Answered at the last moment, before its turn was told: the answer is waited for, and goes to nobody else.
     let (approval, wait) = desk.asked(SOON).await;
     desk.store
         .answer_approval(ME, approval.id, Answer::Approve, SystemClock.now())
         .await
         .unwrap();
-    assert_eq!(
-        desk.ends(&approval, wait).await,
-        (Word::Approved, ApprovalStatus::Approved)
-    );
+    let told = async {
+        tokio::time::sleep(SOON * 5).await;
+        let Some(Waiter::Listens(turn)) = desk.approvals.take(approval.id) else {
+            panic!("its turn still listens")
+        };
+        turn.send(Answer::Approve).unwrap();
+    };
+    let (ended, ()) = tokio::join!(desk.ends_so(&approval, wait), told);
+    assert_eq!(ended, (Word::Approved, ApprovalStatus::Approved));
 }
 
 #[tokio::test]
@@ -171,5 +181,7 @@ async fn a_turn_that_left_is_known_and_closed() {
         [given.id]
     );
     assert_eq!(desk.status(&approval).await, ApprovalStatus::Void);
+    // Whoever brings that answer finds that its turn has left.
+    assert!(matches!(desk.approvals.take(given.id), Some(Waiter::Left)));
     assert!(lock(&desk.approvals.0).is_empty());
 }

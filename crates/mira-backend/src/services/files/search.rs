@@ -7,7 +7,10 @@ use mira_core::{
 };
 use mira_llm::embeddings::{Embedder, embed_within};
 use mira_memory::{FileScope, FoundChunk, StoreError};
-use std::{cmp::Ordering, collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 /// Pieces looked at by their words.
 const BY_WORDS: u32 = 200;
@@ -21,10 +24,8 @@ const MOST_WORDS: usize = 32;
 /// What words and what meaning count.
 const WORDS: f64 = 0.6;
 const MEANING: f64 = 0.4;
-/// A page's other pieces that fit count this much of their own score.
-const COMPANY: f64 = 0.15;
-/// The most pieces of one page.
-const OF_A_PAGE: usize = 2;
+/// Pieces among which the best of each page are chosen.
+const POOL: usize = 300;
 
 /// A piece that fits.
 #[derive(Debug, Clone)]
@@ -84,7 +85,7 @@ impl Files {
             self.by_vectors(account, &scope, embedder, query)
         );
         let scores = fuse(&words?, &vectors?);
-        let keys: Vec<i64> = scores.iter().take(count * 6).map(|(key, _)| *key).collect();
+        let keys: Vec<i64> = scores.iter().take(POOL).map(|(key, _)| *key).collect();
         let found = self.store().find_chunks(account, &keys).await?;
         let scored: HashMap<i64, f64> = scores.into_iter().collect();
         let fitting = found.into_iter().map(|found| Fitting {
@@ -162,41 +163,16 @@ fn fuse(words: &[(i64, f64)], vectors: &[(i64, f64)]) -> Vec<(i64, f64)> {
     scores
 }
 
-/// The best pieces, no page with more than its share; a page with several that fit comes before one with a single one.
-fn by_page(mut fitting: Vec<Fitting>, count: usize) -> Vec<Fitting> {
-    let page_of = |fitting: &Fitting| (fitting.found.file, fitting.found.chunk.page);
-    let best_first =
-        |a: &Fitting, b: &Fitting| -> Ordering { b.score.total_cmp(&a.score).then(a.found.key.cmp(&b.found.key)) };
-    fitting.sort_by(best_first);
-    let mut seen: HashMap<_, (usize, f64)> = HashMap::new();
-    for one in fitting.iter().filter(|one| one.found.chunk.page.is_some()) {
-        let (pieces, company) = seen.entry(page_of(one)).or_default();
-        if *pieces > 0 {
-            *company += COMPANY * one.score;
-        }
-        *pieces += 1;
-    }
-    for one in &mut fitting {
-        if let Some((_, company)) = seen.get(&page_of(one)) {
-            one.score = (one.score + company).min(1.0 + one.score).min(1.5);
-        }
-    }
-    fitting.sort_by(best_first);
-    let mut shown: HashMap<_, usize> = HashMap::new();
-    fitting.retain(|one| {
-        if one.found.chunk.page.is_none() {
-            return true;
-        }
-        let pieces = shown.entry(page_of(one)).or_default();
-        *pieces += 1;
-        *pieces <= OF_A_PAGE
-    });
-    fitting.truncate(count);
-    let most = fitting.first().map_or(1.0, |one| one.score.max(1.0));
-    for one in &mut fitting {
-        one.score /= most;
-    }
-    fitting
+/// The best pieces, one of each page: its best.
+fn by_page(fitting: Vec<Fitting>, count: usize) -> Vec<Fitting> {
+    let mut seen = HashSet::new();
+    let mut once = |fitting: &Fitting| {
+        let page = fitting.found.chunk.page;
+        page.is_none() || seen.insert((fitting.found.file, page))
+    };
+    let mut best: Vec<Fitting> = fitting.into_iter().filter(|fitting| once(fitting)).collect();
+    best.truncate(count);
+    best
 }
 
 #[cfg(test)]
