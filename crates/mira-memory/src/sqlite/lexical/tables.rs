@@ -38,25 +38,29 @@ pub(super) struct Table {
     pub wanted: &'static str,
 }
 
+/// A query for the places of each of the terms between `?`'s bounds. The bounds are read out of their JSON once
+/// (`MATERIALIZED`): as an expression of the inner query they would be read again at every place.
 macro_rules! places {
-    ($bounds:literal, $instances:literal, $limit:literal) => {
+    ($bounds:literal, $instances:literal, $is:literal, $limit:literal) => {
         concat!(
-            "(SELECT group_concat(places, ';' ORDER BY n) FROM (
+            "(WITH b AS MATERIALIZED (SELECT key AS n, value ->> 0 AS low, value ->> 1 AS high FROM json_each(",
+            $bounds,
+            "))
+              SELECT group_concat(places, ';' ORDER BY n) FROM (
                      SELECT b.n, coalesce((SELECT group_concat(doc) FROM (
                             SELECT i.doc FROM ",
             $instances,
-            " i WHERE i.term >= b.low AND i.term <= b.high ",
+            " i WHERE ",
+            $is,
+            " ",
             $limit,
-            ")), '') AS places
-                       FROM (SELECT key AS n, value ->> 0 AS low, value ->> 1 AS high FROM json_each(",
-            $bounds,
-            ")) b))"
+            ")), '') AS places FROM b))"
         )
     };
 }
 
 macro_rules! table {
-    ($fts:literal, $vocab:literal, $instances:literal) => {
+    ($fts:literal, $vocab:literal, $instances:literal, $is:literal) => {
         Table {
             name: $fts,
             documents: concat!(
@@ -83,9 +87,9 @@ macro_rules! table {
                 "SELECT coalesce((SELECT max(id) FROM ",
                 $fts,
                 "_docsize), 0), ",
-                places!("?1", $instances, "LIMIT (?2 + 0)"),
+                places!("?1", $instances, $is, "LIMIT (?2 + 0)"),
                 ", ",
-                places!("?3", $instances, "")
+                places!("?3", $instances, $is, "")
             ),
             count: concat!(
                 "SELECT group_concat(counts ORDER BY n) FROM (
@@ -118,8 +122,14 @@ macro_rules! table {
     };
 }
 
-pub(super) const WORDS: Table = table!("recall_fts", "recall_vocab", "recall_terms");
-pub(super) const PAIRS: Table = table!("recall_grams", "recall_pair_vocab", "recall_pairs");
+pub(super) const WORDS: Table = table!("recall_fts", "recall_vocab", "recall_terms", "i.term = b.low");
+/// One letter alone is every pair that begins with it.
+pub(super) const PAIRS: Table = table!(
+    "recall_grams",
+    "recall_pair_vocab",
+    "recall_pairs",
+    "i.term >= b.low AND i.term <= b.high"
+);
 
 /// `?1` account, `?2` JSON list of keys: `place:id` in hex with commas between.
 pub(super) const OWNED: &str = "
