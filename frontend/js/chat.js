@@ -291,13 +291,14 @@ export function createChat(store, { say, announce, go }) {
 
   function regenerate(messageId) {
     const message = state.path.find((m) => m.id === messageId);
-    if (!act({ type: 'regenerate', message_id: messageId })) return;
+    if (!act({ type: 'regenerate', message_id: messageId, tz: timeZone })) return;
     state.regenerating = message?.role === 'user' ? messageId : message?.parent_id || null;
     state.problems = [];
     store.touch('thread');
   }
 
-  const edit = (messageId, content) => act({ type: 'edit', message_id: messageId, content });
+  // files: ids of those that go with it; null keeps those of the message.
+  const edit = (messageId, content, files = null) => act({ type: 'edit', message_id: messageId, content, tz: timeZone, ...(files ? { file_ids: files } : {}) });
 
   function select(messageId, { target = null } = {}) {
     if (!act({ type: 'select', message_id: messageId })) return;

@@ -1,7 +1,7 @@
 // What each event of the protocol does to the state. applyEvent changes the state and answers what
 // has to happen outside of it. Unknown events and unknown fields are ignored.
 
-import { approvalOf, fileEvents, settleApproval } from './file-state.js';
+import { fileEvents, settleApproval } from './file-state.js';
 import { keep, lose } from './memory-state.js';
 import { isOwn, newTurn, place } from './timeline.js';
 import { callAnnounced, resultAnnounced } from './tool-words.js';
@@ -144,8 +144,6 @@ const handlers = {
     turn.stage = event.stage;
     turn.detail = event.detail || null;
     out.topics.add('thread').add('live').add('turn');
-    // Somebody gave the word elsewhere.
-    if (event.stage === 'tool' && state.approvals.size > 0) out.topics.add('approvals-stale');
   },
 
   recall(state, event, out) {
@@ -248,16 +246,15 @@ const handlers = {
   },
 
   done(state, event, out) {
-    const calls = state.turns.get(event.turn_id)?.calls || [];
-    // A call that still waits now waits without its turn, or no more.
-    if (calls.some((call) => approvalOf(state, call.tool_call_id))) out.topics.add('approvals-stale');
     state.turns.delete(event.turn_id);
-    out.topics.add('thread').add('live').add('turn');
+    // A call that still waits now waits without its turn.
+    out.topics.add('thread').add('live').add('turn').add('approvals');
   },
 
   reset(state, event, out) {
     if (typeof event.seq === 'number') state.seq = event.seq;
     out.refetch = true;
+    out.topics.add('approvals-stale');
   },
 
   session(state, event, out) {
@@ -266,6 +263,8 @@ const handlers = {
     const rest = state.sessions.filter((s) => s.id !== session.id);
     if (event.action === 'deleted') {
       state.sessions = rest;
+      for (const { id, session_id: home } of [...state.approvals.values()]) if (home === session.id) state.approvals.delete(id);
+      out.topics.add('approvals');
       if (session.id === state.sessionId) out.removed = session.id;
     } else {
       const old = state.sessions.find((s) => s.id === session.id);
@@ -279,6 +278,8 @@ const handlers = {
     const memory = event.object;
     if (!memory?.id) return;
     if (event.action === 'deleted') {
+      // A call that quotes it cannot be allowed any more.
+      if (state.approvals.size > 0) out.topics.add('approvals-stale');
       if (lose(state, memory.id)) {
         out.refetch = true;
         out.topics.add('session').add('moods');

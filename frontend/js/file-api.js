@@ -9,6 +9,7 @@ export const fileApi = {
   list: (query, signal) => request('GET', 'api/files', { query, signal }),
   read: (id) => request('GET', file(id)),
   remove: (id) => request('DELETE', file(id)),
+  retry: (id) => request('POST', `${file(id)}/retry`),
   text: (id, page, signal) => request('GET', `${file(id)}/text`, { query: { page }, signal }),
 };
 

@@ -14,7 +14,8 @@ export function emptyFiles() {
     knownFiles: new Map(), // what events said of files since, by id; null for a deleted one
     document: null, // the one that is read: { id, page, name }
     attached: new Map(), // what goes with the next message, by session: what uploads.js keeps
-    approvals: new Map(), // calls that wait, by id
+    approvals: new Map(), // calls that wait in any conversation, and those seen to expire, by id; `whole` where all of the arguments are known
+    settled: new Set(), // ids of those that do not wait any more: no late answer or repeated event brings them back
   };
 }
 
@@ -42,7 +43,7 @@ const asSentence = (text) => text.replace(/[.\s]+$/, '');
 
 // Of a document only: a picture is simply there.
 export function readingWords(file) {
-  if (file.status === 'processing') return 'she is still reading it';
+  if (file.status === 'processing') return file.error ? `not read yet, she tries again: ${asSentence(file.error)}` : 'she is still reading it';
   if (file.status === 'failed') return file.error ? `not read: ${asSentence(file.error)}` : 'it could not be read';
   return '';
 }
@@ -69,28 +70,72 @@ export const fileEvents = {
     out.topics.add('files');
   },
 
+  // Of the conversation on screen. Every page is told by `approval_state` too, which has the whole arguments.
   approval(state, event, out) {
-    if (!event.approval_id) return;
+    if (!event.approval_id || state.settled.has(event.approval_id)) return;
     const turn = event.turn_id ? state.turns.get(event.turn_id) : null;
     const call = turn?.calls.find((one) => one.tool_call_id === event.tool_call_id);
     const approval = {
       id: event.approval_id, session_id: event.session_id || state.sessionId, turn_id: event.turn_id || null, tool_call_id: event.tool_call_id,
-      tool: event.tool || call?.tool, arguments: call?.arguments ?? null, effect: call?.effect || null, reason: event.reason || '', status: 'pending', expires_at: event.expires_at || null,
+      tool: event.tool || call?.tool, arguments: call?.arguments ?? null, effect: call?.effect || null, reason: event.reason || '', status: 'pending', expires_at: event.expires_at || null, whole: false,
     };
-    state.approvals.set(approval.id, approval);
-    out.announce = `She asks for your word: may she ${wish(approval)}?`;
+    ask(state, approval, out);
+    // After what is said of the call itself.
+    out.announce = question(approval);
+  },
+
+  approval_state(state, event, out) {
+    const approval = event.object;
+    if (!approval?.id) return;
+    if (approval.status === 'pending') ask(state, { ...approval, whole: approval.arguments !== null }, out);
+    else if (approval.status === 'expired' && state.approvals.has(approval.id) && isLeftOver(state, approval)) expire(state, approval);
+    else settle(state, approval.id);
+    // What came of it stands in the stored reply.
+    if (approval.status === 'approved' && isLeftOver(state, approval)) out.refetch = true;
     out.topics.add('approvals').add('live').add('thread');
   },
 };
 
-export function approvalOf(state, callId) {
-  for (const approval of state.approvals.values()) if (approval.tool_call_id === callId) return approval;
-  return null;
+export function settle(state, id) {
+  state.approvals.delete(id);
+  state.settled.add(id);
 }
+
+export function expire(state, approval) {
+  state.settled.add(approval.id);
+  state.approvals.set(approval.id, { ...approval, status: 'expired' });
+}
+
+function ask(state, approval, out) {
+  const known = state.approvals.get(approval.id);
+  if (known?.whole || state.settled.has(approval.id)) return;
+  state.approvals.set(approval.id, approval);
+  out.topics.add('approvals').add('live').add('thread');
+  if (!approval.whole) out.topics.add('approvals-stale');
+  if (known || approval.session_id === state.sessionId) return;
+  const title = state.sessions.find((one) => one.id === approval.session_id)?.title;
+  out.announce = `In ${title || 'another conversation'}: ${question(approval)}`;
+}
+
+const question = (approval) => `She asks for your word: may she ${wish(approval)}?`;
+
+export const pending = (state) => [...state.approvals.values()].filter((approval) => approval.status === 'pending');
+
+// Its turn is over, so that no card of a reply in the making shows it.
+export const isLeftOver = (state, approval) => approval.session_id === state.sessionId && !state.turns.has(approval.turn_id);
+
+// How many calls wait in each other conversation: session -> count.
+export function waitingElsewhere(state) {
+  const counts = new Map();
+  for (const { session_id: home } of pending(state)) if (home !== state.sessionId) counts.set(home, (counts.get(home) || 0) + 1);
+  return counts;
+}
+
+export const approvalOf = (state, callId) => pending(state).find((approval) => approval.tool_call_id === callId) || null;
 
 // The call has its result: nothing waits any more.
 export function settleApproval(state, callId) {
-  const approval = approvalOf(state, callId);
-  if (approval) state.approvals.delete(approval.id);
+  const approval = [...state.approvals.values()].find((one) => one.tool_call_id === callId);
+  if (approval) settle(state, approval.id);
   return Boolean(approval);
 }

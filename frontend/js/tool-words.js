@@ -39,6 +39,7 @@ export const STATUSES = {
   ok: { icon: 'check', word: 'done' },
   failed: { icon: 'close', word: 'failed' },
   denied: { icon: 'no', word: 'not allowed' },
+  expired: { icon: 'history', word: 'expired' },
   unavailable: { icon: 'off', word: 'not available' },
 };
 
@@ -74,6 +75,12 @@ export function wish(call) {
 // For screen readers.
 export const callAnnounced = (call) => `${toolWords(call.tool).doing}.`;
 
+// What became of a call: a name among STATUSES, or null. Where the owner did not answer in time, that is why it was not allowed.
+export function endOf(call) {
+  if (call.status === 'denied' && call.data?.approval === 'expired') return 'expired';
+  return STATUSES[call.status] ? call.status : null;
+}
+
 export function resultAnnounced(call) {
-  return call.status === 'ok' ? null : `${toolWords(call.tool).name}: ${(STATUSES[call.status] || STATUSES.unknown).word}.`;
+  return call.status === 'ok' ? null : `${toolWords(call.tool).name}: ${STATUSES[endOf(call) || 'unknown'].word}.`;
 }

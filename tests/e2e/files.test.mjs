@@ -2,26 +2,11 @@
 // panel and in the reader; and where she has an answer from.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { deflateSync } from 'node:zlib';
-import {
-  askTool, composer, finished, lastReply, launchBrowser, ready, said, say, startMira, startSim, tell, textOf, until, visit,
-} from './support.mjs';
+import { askTool, composer, finished, house, lastReply, ready, said, say, tell, textOf, until, visit } from './support.mjs';
 
-let sim;
-let mira;
-let rehearsing;
-let browser;
-
-before(async () => {
-  sim = await startSim();
-  [mira, rehearsing, browser] = await Promise.all([startMira({ sim, env: { MIRA_LLM_API: 'chat' } }), startMira(), launchBrowser()]);
-});
-after(async () => {
-  await browser?.close();
-  await Promise.all([mira?.stop(), rehearsing?.stop()]);
-  await sim?.stop();
-});
+const { mira, rehearsing, browser } = await house({ model: true, rehearsal: true, env: () => ({ MIRA_LLM_API: 'chat' }) });
 
 // A picture of one colour, as a PNG.
 function png(red, green, blue, side = 64) {
@@ -64,6 +49,50 @@ const transfer = (page, selector, kind, files) => page.evaluate(async ([where, e
     : new DragEvent(event, { dataTransfer: data, bubbles: true, cancelable: true });
   target.dispatchEvent(sent);
 }, [selector, kind, files.map(({ name, mimeType, buffer }) => ({ name, type: mimeType, base64: buffer.toString('base64') }))]);
+
+test('an edit keeps its files, or takes others along', async (t) => {
+  const { talk } = await visit(browser, rehearsing, t);
+  const session = await rehearsing.session('edited');
+  const page = await talk(session);
+  await composer(page).fill('Look at these.');
+  await choose(page, [text('one.txt', 'One.'), text('two.txt', 'Two.')]);
+  await arrived(page, 2);
+  await composer(page).press('Enter');
+  await finished(page);
+  const own = said(page).last();
+  const names = async () => (await rehearsing.api('GET', `api/chat/history?session_id=${session}`)).messages[0].files.map((file) => file.name);
+  // Edits the message as `change` says; answers the files the new one has.
+  async function edited(words, change = async () => {}) {
+    await own.hover();
+    await own.getByTestId('edit').click();
+    await own.getByTestId('edit-field').fill(words);
+    await change(own);
+    await own.getByTestId('edit-save').click();
+    await until(() => own.locator('.own-prose').innerText().catch(() => ''), (shown) => shown === words, 'the new version is there');
+    await finished(page);
+    return names();
+  }
+  assert.deepEqual(await edited('As they are.'), ['one.txt', 'two.txt']);
+  const others = await edited('Another one.', async (editor) => {
+    await editor.getByRole('button', { name: 'Take out one.txt' }).click();
+    await editor.getByTestId('file-picker').setInputFiles([text('three.txt', 'Three.')]);
+  });
+  assert.deepEqual(others, ['two.txt', 'three.txt']);
+  assert.deepEqual(await own.getByTestId('file-chip').locator('.file-name').allInnerTexts(), ['two.txt', 'three.txt']);
+  const none = await edited('None.', async (editor) => {
+    for (const name of ['two.txt', 'three.txt']) await editor.getByRole('button', { name: `Take out ${name}` }).click();
+  });
+  assert.deepEqual(none, []);
+  // What was put into an edit that was given up goes nowhere.
+  await own.hover();
+  await own.getByTestId('edit').click();
+  await own.getByTestId('file-picker').setInputFiles([text('four.txt', 'Four.')]);
+  await own.locator('[data-testid="attached-file"][data-state="there"]').waitFor();
+  await own.getByTestId('edit-cancel').click();
+  assert.equal(await attached(page).count(), 0);
+  await own.getByTestId('edit').click();
+  assert.equal(await attached(page).count(), 0);
+});
 
 test('files are chosen, survive a reload, go with the message and open large', async (t) => {
   const { talk } = await visit(browser, rehearsing, t);

@@ -2,25 +2,10 @@
 // pushed; her proposals applied or discarded; no edit lost.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import {
-  askTool, lastReply, launchBrowser, ready, startGit, startMira, startSim, tell, until, visit,
-} from './support.mjs';
+import { test } from 'node:test';
+import { askTool, house, lastReply, ready, tell, until, visit } from './support.mjs';
 
-let sim;
-let git;
-let mira;
-let browser;
-
-before(async () => {
-  [sim, git] = await Promise.all([startSim(), startGit()]);
-  [mira, browser] = await Promise.all([startMira({ sim, env: { MIRA_ALLOW_PRIVATE_HOSTS: git.host } }), launchBrowser()]);
-});
-after(async () => {
-  await browser?.close();
-  await mira?.stop();
-  await Promise.all([sim?.stop(), git?.stop()]);
-});
+const { git, mira, browser } = await house({ model: true, repositories: true, env: ({ git: { host } }) => ({ MIRA_ALLOW_PRIVATE_HOSTS: host }) });
 
 const panel = (page) => page.getByTestId('repos-panel');
 const MAIN = 'fn main() {\n    println!("hello");\n}\n';

@@ -1,24 +1,10 @@
 // Around the conversation: voices and moods, sessions, search, scrolling, colours, a small screen.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import {
-  ask, composer, finished, launchBrowser, ready, replies, said, say, startMira, startSim, until, untilShown, visit,
-} from './support.mjs';
+import { test } from 'node:test';
+import { ask, composer, finished, house, ready, replies, said, say, until, untilShown, visit } from './support.mjs';
 
-let sim;
-let mira;
-let browser;
-
-before(async () => {
-  sim = await startSim();
-  [mira, browser] = await Promise.all([startMira({ sim }), launchBrowser()]);
-});
-after(async () => {
-  await browser?.close();
-  await mira?.stop();
-  await sim?.stop();
-});
+const { mira, browser } = await house({ model: true });
 
 const openPanel = async (page) => {
   await page.getByTestId('persona-button').click();

@@ -1,19 +1,10 @@
 // The door: the token, the one-time link, a wrong token, leaving.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import { NOT_LOGGED_IN, TOKEN, composer, launchBrowser, loginLink, ready, startMira, until, visit } from './support.mjs';
+import { test } from 'node:test';
+import { NOT_LOGGED_IN, TOKEN, composer, house, loginLink, ready, until, visit } from './support.mjs';
 
-let mira;
-let browser;
-
-before(async () => {
-  [mira, browser] = await Promise.all([startMira(), launchBrowser()]);
-});
-after(async () => {
-  await browser?.close();
-  await mira?.stop();
-});
+const { mira, browser } = await house();
 
 const outside = { login: false, expected: NOT_LOGGED_IN };
 

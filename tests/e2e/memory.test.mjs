@@ -2,21 +2,12 @@
 // paused, kept off the record and forgotten. All of it in rehearsal: no key, no other server.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import {
-  LOST_CONNECTION, composer, finished, lastReply, launchBrowser, ready, replies, said, say, startMira, textOf, until, visit,
-} from './support.mjs';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { LOST_CONNECTION, at, composer, house, lastReply, ready, said, say, startMira, tell, textOf, until, visit } from './support.mjs';
 
-let mira;
-let browser;
-
-before(async () => {
-  [mira, browser] = await Promise.all([startMira(), launchBrowser()]);
-});
-after(async () => {
-  await browser?.close();
-  await mira?.stop();
-});
+const { mira, browser } = await house();
 
 const FIVE = [
   ['I live in Graz.', /Graz/],
@@ -37,18 +28,8 @@ async function openMemory(page) {
   await panel(page).waitFor();
 }
 
-async function tell(page, text) {
-  const before = await replies(page).count();
-  await say(page, text);
-  await until(() => replies(page).count(), (count) => count > before, 'she answers');
-  return finished(page);
-}
-
 // Everything said so far can be found.
 const filed = (server = mira) => until(() => server.api('GET', 'api/memory'), ({ index }) => index.pending === 0, 'the indexer catches up');
-
-// Where the keyboard is: an element's testid.
-const at = (page) => page.evaluate(() => document.activeElement?.dataset.testid || document.activeElement?.tagName);
 
 async function tabTo(page, testid, most = 60) {
   for (let step = 0; step < most; step += 1) {
@@ -110,6 +91,30 @@ test('five things told are learnt, come up after a restart, and say why', async 
   await receipt(asking).locator(`[data-memory-id="${cello.memory_id}"]`).first().waitFor();
   await asking.keyboard.press('Escape');
   await until(() => at(asking), (where) => where === 'why', 'the focus returns');
+});
+
+// What was told moves back by a week, since a clock cannot be set: exported, its times changed, read into a new Mira.
+test('a week later she is asked for nothing but the time, and says what came up and why', async (t) => {
+  const before = await startMira();
+  t.after(() => before.stop());
+  for (const [content] of FIVE) await before.api('POST', 'api/chat', { content });
+  await filed(before);
+  const WEEK_MS = 7 * 24 * 3600 * 1000;
+  const past = before.run('export', '-').replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, (at) => new Date(Date.parse(at) - WEEK_MS).toISOString());
+  const day = new Date(Date.now() - WEEK_MS).toLocaleDateString('en-GB', { day: 'numeric', month: 'long', year: 'numeric', timeZone: 'UTC' });
+
+  const now = await startMira();
+  const { talk } = await visit(browser, now, t);
+  t.after(() => now.stop());
+  writeFileSync(join(now.home, 'past.jsonl'), past);
+  now.run('import', 'past.jsonl');
+  await filed(now);
+  const page = await talk(await now.session('A week later'));
+  await tell(page, 'What did I tell you a week ago?');
+  await lastReply(page).getByTestId('recalled-count').click();
+  const used = receipt(page).getByTestId('receipt-used');
+  for (const [, name] of FIVE) await used.getByTestId('memory').filter({ hasText: name }).first().waitFor();
+  assert.match(await used.getByTestId('memory').first().innerText(), new RegExp(`from ${day}`, 'i'));
 });
 
 test('a fact is corrected and pinned, in every tab, and what it was stays under it', async (t) => {

@@ -3,24 +3,14 @@
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { after, before, test } from 'node:test';
-import { STILL_BOX, launchBrowser, ready, startMira, until, visit } from './support.mjs';
+import { test } from 'node:test';
+import { STILL_BOX, at, house, ready, until, visit } from './support.mjs';
 
-let mira;
-let browser;
-
-before(async () => {
-  [mira, browser] = await Promise.all([startMira(), launchBrowser()]);
-});
-after(async () => {
-  await browser?.close();
-  await mira?.stop();
-});
+const { mira, browser } = await house();
 
 const projects = (page) => page.getByTestId('projects-panel');
 const project = (page, name) => projects(page).getByTestId('project').filter({ hasText: name });
 const artifacts = (page) => page.getByTestId('artifacts-panel');
-const at = (page) => page.evaluate(() => document.activeElement?.dataset.testid || document.activeElement?.tagName);
 
 async function openArtifact(page, name) {
   if (!(await artifacts(page).isVisible())) await page.keyboard.press('Alt+a');
@@ -57,7 +47,11 @@ test('a project is made, found, used, changed and deleted, in every tab', async 
   await project(two, 'The garden').getByTestId('project-edit').click();
   await until(() => two.getByTestId('project-instructions').inputValue(), (text) => text === 'Metric, please.', 'its instructions are there');
   await two.getByTestId('project-name').fill('The orchard');
+  assert.equal(await two.getByTestId('project-approvals').isChecked(), false);
+  await two.getByLabel('Ask me first').check();
   await two.getByTestId('project-form-save').click();
+  await project(one, 'The orchard').getByTestId('project-asks').waitFor();
+  assert.equal((await mira.api('GET', `api/projects/${id}`)).approvals, 'writes');
   for (const page of [one, two]) {
     await project(page, 'The orchard').waitFor();
     await until(() => page.getByTestId('session-project').innerText(), (text) => text === 'The orchard', 'the header follows');

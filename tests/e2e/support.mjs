@@ -9,6 +9,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { after } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 
@@ -171,6 +172,9 @@ export async function startMira({ sim = null, env = {} } = {}) {
       await end(running.child, 'SIGTERM');
       rmSync(home, { recursive: true, force: true });
     },
+    // A command beside the server; what it prints. It may ask the server, which is another process.
+    run: (...args) => execFileSync(BIN, args, { cwd: home, env: { PATH: process.env.PATH, ...settings }, stdio: ['ignore', 'pipe', 'pipe'] }).toString(),
+    home,
     async api(method, path, body) {
       const response = await fetch(`${mira.url}/${path}`, {
         method,
@@ -297,7 +301,32 @@ export function loginLink(mira) {
 
 // --- the browser -----------------------------------------------------------------------------------
 
-export const launchBrowser = () => chromium.launch({ executablePath: CHROMIUM });
+const launchBrowser = () => chromium.launch({ executablePath: CHROMIUM });
+
+// What a spec works with, until its last test is over: Mira and a browser, and where wanted the emulated model behind
+// her, a git server, a second Mira who rehearses. env: more of her variables, from what runs by then.
+export async function house({ model = false, repositories = false, rehearsal = false, env = () => ({}) } = {}) {
+  const started = [];
+  const stop = async () => {
+    for (const end of started.splice(0).reverse()) await end();
+  };
+  const keep = async (starting, end = 'stop') => {
+    const one = await starting;
+    started.push(() => one[end]());
+    return one;
+  };
+  after(stop);
+  try {
+    const [sim, git] = await Promise.all([model && keep(startSim()), repositories && keep(startGit())]);
+    const [mira, rehearsing, browser] = await Promise.all([
+      keep(startMira({ sim: sim || null, env: env({ git }) })), rehearsal && keep(startMira()), keep(launchBrowser(), 'close'),
+    ]);
+    return { sim, git, mira, rehearsing, browser };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
 
 // Fails on what no page may do; `expected` are console errors that belong to the test.
 function guard(page, base, expected) {
@@ -409,6 +438,9 @@ export function ask(output, directives = '') {
 
 // A message that makes the emulated model call a tool, and then say `output`.
 export const askTool = (tool, args, output = 'Done.') => ask(output, `call=${tool} args="${JSON.stringify(args).replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`);
+
+// Where the keyboard is: an element's testid.
+export const at = (page) => page.evaluate(() => document.activeElement?.dataset.testid || document.activeElement?.tagName);
 
 export const plain = (text) => text.replace(/\s+/g, ' ').trim();
 

@@ -2,25 +2,12 @@
 // loses or doubles a word.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import {
-  ask, composer, finished, grewInto, lastReply, launchBrowser, plain, replies, said, say, startMira, startSim, textOf, until, untilMore, untilShown, visit, words,
+  ask, composer, finished, grewInto, house, lastReply, plain, replies, said, say, textOf, until, untilMore, untilShown, visit, words,
 } from './support.mjs';
 
-let sim;
-let mira;
-let rehearsing;
-let browser;
-
-before(async () => {
-  sim = await startSim();
-  [mira, rehearsing, browser] = await Promise.all([startMira({ sim }), startMira(), launchBrowser()]);
-});
-after(async () => {
-  await browser?.close();
-  await Promise.all([mira?.stop(), rehearsing?.stop()]);
-  await sim?.stop();
-});
+const { sim, mira, rehearsing, browser } = await house({ model: true, rehearsal: true });
 
 test('the first conversation, in rehearsal', async (t) => {
   const { talk } = await visit(browser, rehearsing, t);

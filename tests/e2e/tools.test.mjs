@@ -2,25 +2,10 @@
 // what came of it.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import {
-  STILL_BOX, askTool, lastReply, launchBrowser, ready, startMira, startSim, tell, textOf, until, visit,
-} from './support.mjs';
+import { test } from 'node:test';
+import { STILL_BOX, askTool, house, lastReply, ready, tell, textOf, until, visit } from './support.mjs';
 
-let sim;
-let mira;
-let rehearsing;
-let browser;
-
-before(async () => {
-  sim = await startSim();
-  [mira, rehearsing, browser] = await Promise.all([startMira({ sim }), startMira(), launchBrowser()]);
-});
-after(async () => {
-  await browser?.close();
-  await Promise.all([mira?.stop(), rehearsing?.stop()]);
-  await sim?.stop();
-});
+const { mira, rehearsing, browser } = await house({ model: true, rehearsal: true });
 
 const cards = (where, tool) => where.locator(`[data-testid="tool-card"]${tool ? `[data-tool="${tool}"]` : ''}`);
 

@@ -1,26 +1,12 @@
 // When things go wrong: a server that dies, a model that fails, words that are meant to be a script.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import {
-  LOST_CONNECTION, ask, finished, lastReply, launchBrowser, replies, said, say, startMira, startSim, textOf, until, untilMore, untilShown, visit, words,
-} from './support.mjs';
+import { test } from 'node:test';
+import { LOST_CONNECTION, ask, finished, house, lastReply, replies, said, say, textOf, until, untilMore, untilShown, visit, words } from './support.mjs';
 
 const KEPT_WITHIN_MS = 500; // what a client saw is on disk at most this much later
 
-let sim;
-let mira;
-let browser;
-
-before(async () => {
-  sim = await startSim();
-  [mira, browser] = await Promise.all([startMira({ sim }), launchBrowser()]);
-});
-after(async () => {
-  await browser?.close();
-  await mira?.stop();
-  await sim?.stop();
-});
+const { sim, mira, browser } = await house({ model: true });
 
 test('a killed server comes back, and the page with it, quietly', async (t) => {
   const { talk } = await visit(browser, mira, t, { expected: LOST_CONNECTION });

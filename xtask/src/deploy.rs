@@ -10,7 +10,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::dockerfile::Image;
-use crate::run::{captured, command, said, visible};
+use crate::run::{captured, command, said};
 use crate::{image, repo, settings, test, tools};
 use server::Server;
 
@@ -22,6 +22,10 @@ pub fn run() -> Result<()> {
     let example = read(".env.example")?;
     let problems = settings::problems(&example);
     ensure!(problems.is_empty(), ".env.example: {}", problems.join("; "));
+    for name in settings::DOCUMENTS {
+        let problems = settings::table_problems(&read(name)?);
+        ensure!(problems.is_empty(), "{name}: {}", problems.join("; "));
+    }
     println!(
         ".env.example: {} variables, all at their defaults",
         settings::SETTINGS.len()
@@ -35,17 +39,8 @@ pub fn run() -> Result<()> {
 
     let (image, ignore) = image::shipped()?;
     println!("Dockerfile: stages, paths, user, environment and command are right");
-    // The registry's crates are already checked in the shared target folder, so this costs our own crates only.
-    let context = image::context(&image, &ignore)?;
-    visible(
-        command("cargo")
-            .args(["check", "--locked", "--package", "mira-backend"])
-            .current_dir(context)
-            .env("CARGO_TARGET_DIR", repo::target_dir()),
-    )
-    .context("the files that the Dockerfile copies are not all that the build needs")?;
-
     let binary = test::debug_binary()?;
+    image::holds_all_that_is_built(&image, &ignore, &binary)?;
     start_as_copied(&example, &binary)?;
     start_as_in_the_image(&image, &binary)
 }

@@ -1,5 +1,5 @@
-//! The variables an operator can set, and whether `.env.example` shows exactly them. The list is data on its own, so that
-//! neither the code that reads them nor the example can drop one unnoticed.
+//! The variables an operator can set, and whether `.env.example` and the documents show exactly them. The list is data on
+//! its own, so that neither the code that reads them nor who tells of them can drop one unnoticed.
 
 use std::collections::BTreeSet;
 
@@ -43,6 +43,7 @@ pub const SETTINGS: &[(&str, &str)] = &[
     ("MIRA_RECALL_RESULTS", "12"),
     ("MIRA_TZ", ""),
     ("MIRA_DAILY_TOKEN_BUDGET", ""),
+    ("MIRA_APPROVAL_SECONDS", "600"),
     ("ENABLE_WEB_SEARCH", "true"),
     ("ENABLE_CODE_INTERPRETER", "true"),
     ("ENABLE_FILE_SEARCH", "true"),
@@ -89,6 +90,34 @@ pub fn problems(example: &str) -> Vec<String> {
         }
         if live && (value.is_empty() || NEVER_LIVE.contains(&name)) {
             problems.push(format!("line {number}: `{name}` has to be commented out"));
+        }
+    }
+    let missing = SETTINGS.iter().filter(|(name, _)| !seen.contains(name));
+    problems.extend(missing.map(|(name, _)| format!("`{name}` is missing")));
+    problems
+}
+
+/// Documents with a table of all variables.
+pub const DOCUMENTS: &[&str] = &["README.md", "docs/OPERATIONS.md"];
+
+/// What is wrong with the variables named in the first column of a document's table; empty when nothing is.
+pub fn table_problems(document: &str) -> Vec<String> {
+    let mut problems = Vec::new();
+    let mut seen = BTreeSet::new();
+    let rows = document
+        .lines()
+        .skip_while(|line| !line.starts_with("| variable | default |"))
+        .skip(2)
+        .take_while(|line| line.starts_with('|'));
+    for row in rows {
+        let cell = row.split('|').nth(1).unwrap_or_default();
+        for name in cell.split('`').skip(1).step_by(2) {
+            if !SETTINGS.iter().any(|(known, _)| *known == name) {
+                problems.push(format!("there is no variable `{name}`"));
+            }
+            if !seen.insert(name) {
+                problems.push(format!("`{name}` a second time"));
+            }
         }
     }
     let missing = SETTINGS.iter().filter(|(name, _)| !seen.contains(name));
@@ -151,5 +180,40 @@ mod tests {
             &format!("{good}nonsense\n"),
             &[&format!("line {} is neither a comment nor NAME=value", last + 1)],
         );
+    }
+
+    #[test]
+    fn the_shipped_tables_are_right() {
+        for name in DOCUMENTS {
+            let text = std::fs::read_to_string(crate::repo::root().join(name)).unwrap();
+            assert_eq!(table_problems(&text), [""; 0], "{name}");
+        }
+    }
+
+    #[test]
+    fn each_mistake_in_a_table_is_named() {
+        let rows: Vec<String> = SETTINGS
+            .iter()
+            .map(|(name, _)| format!("| `{name}` * | none | `it` |\n"))
+            .collect();
+        let table = format!(
+            "`MIRA_HOT`\n\n| variable | default | meaning |\n|---|---|---|\n{}\n| `more` |\n",
+            rows.concat()
+        );
+        assert_eq!(table_problems(&table), [""; 0]);
+        for (from, to, says) in [
+            ("| `MIRA_TZ` *", "| `MIRA_ZT` *", "there is no variable `MIRA_ZT`"),
+            (
+                "| `MIRA_TZ` *",
+                "| `MIRA_HOST`, `MIRA_TZ` *",
+                "`MIRA_HOST` a second time",
+            ),
+            ("| `MIRA_TZ` *", "| *", "`MIRA_TZ` is missing"),
+        ] {
+            assert!(
+                table_problems(&table.replace(from, to)).contains(&says.to_owned()),
+                "{says}"
+            );
+        }
     }
 }

@@ -104,9 +104,17 @@ fn cargo_test() -> Result<()> {
     )
 }
 
-/// The debug binary, built if it is not up to date.
+/// The debug binary with the features it ships with (tests are built with more), and beside it the scripted model of the
+/// end-to-end specs, which is in it anyway: built if they are not up to date, in one go, since two would differ in features.
 pub fn debug_binary() -> Result<PathBuf> {
-    cargo(&["build", "--package", "mira-backend", "--locked"])?;
+    cargo(&[
+        "build",
+        "--package",
+        "mira-backend",
+        "--package",
+        "openai-sim",
+        "--locked",
+    ])?;
     let binary = repo::target_dir().join("debug").join("mira-backend");
     if !binary.is_file() {
         bail!("cargo built no {}", binary.display());
@@ -121,20 +129,29 @@ fn end_to_end() -> Result<()> {
     let node = tools::from_apt("node", "nodejs")?;
     tools::npm_packages(&dir)?;
     let binary = debug_binary()?;
-    // The scripted model of the specs; they look for it beside Mira.
-    cargo(&["build", "--package", "openai-sim", "--locked"])?;
     let report = repo::scratch("e2e")?.join("report.tap");
     visible(
         command(node)
             .current_dir(&dir)
             .env("MIRA_BIN", binary)
             .env("MIRA_CHROMIUM", chromium)
-            .args(["--test", "--test-reporter=spec", "--test-reporter-destination=stdout"])
+            .args([
+                "--test",
+                &format!("--test-concurrency={}", files_at_once()),
+                "--test-reporter=spec",
+                "--test-reporter-destination=stdout",
+            ])
             .arg("--test-reporter=tap")
             .arg(format!("--test-reporter-destination={}", report.display()))
             .args(specs),
     )?;
     judge_report(&fs::read_to_string(report).context("node wrote no report")?)
+}
+
+/// Most of a spec is waiting for words that come at their own pace, so two files share even one processor well. Each has
+/// a server and a browser of its own.
+fn files_at_once() -> usize {
+    std::thread::available_parallelism().map_or(2, |processors| processors.get().max(2))
 }
 
 fn specs(dir: &Path) -> Result<Vec<String>> {

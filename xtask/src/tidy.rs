@@ -2,6 +2,7 @@
 //! has a test that shows it catching something. They are about walls between places, so they look at names and paths
 //! only; what a linter knows better is in clippy.toml.
 
+mod documents;
 mod manifest;
 mod rules;
 mod source;

@@ -14,18 +14,15 @@ pub mod state;
 
 use config::{AuthMode, Config, DurabilityMode};
 use lifecycle::Shutdown;
-use mira_core::{
-    chat::MemoryMode,
-    clock::{Clock, SystemClock},
-    ids::AccountId,
-};
+use mira_core::{chat::MemoryMode, clock::Clock, ids::AccountId};
 use mira_memory::{Durability, NewSession, Recovered, Store, StoreError, StoreOptions};
 use services::{
     approvals::Approvals,
     artifacts::preview::Previews,
     auth::{Auth, TokenError},
+    chat::Pictures,
     deps::{ChatSettings, Deps},
-    files::{Files, Teller, extract::Extractor, reader},
+    files::{Files, Teller, disk::Disk, extract::Extractor, reader},
     git::{self, Git},
     hosted::{self, HostedTools},
     hub::{self, Hub},
@@ -81,10 +78,14 @@ pub enum ServeError {
     Ready(#[source] io::Error),
 }
 
-/// Serves until `life` ends. Tells on standard output when it is ready.
-pub async fn serve(config: Config, listener: TcpListener, life: Shutdown) -> Result<(), ServeError> {
+/// Serves until `life` ends, by this clock. Tells on standard output when it is ready.
+pub async fn serve(
+    config: Config,
+    listener: TcpListener,
+    clock: Arc<dyn Clock>,
+    life: Shutdown,
+) -> Result<(), ServeError> {
     let address = listener.local_addr().map_err(ServeError::Listener)?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let store = Arc::new(Store::open(store_options(&config), clock.now()).await?);
     let outcome = run(config, listener, address, Arc::clone(&store), clock, &life).await;
     store.close().await;
@@ -201,10 +202,10 @@ pub async fn open_hub(
         encode: api::frames::file,
         account_events: account_events.clone(),
     };
-    let folder = config.data_dir.join("files");
-    let files = Files::new(folder, Arc::clone(store), Arc::clone(clock), life.clone(), teller);
+    let disk = Disk::of(config);
+    let files = Files::new(disk, Arc::clone(store), Arc::clone(clock), life.clone(), teller);
     files.prepare().await;
-    let hosted = hosted_tools(config, opened, store, &files, clock)?;
+    let hosted = hosted_tools(config, opened, store, &files, (clock, metrics))?;
     let python = Python::new(config.hosted.code_interpreter, &config.data_dir, life);
     python.start();
     let extractor = Extractor::default();
@@ -233,12 +234,14 @@ pub async fn open_hub(
             default_persona: chat.default_persona.clone(),
             tz: chat.time_zone.clone(),
             daily_token_budget: chat.daily_token_budget,
+            approval_wait: chat.approval_wait,
             model: opened.endpoint.model.clone(),
         }),
         summarizer: Summarizer::new(Arc::clone(&opened.side), memories.clone()),
         memories,
         tools: tools.clone(),
         approvals: Approvals::default(),
+        pictures: Pictures::default(),
         mcp: McpTools::new(config, life),
         git: Git::new(config),
         files,
@@ -257,7 +260,7 @@ fn hosted_tools(
     opened: &OpenedModel,
     store: &Arc<Store>,
     files: &Files,
-    clock: &Arc<dyn Clock>,
+    (clock, metrics): (&Arc<dyn Clock>, &Arc<Metrics>),
 ) -> Result<HostedTools, ServeError> {
     let hosted = &config.hosted;
     let drawing = Images::new(
@@ -275,6 +278,7 @@ fn hosted_tools(
         store: Arc::clone(store),
         files: files.clone(),
         clock: Arc::clone(clock),
+        metrics: Arc::clone(metrics),
     };
     Ok(HostedTools::new(needs).map_err(ModelError::Endpoint)?)
 }

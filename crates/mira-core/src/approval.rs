@@ -9,10 +9,6 @@ use crate::{
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
-
-/// How long a call waits before it counts as refused.
-pub const WAITS: Duration = Duration::from_mins(10);
 
 /// What a project wants to be asked about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -245,6 +245,14 @@ pub struct Message {
     pub created_at: Timestamp,
 }
 
+impl Message {
+    /// Whether words of strangers stand in it or behind it: in its files, or in what tools read on the way to it.
+    pub fn shows_strangers(&self) -> bool {
+        let mut outcomes = self.tool_calls.iter().filter_map(|call| call.outcome.as_ref());
+        !self.files.is_empty() || outcomes.any(|outcome| outcome.untrusted)
+    }
+}
+
 /// Whether a session reads and writes memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

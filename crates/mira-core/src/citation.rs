@@ -69,9 +69,9 @@ impl Citation {
 impl Source {
     /// Whether two are the same place.
     fn is_same(&self, other: &Self) -> bool {
-        let place = |source: &Self| (source.url.clone(), source.file_id, source.page);
         let named = self.url.is_some() || self.file_id.is_some();
-        place(self) == place(other) && (named || self.title == other.title)
+        let place = (&self.url, self.file_id, self.page);
+        place == (&other.url, other.file_id, other.page) && (named || self.title == other.title)
     }
 
     /// Title, page and address in one line, as a model is told.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FileStatus {
-    /// It waits to be read, or is being read.
+    /// It waits to be read, or is being read. `error` says why an earlier try failed.
     Processing,
     /// It can be used; a document's text is found by search.
     Ready,
@@ -47,7 +47,7 @@ pub struct StoredFile {
     pub sha256: [u8; 32],
     /// Where it stands.
     pub status: FileStatus,
-    /// Why its text could not be read.
+    /// Why its text could not be read, or not yet.
     pub error: Option<String>,
     /// How many pages a document has.
     pub pages: Option<u32>,

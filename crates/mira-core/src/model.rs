@@ -26,8 +26,10 @@ pub struct PromptMessage {
 pub struct Picture {
     /// `image/png` and the like.
     pub media_type: Arc<str>,
-    /// The file's bytes.
-    pub bytes: Arc<[u8]>,
+    /// The SHA-256 of its bytes.
+    pub sha256: [u8; 32],
+    /// Its bytes in base64; nothing where they were not read, because the model is shown none.
+    pub base64: Option<Arc<str>>,
 }
 
 /// Which tool a provider runs itself.
@@ -124,6 +126,8 @@ pub enum HostedEvent {
         outcome: CallOutcome,
         /// What it made.
         files: Vec<HostedFile>,
+        /// Where its code ran, by the provider's id: what it left there is to be asked for before that is gone.
+        container: Option<String>,
     },
     /// The reply points at a source.
     Cited {

@@ -34,6 +34,9 @@ const MEMORY_TOKENS: usize = 3000;
 const PAST_CALL_CHARS: usize = 2000;
 /// Summaries take at most this part of the budget.
 const SUMMARY_SHARE: usize = 4;
+/// What a picture costs, whatever its size. OpenAI documents ("Images and vision", calculating costs) at most
+/// 85 + 8 * 170 = 1445 tokens for the models that cut pictures into tiles, and at most 1536 patches for the others.
+const PICTURE_TOKENS: usize = 1536;
 /// Stable texts whose tokens are remembered: one for each overlay in use, a few kilobytes each.
 const STABLE_TEXTS: usize = 16;
 
@@ -248,7 +251,9 @@ fn estimate_stable(text: &str) -> usize {
 
 fn message_tokens(message: &PromptMessage) -> usize {
     let call_tokens = |call: &PastCall| estimate_tokens(&call.arguments) + estimate_tokens(&call.output) + 24;
-    estimate_tokens(&message.text) + 4 + message.calls.iter().map(call_tokens).sum::<usize>()
+    let shown = message.pictures.iter().filter(|picture| picture.base64.is_some());
+    let calls: usize = message.calls.iter().map(call_tokens).sum();
+    estimate_tokens(&message.text) + 4 + calls + shown.count() * PICTURE_TOKENS
 }
 
 fn offer_tokens(offer: &ToolOffer) -> usize {

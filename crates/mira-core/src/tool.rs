@@ -172,6 +172,15 @@ impl ToolCall {
         CallOutcome::unsuccessful(CallStatus::Failed, why)
     }
 
+    /// Takes every word out of it: that this tool was called, and how it ended, is left.
+    pub fn empty(&mut self) {
+        "{}".clone_into(&mut self.arguments);
+        if let Some(outcome) = &mut self.outcome {
+            outcome.output.clear();
+            outcome.data = Value::Object(serde_json::Map::new());
+        }
+    }
+
     /// The arguments as clients are shown them: the JSON value, or the text where it is none.
     pub fn shown_arguments(&self) -> Value {
         serde_json::from_str(&self.arguments).unwrap_or_else(|_| Value::String(self.arguments.clone()))

@@ -19,8 +19,10 @@ const MAX_COUNTED: usize = 50;
 /// A branch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Branch {
-    /// Short: `main`, or `origin/main` of a remote.
+    /// Short: `main`, or `origin/main` of a remote; replacement characters stand for what is not UTF-8.
     pub name: String,
+    /// Whether it can be checked out by its name: `false` for names that are not UTF-8 or that git takes for no branch's.
+    pub reachable: bool,
     /// Whether it is a remote's, as of the last fetch.
     pub remote: bool,
     /// Whether it is checked out.
@@ -94,7 +96,9 @@ fn list(opened: &Opened<'_>) -> Result<Branches, GitError> {
             truncated = true;
             break;
         }
-        let name = String::from_utf8_lossy(branch.name_bytes()?).into_owned();
+        let name = branch.name_bytes()?;
+        let reachable = str::from_utf8(name).is_ok_and(|name| BranchName::parse(name).is_ok());
+        let name = String::from_utf8_lossy(name).into_owned();
         let followed = if remote { None } else { branch.upstream().ok() };
         let counts = followed
             .as_ref()
@@ -109,6 +113,7 @@ fn list(opened: &Opened<'_>) -> Result<Branches, GitError> {
         branches.push(Branch {
             current: !remote && current.as_ref() == Some(&name),
             name,
+            reachable,
             remote,
             commit: target.to_string(),
             upstream,
@@ -177,7 +182,8 @@ fn target_of(opened: &Opened<'_>, full: &str) -> Result<Option<Oid>, GitError> {
     }
 }
 
-/// The one remote branch of that name: its commit and full name. Of several remotes `origin` goes first.
+/// The one remote branch of that name: its commit and full name. Of several remotes `origin` goes first. Who asks for a
+/// name that is only shown so is told.
 fn of_remote(opened: &Opened<'_>, branch: &BranchName) -> Result<(Oid, String), GitError> {
     let remotes = opened.repo.remotes()?;
     let mut names: Vec<&str> = remotes.iter().filter_map(|name| name.ok().flatten()).collect();
@@ -188,5 +194,27 @@ fn of_remote(opened: &Opened<'_>, branch: &BranchName) -> Result<(Oid, String), 
             return Ok((commit, full));
         }
     }
+    if is_shown_as(opened, branch)? {
+        return Err(GitError::Unusable(
+            "the name of that branch is not UTF-8; rename it to check it out",
+        ));
+    }
     Err(GitError::NotFound(Missing::Branch))
+}
+
+/// Whether a branch whose name is no text is shown under this one.
+fn is_shown_as(opened: &Opened<'_>, branch: &BranchName) -> Result<bool, GitError> {
+    if !branch.as_str().contains(char::REPLACEMENT_CHARACTER) {
+        return Ok(false);
+    }
+    for found in opened.repo.branches(None)? {
+        let (found, _) = found?;
+        let name = String::from_utf8_lossy(found.name_bytes()?);
+        // Of a remote's the remote's own name goes before it.
+        let short = name.split_once('/').map(|(_, short)| short);
+        if name == branch.as_str() || short == Some(branch.as_str()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

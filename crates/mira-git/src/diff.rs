@@ -142,11 +142,7 @@ fn of_commit(opened: &Opened<'_>, revision: &Revision) -> Result<CommitDiff, Git
             limit: MAX_PARENTS as u64,
         });
     }
-    let mut comparison = Comparison {
-        opened,
-        trees: Trees::new(&opened.repo, opened.settings.max_tree_bytes)?,
-        left: opened.settings.max_diff_lines,
-    };
+    let mut comparison = Comparison::new(opened)?;
     let tree = commit.tree_id();
     let mut parents = Vec::new();
     if commit.parent_count() == 0 {
@@ -168,26 +164,59 @@ fn options() -> DiffOptions {
     options
 }
 
-/// A commit being compared with its parents.
-struct Comparison<'a> {
+/// A commit being compared with its parents; or several, within the same bounds.
+pub(crate) struct Comparison<'a> {
     opened: &'a Opened<'a>,
     trees: Trees<'a>,
     /// Lines that may still be shown.
     left: usize,
 }
 
-impl Comparison<'_> {
+impl<'a> Comparison<'a> {
+    pub(crate) fn new(opened: &'a Opened<'a>) -> Result<Self, GitError> {
+        Ok(Self {
+            opened,
+            trees: Trees::new(&opened.repo, opened.settings.max_tree_bytes)?,
+            left: opened.settings.max_diff_lines,
+        })
+    }
+
+    /// The path a file of the new tree has been renamed from, as a difference would show it.
+    pub(crate) fn renamed_from(&mut self, old: Oid, new: Oid, path: &[u8]) -> Result<Option<Vec<u8>>, GitError> {
+        let (mut found, more) = self.found(Some(old), new, MAX_RENAMES)?;
+        if more {
+            return Ok(None);
+        }
+        found.retain(|delta| delta.new.is_none() || delta.path == path);
+        let sides = Sides::of(&found)?;
+        let diff = self.with_renames(self.compared(&sides)?, &found)?;
+        let renamed = diff
+            .deltas()
+            .find(|delta| delta.status() == Delta::Renamed && delta.new_file().path_bytes() == Some(path));
+        Ok(renamed.and_then(|delta| delta.old_file().path_bytes().map(<[u8]>::to_vec)))
+    }
+
+    fn compared(&self, sides: &Sides<'_>) -> Result<Diff<'a>, GitError> {
+        let repo = &self.opened.repo;
+        Ok(repo.diff_index_to_index(&sides.old, &sides.new, Some(&mut options()))?)
+    }
+
+    /// Makes one of what was removed here and added there, if it is the same or nearly so.
+    fn with_renames(&self, mut diff: Diff<'a>, found: &[moves::Delta]) -> Result<Diff<'a>, GitError> {
+        let mut similar = DiffFindOptions::new();
+        similar.renames(true).rename_limit(MAX_RENAMES);
+        similar.exact_match_only(self.moved_bytes(found)? > MAX_RENAMED_BYTES);
+        diff.find_similar(Some(&mut similar))?;
+        Ok(diff)
+    }
+
     fn against(&mut self, parent: Option<String>, old: Option<Oid>, new: Oid) -> Result<ParentDiff, GitError> {
         let limit = self.opened.settings.max_diff_files;
         let (found, more) = self.found(old, new, limit.max(MAX_RENAMES))?;
         let sides = Sides::of(&found)?;
-        let repo = &self.opened.repo;
-        let mut diff = repo.diff_index_to_index(&sides.old, &sides.new, Some(&mut options()))?;
+        let mut diff = self.compared(&sides)?;
         if !more && found.len() <= MAX_RENAMES {
-            let mut similar = DiffFindOptions::new();
-            similar.renames(true).rename_limit(MAX_RENAMES);
-            similar.exact_match_only(self.moved_bytes(&found)? > MAX_RENAMED_BYTES);
-            diff.find_similar(Some(&mut similar))?;
+            diff = self.with_renames(diff, &found)?;
         }
         let count = diff.deltas().len();
         let shown = (0..count.min(limit)).map(|at| file(&diff, at, &mut self.left));

@@ -101,7 +101,7 @@ pub(crate) fn standing(
         Found::File(stat) => {
             if let (Some(old), Some(known)) = (old, known)
                 && known.id == old.id
-                && is_untouched(known, &stat)
+                && Recorded::of(known).is_untouched(&stat)
                 && has_mode(opened, old, &stat)
             {
                 return Ok(Standing::Old(Some(stat)));
@@ -148,20 +148,48 @@ pub(crate) fn modes_count(opened: &Opened<'_>) -> bool {
         .unwrap_or(true)
 }
 
-/// Whether the stat data is that of the entry, which says that the content is, too, if it [`is_reliable`].
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "the index keeps 32 bits of each"
-)]
-pub(crate) fn is_untouched(known: &IndexEntry, stat: &Stat) -> bool {
-    let time = |time: IndexTime, seconds: i64, nanos: i64| {
-        time.seconds() == seconds as i32 && time.nanoseconds() == nanos as u32 && time.seconds() != 0
-    };
-    known.file_size == stat.st_size as u32
-        && known.ino == stat.st_ino as u32
-        && time(known.mtime, seconds(stat.st_mtime), nanos(stat.st_mtime_nsec))
-        && time(known.ctime, seconds(stat.st_ctime), nanos(stat.st_ctime_nsec))
+/// The stat data of a file, as the index has it.
+#[derive(Clone, Copy)]
+pub(crate) struct Recorded {
+    pub(crate) mode: u32,
+    size: u32,
+    ino: u32,
+    mtime: (i32, u32),
+    ctime: (i32, u32),
+}
+
+impl Recorded {
+    pub(crate) fn of(entry: &IndexEntry) -> Self {
+        let time = |time: IndexTime| (time.seconds(), time.nanoseconds());
+        Self {
+            mode: entry.mode,
+            size: entry.file_size,
+            ino: entry.ino,
+            mtime: time(entry.mtime),
+            ctime: time(entry.ctime),
+        }
+    }
+
+    /// Whether this is the file's stat data, which says that its content is the entry's, too, if it [`Self::is_reliable`].
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the index keeps 32 bits of each"
+    )]
+    pub(crate) fn is_untouched(self, stat: &Stat) -> bool {
+        let is = |time: (i32, u32), seconds: i64, nanos: i64| time == (seconds as i32, nanos as u32) && time.0 != 0;
+        self.size == stat.st_size as u32
+            && self.ino == stat.st_ino as u32
+            && is(self.mtime, seconds(stat.st_mtime), nanos(stat.st_mtime_nsec))
+            && is(self.ctime, seconds(stat.st_ctime), nanos(stat.st_ctime_nsec))
+    }
+
+    /// Whether it can be relied on: a file changed within the same tick of the clock as the index was written may look
+    /// untouched ("racy" in git's words).
+    pub(crate) fn is_reliable(self, index: Option<&Stat>) -> bool {
+        let time = (i64::from(self.mtime.0), i64::from(self.mtime.1));
+        index.is_some_and(|index| time < changed_at(index))
+    }
 }
 
 /// Seconds since 1970, and nanoseconds.
@@ -176,13 +204,6 @@ fn seconds<T: TryInto<i64>>(value: T) -> i64 {
 
 fn nanos<T: TryInto<i64>>(value: T) -> i64 {
     value.try_into().unwrap_or(0)
-}
-
-/// Whether the stat data of an entry can be relied on: a file changed within the same tick of the clock as the index was
-/// written may look untouched ("racy" in git's words).
-pub(crate) fn is_reliable(known: &IndexEntry, index: Option<&Stat>) -> bool {
-    let time = (i64::from(known.mtime.seconds()), i64::from(known.mtime.nanoseconds()));
-    index.is_some_and(|index| time < changed_at(index))
 }
 
 fn is_same_file(before: &Stat, now: &Stat) -> bool {

@@ -4,7 +4,7 @@ use crate::{
     confine::WorkTree,
     error::{GitError, Missing},
     global,
-    scan::Settled,
+    scan::Seen,
     settings::GitSettings,
 };
 use git2::{Oid, Repository, RepositoryOpenFlags};
@@ -23,8 +23,8 @@ pub(crate) struct Opened<'a> {
     pub(crate) dir: PathBuf,
     /// Limits.
     pub(crate) settings: &'a GitSettings,
-    /// What a status found out last, for the next one.
-    pub(crate) settled: Cell<Option<Settled>>,
+    /// What the last status found the index to hold, for the next one.
+    pub(crate) seen: Cell<Option<Seen>>,
 }
 
 /// An open clone kept for the next reader: libgit2 then has the index and the packs at hand.
@@ -32,7 +32,7 @@ pub(crate) struct Idle {
     repo: Repository,
     files: WorkTree,
     stamp: Stamp,
-    settled: Option<Settled>,
+    seen: Option<Seen>,
 }
 
 /// What must be as it was for an idle handle to be used again: the folder, and the configuration, which libgit2 reads once.
@@ -65,7 +65,7 @@ pub(crate) fn reopen<'a>(idle: Option<Idle>, dir: &Path, settings: &'a GitSettin
                 files: idle.files,
                 dir: dir.to_owned(),
                 settings,
-                settled: Cell::new(idle.settled),
+                seen: Cell::new(idle.seen),
             })
         }
         _ => open(dir, settings),
@@ -101,7 +101,7 @@ pub(crate) fn open<'a>(dir: &Path, settings: &'a GitSettings) -> Result<Opened<'
         files,
         dir: dir.to_owned(),
         settings,
-        settled: Cell::new(None),
+        seen: Cell::new(None),
     })
 }
 
@@ -125,7 +125,7 @@ impl Opened<'_> {
             repo: self.repo,
             files: self.files,
             stamp,
-            settled: self.settled.get(),
+            seen: self.seen.take(),
         })
     }
 

@@ -42,7 +42,7 @@ struct Inner {
     idle: Mutex<Vec<(AttachmentId, Idle)>>,
 }
 
-/// Kept open for the next reader: a large repository's index takes a while to read, and about 20 MB.
+/// Kept open for the next reader: a large repository's index takes a while to read, and about 30 MB.
 const IDLE: usize = 8;
 
 impl std::fmt::Debug for Inner {

@@ -6,7 +6,7 @@ use crate::{
     compare::Trees,
     confine::WorkTree,
     error::GitError,
-    moves::{self, Entry},
+    moves::{self, Entry, Recorded},
     open::Opened,
     path::SafePath,
 };
@@ -21,53 +21,57 @@ const MAX_THREADS: usize = 4;
 /// Folders that are worth a thread.
 const FOLDERS_PER_THREAD: usize = 32;
 
-/// A tree, and the index that was found to hold the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Settled {
+/// What an index holds, and how that differs from a tree: found out once for the two.
+pub(crate) struct Seen {
     tree: Option<Oid>,
-    /// Inode, size and time of change: git writes a new file each time.
-    index: (u64, u64, i64, i64),
+    index: IndexStamp,
+    /// Paths at which they differ.
+    staged: Vec<Vec<u8>>,
+    folders: Vec<Folder>,
 }
 
-impl Settled {
-    fn of(tree: Option<Oid>, index: &Stat) -> Self {
-        let wide = |size| u64::try_from(size).unwrap_or(0);
+/// Inode, size and time of change of the index: git writes a new file each time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct IndexStamp(u64, u64, i64, i64);
+
+impl IndexStamp {
+    fn of(index: &Stat) -> Self {
         let (seconds, nanos) = moves::changed_at(index);
-        Self {
-            tree,
-            index: (index.st_ino, wide(index.st_size), seconds, nanos),
-        }
+        Self(index.st_ino, u64::try_from(index.st_size).unwrap_or(0), seconds, nanos)
     }
 }
 
 /// Paths that may differ; `None`: too many to name.
 pub(crate) fn doubtful(opened: &Opened<'_>) -> Result<Option<Vec<Vec<u8>>>, GitError> {
     // Before the index is read: of a later one the entries would seem older than they are.
-    let stamp = opened.files.stat_index()?;
-    let head = opened.tree_of(opened.head_commit()?)?.map(|tree| tree.id());
-    let settled = stamp.as_ref().map(|stamp| Settled::of(head, stamp));
-    let mut index = opened.repo.index()?;
-    index.read(false)?;
-    let entries: Vec<IndexEntry> = index.iter().collect();
-    let folders = Folder::all(&entries);
+    let stat = opened.files.stat_index()?;
+    let tree = opened.tree_of(opened.head_commit()?)?.map(|tree| tree.id());
+    let stamp = stat.as_ref().map(IndexStamp::of);
+    let seen = opened.seen.take();
+    let mut entries: Vec<IndexEntry> = Vec::new();
+    let (folders, staged) = if let Some(seen) = seen.filter(|seen| seen.tree == tree && Some(seen.index) == stamp) {
+        (seen.folders, Some(seen.staged))
+    } else {
+        let mut index = opened.repo.index()?;
+        index.read(false)?;
+        entries.extend(index.iter());
+        (Folder::all(&entries), None)
+    };
     let look = Look {
         files: &opened.files,
-        stamp: stamp.as_ref(),
+        index: stat.as_ref(),
         modes: moves::modes_count(opened),
     };
     let threads = thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
     let share = folders.len().div_ceil(threads).max(FOLDERS_PER_THREAD);
-    let found = thread::scope(|scope| {
-        let shares: Vec<_> = folders.chunks(share).collect();
-        let running: Vec<_> = shares.iter().map(|share| scope.spawn(|| look.at_all(share))).collect();
-        let mut found = if settled.is_some() && opened.settled.get() == settled {
-            Some(Vec::new())
-        } else {
-            staged(opened, head, &entries)?
+    let (found, staged) = thread::scope(|scope| {
+        let shares = folders.chunks(share);
+        let running: Vec<_> = shares.map(|share| scope.spawn(|| look.at_all(share))).collect();
+        let staged = match staged {
+            None => differing(opened, tree, &entries)?,
+            known => known,
         };
-        if found.as_ref().is_some_and(Vec::is_empty) {
-            opened.settled.set(settled);
-        }
+        let mut found = staged.clone();
         for share in running {
             let more = share.join().map_err(|_| GitError::Broken)??;
             found = found.zip(more).map(|(mut found, more)| {
@@ -75,8 +79,16 @@ pub(crate) fn doubtful(opened: &Opened<'_>) -> Result<Option<Vec<Vec<u8>>>, GitE
                 found
             });
         }
-        Ok::<_, GitError>(found)
+        Ok::<_, GitError>((found, staged))
     })?;
+    if let (Some(index), Some(staged)) = (stamp, staged) {
+        opened.seen.set(Some(Seen {
+            tree,
+            index,
+            staged,
+            folders,
+        }));
+    }
     Ok(found.filter(|found| found.len() <= MAX_DOUBTFUL).map(|mut found| {
         found.sort();
         found.dedup();
@@ -85,10 +97,10 @@ pub(crate) fn doubtful(opened: &Opened<'_>) -> Result<Option<Vec<Vec<u8>>>, GitE
 }
 
 /// Paths at which the index has something else than the commit.
-fn staged(opened: &Opened<'_>, head: Option<Oid>, entries: &[IndexEntry]) -> Result<Option<Vec<Vec<u8>>>, GitError> {
+fn differing(opened: &Opened<'_>, tree: Option<Oid>, entries: &[IndexEntry]) -> Result<Option<Vec<Vec<u8>>>, GitError> {
     let mut rest = entries.iter().peekable();
     let mut found = Vec::new();
-    Trees::new(&opened.repo, opened.settings.max_tree_bytes)?.differing(None, head, &mut |delta| {
+    Trees::new(&opened.repo, opened.settings.max_tree_bytes)?.differing(None, tree, &mut |delta| {
         while let Some(added) = rest.next_if(|entry| entry.path < delta.path) {
             found.push(added.path.clone());
         }
@@ -120,17 +132,17 @@ fn is_merged(entry: &IndexEntry) -> bool {
 }
 
 /// A folder with what the index has in it.
-struct Folder<'a> {
+struct Folder {
     /// Empty: the root.
-    path: &'a [u8],
+    path: Vec<u8>,
     /// A path of the index below it: libgit2 takes a folder for untracked if it is asked for nothing that it knows there.
-    known: &'a [u8],
+    known: Vec<u8>,
     /// By name; `None` is a folder.
-    names: Vec<(&'a [u8], Option<&'a IndexEntry>)>,
+    names: Vec<(Box<[u8]>, Option<Recorded>)>,
 }
 
-impl<'a> Folder<'a> {
-    fn all(entries: &'a [IndexEntry]) -> Vec<Self> {
+impl Folder {
+    fn all(entries: &[IndexEntry]) -> Vec<Self> {
         let mut places: HashMap<&[u8], usize> = HashMap::new();
         let mut folders = Vec::new();
         Self::place(b"", b"", &mut places, &mut folders);
@@ -141,17 +153,22 @@ impl<'a> Folder<'a> {
                 last = (folder, Self::place(folder, &entry.path, &mut places, &mut folders));
             }
             if let Some(folder) = folders.get_mut(last.1) {
-                folder.names.push((name, Some(entry)));
+                folder.names.push((name.into(), Some(Recorded::of(entry))));
             }
         }
         for folder in &mut folders {
-            folder.names.sort_by_key(|(name, _)| *name);
+            folder.names.sort_by(|(a, _), (b, _)| a.cmp(b));
         }
         folders
     }
 
     /// Where a folder is in the list, put there if it was not, with those above it.
-    fn place(path: &'a [u8], known: &'a [u8], places: &mut HashMap<&'a [u8], usize>, folders: &mut Vec<Self>) -> usize {
+    fn place<'a>(
+        path: &'a [u8],
+        known: &[u8],
+        places: &mut HashMap<&'a [u8], usize>,
+        folders: &mut Vec<Self>,
+    ) -> usize {
         if let Some(place) = places.get(path) {
             return *place;
         }
@@ -159,12 +176,12 @@ impl<'a> Folder<'a> {
             let (above, name) = split(path);
             let above = Self::place(above, known, places, folders);
             if let Some(above) = folders.get_mut(above) {
-                above.names.push((name, None));
+                above.names.push((name.into(), None));
             }
         }
         folders.push(Self {
-            path,
-            known,
+            path: path.to_vec(),
+            known: known.to_vec(),
             names: Vec::new(),
         });
         places.insert(path, folders.len() - 1);
@@ -175,7 +192,7 @@ impl<'a> Folder<'a> {
         if self.path.is_empty() {
             name.to_vec()
         } else {
-            [self.path, b"/", name].concat()
+            [self.path.as_slice(), b"/", name].concat()
         }
     }
 }
@@ -195,12 +212,12 @@ fn split(path: &[u8]) -> (&[u8], &[u8]) {
 #[derive(Clone, Copy)]
 struct Look<'a> {
     files: &'a WorkTree,
-    stamp: Option<&'a Stat>,
+    index: Option<&'a Stat>,
     modes: bool,
 }
 
 impl Look<'_> {
-    fn at_all(self, folders: &[Folder<'_>]) -> Result<Option<Vec<Vec<u8>>>, GitError> {
+    fn at_all(self, folders: &[Folder]) -> Result<Option<Vec<Vec<u8>>>, GitError> {
         let mut found = Vec::new();
         for folder in folders {
             self.at(folder, &mut found)?;
@@ -211,8 +228,8 @@ impl Look<'_> {
         Ok(Some(found))
     }
 
-    fn at(self, folder: &Folder<'_>, found: &mut Vec<Vec<u8>>) -> Result<(), GitError> {
-        let path = SafePath::from_tree(folder.path);
+    fn at(self, folder: &Folder, found: &mut Vec<Vec<u8>>) -> Result<(), GitError> {
+        let path = SafePath::from_tree(&folder.path);
         let opened = match path {
             None if !folder.path.is_empty() => None,
             path => self.files.open_folder(path)?,
@@ -227,7 +244,7 @@ impl Look<'_> {
             if folder.path.is_empty() && name == b".git" {
                 return;
             }
-            let place = folder.names.binary_search_by_key(&name, |(name, _)| *name);
+            let place = folder.names.binary_search_by(|(known, _)| (**known).cmp(name));
             let known = place.ok().and_then(|place| folder.names.get(place));
             if let Some(missing) = place.ok().and_then(|place| missing.get_mut(place)) {
                 *missing = false;
@@ -236,13 +253,13 @@ impl Look<'_> {
                 None => false,
                 Some((_, None)) => is_folder,
                 Some((_, Some(entry))) if entry.mode == moves::MODE_SUBMODULE => is_folder,
-                Some((_, Some(entry))) => opened.stat(name).is_some_and(|stat| self.is_same(entry, &stat)),
+                Some((_, Some(entry))) => opened.stat(name).is_some_and(|stat| self.is_same(*entry, &stat)),
             };
             if !same {
                 found.push(folder.path_of(name));
             }
             if known.is_none() && !folder.known.is_empty() {
-                found.push(folder.known.to_vec());
+                found.push(folder.known.clone());
             }
         })?;
         let missing = folder.names.iter().zip(missing).filter(|(_, missing)| *missing);
@@ -250,14 +267,14 @@ impl Look<'_> {
         Ok(())
     }
 
-    fn is_same(self, entry: &IndexEntry, stat: &Stat) -> bool {
+    fn is_same(self, entry: Recorded, stat: &Stat) -> bool {
         let kind = FileType::from_raw_mode(stat.st_mode);
         let is_link = entry.mode == moves::MODE_LINK;
         let program = stat.st_mode & 0o100 != 0;
         (kind == FileType::RegularFile || (is_link && kind == FileType::Symlink))
             && (!self.modes || is_link || program == (entry.mode == moves::MODE_PROGRAM))
-            && moves::is_reliable(entry, self.stamp)
-            && moves::is_untouched(entry, stat)
+            && entry.is_reliable(self.index)
+            && entry.is_untouched(stat)
     }
 }
 

@@ -124,13 +124,20 @@ proptest! {
     fn what_is_asked_one_by_one_is_what_is_asked_at_once(deeds in deeds()) {
         let folder = tempfile::tempdir().unwrap();
         let repo = Repository::init(folder.path()).unwrap();
-        for (deed, path) in deeds {
-            act(&repo, folder.path(), deed, &path);
-        }
         let settings = GitSettings::default();
-        let opened = open(folder.path(), &settings).unwrap();
-        let found = doubtful(&opened).unwrap().unwrap();
-        prop_assert_eq!(seen(&opened, Some(&found)), seen(&opened, None), "{:?}", found);
+        // One handle that remembers what it has seen, and looks between any two deeds or some.
+        let kept = open(folder.path(), &settings).unwrap();
+        for (at, (deed, path)) in deeds.into_iter().enumerate() {
+            act(&repo, folder.path(), deed, &path);
+            if at % 3 != 1 {
+                doubtful(&kept).unwrap().unwrap();
+            }
+        }
+        let fresh = open(folder.path(), &settings).unwrap();
+        let found = doubtful(&fresh).unwrap().unwrap();
+        prop_assert_eq!(seen(&fresh, Some(&found)), seen(&fresh, None), "{:?}", found);
+        prop_assert_eq!(doubtful(&kept).unwrap().unwrap(), found.clone());
+        prop_assert_eq!(doubtful(&kept).unwrap().unwrap(), found);
     }
 }
 

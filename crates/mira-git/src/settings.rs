@@ -38,6 +38,8 @@ pub struct GitSettings {
     pub max_diff_files: usize,
     /// How long one code search may take.
     pub search_time: Duration,
+    /// How long it may take to find out where the lines of one file come from.
+    pub blame_time: Duration,
     /// Paths shown in one status.
     pub max_status_entries: usize,
 }
@@ -61,6 +63,7 @@ impl Default for GitSettings {
             max_diff_lines: 20_000,
             max_diff_files: 1_000,
             search_time: Duration::from_secs(5),
+            blame_time: Duration::from_secs(10),
             max_status_entries: 5_000,
         }
     }

@@ -12,7 +12,7 @@ use crate::{
     confine::{Found, Scratch},
     error::{Clash, GitError},
     journal::{self, Goal, IndexLock, Step},
-    moves::{self, Delta, Entry, Standing},
+    moves::{self, Delta, Entry, Recorded, Standing},
     open::Opened,
     path::{RepoPath, SafePath},
 };
@@ -212,7 +212,7 @@ fn plan(
         let known = index.get_path(as_path(&delta.path), 0);
         let unmerged = index.get_path(as_path(&delta.path), 2).is_some();
         let staged = unmerged || !is_either(known.as_ref(), &delta);
-        let trusted = known.as_ref().filter(|known| moves::is_reliable(known, stamp));
+        let trusted = known.as_ref().filter(|known| Recorded::of(known).is_reliable(stamp));
         let file = match SafePath::from_tree(&delta.path) {
             // Never in the work tree; see `write_index`.
             None => None,

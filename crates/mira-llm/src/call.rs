@@ -62,7 +62,8 @@ impl Model {
     }
 
     /// Remembers what an accepted request has proved.
-    pub fn learn(&self, dialect: Dialect) {
+    pub fn learn(&self, mut dialect: Dialect, request: &ModelRequest) {
+        dialect.took(request);
         *self.learned.lock().unwrap_or_else(PoisonError::into_inner) = dialect.lasting();
     }
 
@@ -257,7 +258,7 @@ impl Call {
                 self.failed(LlmError::garbage(why)).await;
             }
             _ => {
-                self.model.learn(self.dialect.clone());
+                self.model.learn(self.dialect.clone(), &self.request);
                 let decoder = Decoder::new(self.model.endpoint.api);
                 let last_event = Instant::now();
                 self.phase = Phase::Live(Box::new(Live {
@@ -283,7 +284,7 @@ impl Call {
         };
         match read {
             Ok(end) => {
-                self.model.learn(self.dialect.clone());
+                self.model.learn(self.dialect.clone(), &self.request);
                 self.ended(end);
             }
             Err(error) => self.failed(error).await,

@@ -113,10 +113,16 @@ impl Upstream {
         })
     }
 
-    /// The URL of `path` below the base URL.
+    /// The URL of `path`, which may carry a query, below the base URL.
     fn url(&self, path: &str) -> Url {
         let mut url = self.base.clone();
+        let (path, query) = path
+            .split_once('?')
+            .map_or((path, None), |(path, query)| (path, Some(query)));
         url.set_path(&format!("{}/{path}", self.base.path()));
+        if query.is_some() {
+            url.set_query(query);
+        }
         url
     }
 

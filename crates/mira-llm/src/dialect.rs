@@ -7,9 +7,14 @@ use crate::{
     error::LlmError,
     hosted_offers::Hosted,
     offers::Offers,
+    pictures::{self, Judged},
     refusal::Refusal,
 };
-use mira_core::model::{HostedKind, HostedTool, ModelRequest};
+use mira_core::{
+    model::{HostedKind, HostedTool, ModelRequest},
+    tool::ToolOffer,
+};
+use std::sync::Arc;
 
 /// How a request asks for a JSON object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,10 +69,12 @@ pub(crate) struct Asked<'a> {
     pub stage: Stage<'a>,
     /// Whether it had tools to offer.
     pub tools: bool,
+    /// Those tools.
+    pub functions: Arc<[ToolOffer]>,
     /// Whether it told of calls.
     pub calls: bool,
-    /// Whether there was a picture in it.
-    pub pictures: bool,
+    /// The hashes of the pictures in it.
+    pub pictures: Vec<[u8; 32]>,
     /// The tools of the server's own that a turn wished for, in their order.
     pub hosted: Vec<HostedKind>,
 }
@@ -78,8 +85,9 @@ impl<'a> Asked<'a> {
         Self {
             stage,
             tools: !request.tools.is_empty(),
+            functions: request.tools.clone(),
             calls: !request.rounds.is_empty() || request.messages.iter().any(|message| !message.calls.is_empty()),
-            pictures: request.messages.iter().any(|message| !message.pictures.is_empty()),
+            pictures: pictures::hashes(request),
             hosted: request.hosted.iter().map(HostedTool::kind).collect(),
         }
     }
@@ -136,8 +144,8 @@ pub(crate) struct Dialect {
     pub hosted: Hosted,
     /// Pictures are shown.
     pub pictures: bool,
-    /// One of this call's pictures was refused, which says nothing of others.
-    pub bad_picture: bool,
+    /// Which of them were refused, which says nothing of others.
+    judged: Judged,
     /// Plain replies in a row from a server that took the schema: it ignores it.
     pub ignored: u8,
 }
@@ -185,7 +193,7 @@ impl Dialect {
             offers: Offers::default(),
             hosted: Hosted::default(),
             pictures: true,
-            bad_picture: false,
+            judged: Judged::default(),
             ignored: 0,
         }
     }
@@ -243,23 +251,34 @@ impl Dialect {
     /// What is true of the server and not only of one request.
     pub fn lasting(mut self) -> Self {
         self.hosted.lasting();
-        self.bad_picture = false;
         self
     }
 
-    /// Whether pictures are shown now.
-    pub fn shows_pictures(&self) -> bool {
-        self.pictures && !self.bad_picture
+    /// Whether this picture is shown, by its hash.
+    pub fn shows(&self, sha256: &[u8; 32]) -> bool {
+        self.pictures && !self.judged.refuses(sha256)
+    }
+
+    fn shown(&self, mut pictures: Vec<[u8; 32]>) -> Vec<[u8; 32]> {
+        pictures.retain(|sha256| self.shows(sha256));
+        pictures
+    }
+
+    /// Notes that a request was taken with its pictures.
+    pub fn took(&mut self, request: &ModelRequest) {
+        let shown = self.shown(pictures::hashes(request));
+        self.judged.take(&shown);
     }
 
     /// Leaves pictures out where the refusal is about them.
     fn step_pictures(&mut self, asked: &Asked<'_>, refusal: &Refusal<'_>) -> bool {
-        let step = asked.pictures && self.shows_pictures() && refusal.speaks_of_pictures();
+        let shown = self.shown(asked.pictures.clone());
+        let step = !shown.is_empty() && refusal.speaks_of_pictures();
         if step {
             if refusal.refuses_pictures() {
                 self.pictures = false;
             } else {
-                self.bad_picture = true;
+                self.judged.refuse(&asked.pictures, &shown);
             }
         }
         step
@@ -271,6 +290,7 @@ impl Dialect {
             return false;
         }
         self.step_includes(asked, refusal)
+            || self.step_function(asked, refusal)
             || self.drop_parameter(refusal, |word| refusal.param_is(word))
             || self.step_hosted(asked, refusal)
             || self.step_pictures(asked, refusal)
@@ -397,8 +417,9 @@ mod tests {
         Asked {
             stage,
             tools: false,
+            functions: Arc::default(),
             calls: false,
-            pictures: false,
+            pictures: Vec::new(),
             hosted: Vec::new(),
         }
     }
@@ -595,6 +616,26 @@ mod tests {
         );
         e.api = Api::Responses;
         check(&e, &refused, |_| {});
+    }
+
+    #[test]
+    fn a_refused_picture_is_not_sent_again() {
+        let (good, broken) = ([1; 32], [2; 32]);
+        let refused = bad(400, "invalid_image", "input", "The image data is corrupt");
+        let with = |pictures: &[[u8; 32]]| Asked {
+            pictures: pictures.to_vec(),
+            ..plain(Stage::Reply)
+        };
+        let mut dialect = Dialect::new(&endpoint(Api::Responses, true));
+        dialect.judged.take(&[good]);
+        assert!(dialect.adapt(&with(&[good, broken]), &refused));
+        // In the next call, too.
+        let next = dialect.lasting();
+        assert!(next.shows(&good) && !next.shows(&broken));
+        let mut again = next.clone();
+        assert!(!again.adapt(&with(&[broken]), &refused), "it was not in there");
+        assert!(again.adapt(&with(&[good, broken]), &refused) && !again.shows(&good));
+        assert!(!again.adapt(&with(&[good, broken]), &refused));
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! Small calls beside the conversation that are repeated by the endpoint's policy: a file out of a provider's container.
-//! Not here: what the file is for.
+//! Small calls beside the conversation that are repeated by the endpoint's policy: what lies in a provider's container,
+//! and a file out of it. Not here: what the file is for.
 
 use crate::{
-    FetchedFile, MOST_FILE_BYTES,
+    FetchedFile, LeftFile, MOST_FILE_BYTES, MOST_LEFT_FILES,
     call::Model,
     client::{Upstream, wait_before_next},
     endpoint::Endpoint,
@@ -10,6 +10,7 @@ use crate::{
 };
 use mira_core::{clock::random_share, model::HostedFile};
 use reqwest::{Method, header::CONTENT_TYPE};
+use serde::{Deserialize, de::DeserializeOwned};
 use std::{future::Future, time::Duration};
 
 /// How long a file may take, from the first byte to the last.
@@ -33,6 +34,66 @@ async fn get(upstream: &Upstream, path: &str) -> Result<FetchedFile, LlmError> {
     let media_type = media_type.unwrap_or_default().to_owned();
     let bytes = upstream.read_within(answer, MOST_FILE_BYTES, DEADLINE).await?;
     Ok(FetchedFile { bytes, media_type })
+}
+
+#[derive(Deserialize)]
+struct Listing {
+    data: Vec<Listed>,
+}
+
+/// A file of a container. Source: `ContainerFileResource` of the official OpenAPI document.
+#[derive(Deserialize)]
+struct Listed {
+    id: String,
+    #[serde(default)]
+    bytes: Option<u64>,
+    #[serde(default)]
+    path: Option<String>,
+    #[serde(default)]
+    source: Option<String>,
+}
+
+/// What code left in a container.
+pub(crate) async fn left_files(model: &Model, container: &str) -> Result<Vec<LeftFile>, LlmError> {
+    let path = format!(
+        "containers/{}/files?limit={MOST_LEFT_FILES}&order=desc",
+        segment(container)?
+    );
+    let list = || async {
+        let upstream = &model.upstream;
+        let answer = upstream
+            .send(Method::GET, &path, None, "application/json", "", DEADLINE)
+            .await?;
+        parse(&upstream.read_whole(answer, DEADLINE).await?)
+    };
+    let listing: Listing = repeated(&model.endpoint, list).await?;
+    // What was given says so.
+    let made = listing
+        .data
+        .into_iter()
+        .filter(|file| file.source.as_deref() != Some("user"));
+    Ok(made
+        .take(MOST_LEFT_FILES)
+        .map(|file| left_file(container, file))
+        .collect())
+}
+
+fn left_file(container: &str, file: Listed) -> LeftFile {
+    let name = file.path.as_deref().and_then(|path| path.rsplit('/').next());
+    let name = name.filter(|name| !name.is_empty()).unwrap_or(&file.id);
+    LeftFile {
+        file: HostedFile::There {
+            container: container.to_owned(),
+            name: name.to_owned(),
+            id: file.id,
+        },
+        bytes: file.bytes,
+    }
+}
+
+/// An answer in JSON.
+pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, LlmError> {
+    serde_json::from_slice(bytes).map_err(|error| LlmError::garbage(format!("an unexpected answer ({error})")))
 }
 
 /// An id as a part of a path: a model's stream has named it, so it must not lead anywhere else.

@@ -151,6 +151,7 @@ fn word(kind: HostedKind) -> &'static str {
 mod tests {
     use super::*;
     use crate::{endpoint::Endpoint, error::LlmError};
+    use std::sync::Arc;
 
     const ALL: [HostedKind; 4] = HostedKind::ALL;
 
@@ -158,8 +159,9 @@ mod tests {
         let asked = Asked {
             stage: Stage::Reply,
             tools: true,
+            functions: Arc::default(),
             calls: false,
-            pictures: false,
+            pictures: Vec::new(),
             hosted: ALL.to_vec(),
         };
         let param = (!param.is_empty()).then(|| param.to_owned());

@@ -68,6 +68,11 @@ pub trait ChatModel: Send + Sync {
         true
     }
 
+    /// Whether it is shown pictures, as far as is known: false once the server has refused them all.
+    fn shows_pictures(&self) -> bool {
+        true
+    }
+
     /// Whether its provider runs this tool itself, as far as is known: false once the server has refused it.
     fn takes_hosted(&self, _kind: HostedKind) -> bool {
         false
@@ -79,10 +84,27 @@ pub trait ChatModel: Send + Sync {
         let why = "this endpoint keeps no files".to_owned();
         std::future::ready(Err(LlmError::Unsendable { why })).boxed()
     }
+
+    /// What lies in a container of the provider's beside the files that were given: the newest first, at most
+    /// [`MOST_LEFT_FILES`]. Nothing is sent before the first poll.
+    fn list_left(&self, _container: String) -> BoxFuture<'static, Result<Vec<LeftFile>, LlmError>> {
+        std::future::ready(Ok(Vec::new())).boxed()
+    }
 }
 
 /// The largest file taken from a provider, in bytes.
 pub const MOST_FILE_BYTES: usize = 32 * 1024 * 1024;
+/// The most files of a container that are listed.
+pub const MOST_LEFT_FILES: usize = 100;
+
+/// A file that code left in a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftFile {
+    /// Where it is: a [`HostedFile::There`].
+    pub file: HostedFile,
+    /// Its size in bytes, where the provider says it.
+    pub bytes: Option<u64>,
+}
 
 /// A file fetched from a provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,6 +163,10 @@ impl ChatModel for HttpModel {
         self.0.dialect().takes_tools()
     }
 
+    fn shows_pictures(&self) -> bool {
+        self.0.dialect().pictures
+    }
+
     fn takes_hosted(&self, kind: HostedKind) -> bool {
         self.0.dialect().takes_hosted(kind)
     }
@@ -148,5 +174,10 @@ impl ChatModel for HttpModel {
     fn fetch_file(&self, file: HostedFile) -> BoxFuture<'static, Result<FetchedFile, LlmError>> {
         let model = Arc::clone(&self.0);
         async move { fetch::hosted_file(&model, &file).await }.boxed()
+    }
+
+    fn list_left(&self, container: String) -> BoxFuture<'static, Result<Vec<LeftFile>, LlmError>> {
+        let model = Arc::clone(&self.0);
+        async move { fetch::left_files(&model, &container).await }.boxed()
     }
 }

@@ -6,7 +6,8 @@ use crate::{
     endpoint::Api,
     refusal::Refusal,
 };
-use mira_core::model::ModelRequest;
+use mira_core::{model::ModelRequest, tool::ToolOffer};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// What is sent of tools.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +28,36 @@ pub(crate) struct Offers {
     pub role: bool,
     /// A message of calls without text has null as its content, not an empty text.
     pub null_content: bool,
+    /// The tools that are sent without `strict`, and those that are not sent, because the server has refused just them.
+    loose: Refused,
+    out: Refused,
+}
+
+/// Tools as they were when they were refused: under another schema a tool is offered again. The newest
+/// [`MOST_REFUSED`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Refused(Vec<u64>);
+
+const MOST_REFUSED: usize = 256;
+
+impl Refused {
+    fn key(tool: &ToolOffer) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (&tool.name, &tool.parameters).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    fn has(&self, tool: &ToolOffer) -> bool {
+        // Nothing is hashed where nothing was refused.
+        !self.0.is_empty() && self.0.contains(&Self::key(tool))
+    }
+
+    fn insert(&mut self, tool: &ToolOffer) {
+        if self.0.len() == MOST_REFUSED {
+            self.0.remove(0);
+        }
+        self.0.push(Self::key(tool));
+    }
 }
 
 impl Default for Offers {
@@ -38,6 +69,8 @@ impl Default for Offers {
             choice: true,
             role: true,
             null_content: true,
+            loose: Refused::default(),
+            out: Refused::default(),
         }
     }
 }
@@ -73,7 +106,7 @@ pub(crate) enum Choice {
 impl Dialect {
     /// Whether a request of `stage` has the request's tools in it.
     pub fn offers_tools(&self, stage: Stage<'_>, request: &ModelRequest) -> bool {
-        !request.tools.is_empty()
+        request.tools.iter().any(|tool| !self.offers.out.has(tool))
             && match (stage, self.ask(stage)) {
                 (Stage::Side { .. }, _) | (Stage::Metadata { .. }, Ask::LegacyFunction) => false,
                 (Stage::Reply, Ask::LegacyFunction) => self.offers.legacy,
@@ -83,6 +116,19 @@ impl Dialect {
                 }
                 (_, Ask::Schema | Ask::Words | Ask::Tool) => self.offers.taken,
             }
+    }
+
+    /// The tools in a request of `stage`, each with whether it is held to its schema.
+    pub fn offered<'r>(
+        &self,
+        stage: Stage<'_>,
+        request: &'r ModelRequest,
+    ) -> impl Iterator<Item = (&'r ToolOffer, bool)> {
+        let offered = self.offers_tools(stage, request);
+        let tools = request.tools.iter().filter(move |_| offered);
+        tools
+            .filter(|tool| !self.offers.out.has(tool))
+            .map(|tool| (tool, self.offers.strict && !self.offers.loose.has(tool)))
     }
 
     /// The choice among the tools of a request.
@@ -125,6 +171,29 @@ impl Dialect {
             TailPlace::OwnItem => self.told(stage),
             TailPlace::LastUserMessage => Told::Words,
         }
+    }
+
+    /// For a refusal that names one tool: one bad schema, of an MCP server perhaps, must not cost her all the others. First
+    /// the tool is no longer held to its schema, then it is left out.
+    pub(crate) fn step_function(&mut self, asked: &Asked<'_>, refusal: &Refusal<'_>) -> bool {
+        if !self.sends_tools(asked.stage) {
+            return false;
+        }
+        let hosted = asked.hosted.iter().filter(|kind| self.takes_hosted(**kind)).count();
+        let mut sent = asked.functions.iter().filter(|tool| !self.offers.out.has(tool));
+        let quoted = sent.clone().find(|tool| refusal.quotes(&tool.name));
+        let placed = || sent.nth(refusal.function_place()?.checked_sub(hosted)?);
+        let Some(tool) = quoted.or_else(placed) else {
+            return false;
+        };
+        let strict = self.offers.strict && self.ask(asked.stage) != Ask::LegacyFunction;
+        if strict && !self.offers.loose.has(tool) {
+            self.offers.loose.insert(tool);
+        } else {
+            tracing::warn!(tool.name = %tool.name, "the model's server refuses this tool: it is left out until its schema changes");
+            self.offers.out.insert(tool);
+        }
+        true
     }
 
     /// A step down for a refusal that names something of tools; false if it does not, or there is no step left.
@@ -187,5 +256,71 @@ impl Dialect {
             return true;
         }
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{endpoint::Endpoint, error::LlmError};
+    use mira_core::model::HostedKind;
+    use std::sync::Arc;
+
+    /// What is left of three tools, and which are held to their schemas, after a refusal that comes `times` times.
+    fn check(param: &str, message: &str, times: usize, left: &[(&str, bool)]) {
+        let offer = |name: &str| ToolOffer {
+            name: name.into(),
+            description: "".into(),
+            parameters: "{}".into(),
+        };
+        let functions: Arc<[ToolOffer]> = ["recall", "mcp__a__search", "mcp__b__search"].map(offer).into();
+        let mut dialect = Dialect::new(&Endpoint::new("http://localhost", Api::Responses, "m"));
+        let asked = Asked {
+            stage: Stage::Reply,
+            tools: true,
+            functions: functions.clone(),
+            calls: false,
+            pictures: Vec::new(),
+            hosted: vec![HostedKind::WebSearch],
+        };
+        let error = LlmError::BadRequest {
+            status: 400,
+            code: None,
+            param: (!param.is_empty()).then(|| param.to_owned()),
+            message: message.to_owned(),
+        };
+        for _ in 0..times {
+            assert!(dialect.adapt(&asked, &error), "{message}");
+        }
+        assert!(dialect.takes_hosted(HostedKind::WebSearch), "{message}");
+        let offers = &dialect.offers;
+        let found: Vec<_> = functions
+            .iter()
+            .filter(|tool| !offers.out.has(tool))
+            .map(|tool| (&*tool.name, offers.strict && !offers.loose.has(tool)))
+            .collect();
+        assert_eq!(found, left, "{param} {message}");
+    }
+
+    #[test]
+    fn one_refused_tool_costs_no_other() {
+        let said =
+            "Invalid schema for function 'mcp__a__search': In context=(), 'required' is required to be supplied.";
+        let loose = [("recall", true), ("mcp__a__search", false), ("mcp__b__search", true)];
+        let without = [("recall", true), ("mcp__b__search", true)];
+        check("tools[2].parameters", said, 1, &loose);
+        check("", said, 2, &without);
+        // Behind the one the server runs itself.
+        check("tools[2].parameters", "No JSON Schema.", 1, &loose);
+        check("tools[2].function.parameters", "No JSON Schema.", 2, &without);
+        check(
+            "tools[1].name",
+            "Too long.",
+            2,
+            &[("mcp__a__search", true), ("mcp__b__search", true)],
+        );
+        // Not of one tool.
+        let none = [("recall", false), ("mcp__a__search", false), ("mcp__b__search", false)];
+        check("tools[2].strict", "Unknown parameter: 'strict'.", 1, &none);
     }
 }

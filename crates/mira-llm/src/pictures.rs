@@ -1,14 +1,14 @@
 //! Pictures in a request: beside the text of the message they came with, as data URLs, in the form of either API; a
-//! sentence in their place where the model does not see.
+//! sentence in their place where the model does not see. What servers have said of single pictures is remembered by
+//! their hashes.
 
 use crate::{dialect::Dialect, endpoint::Api};
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use mira_core::{
     chat::Role,
-    model::{Picture, PromptMessage},
+    model::{ModelRequest, Picture, PromptMessage},
 };
-use serde::Serialize;
-use std::borrow::Cow;
+use serde::{Serialize, Serializer};
+use std::{borrow::Cow, collections::VecDeque, fmt};
 
 /// What a message says: its text, or its text and pictures.
 #[derive(Debug, Serialize, PartialEq, Eq)]
@@ -27,18 +27,40 @@ pub(crate) enum Part<'a> {
     /// Text, in the Responses API.
     InputText { text: Cow<'a, str> },
     /// A picture, in the Responses API.
-    InputImage { image_url: String, detail: &'static str },
+    InputImage {
+        image_url: DataUrl<'a>,
+        detail: &'static str,
+    },
     /// Text, in Chat Completions.
     Text { text: Cow<'a, str> },
     /// A picture, in Chat Completions.
-    ImageUrl { image_url: ImageUrl },
+    ImageUrl { image_url: ImageUrl<'a> },
 }
 
 /// A picture's address.
 #[derive(Debug, Serialize, PartialEq, Eq)]
-pub(crate) struct ImageUrl {
-    url: String,
+pub(crate) struct ImageUrl<'a> {
+    url: DataUrl<'a>,
     detail: &'static str,
+}
+
+/// A picture as an address (RFC 2397); written where it goes, for it may be megabytes.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct DataUrl<'a> {
+    media_type: &'a str,
+    base64: &'a str,
+}
+
+impl fmt::Display for DataUrl<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "data:{};base64,{}", self.media_type, self.base64)
+    }
+}
+
+impl Serialize for DataUrl<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 /// How closely a picture is looked at: as the provider thinks best.
@@ -47,29 +69,33 @@ const DETAIL: &str = "auto";
 impl<'a> Content<'a> {
     /// What a message says to this server.
     pub fn of(dialect: &Dialect, message: &'a PromptMessage) -> Self {
-        let text = Cow::Borrowed(&*message.text);
-        if message.pictures.is_empty() {
-            return Self::Text(text);
+        let mut text = Cow::Borrowed(&*message.text);
+        let mut urls = Vec::new();
+        for picture in &message.pictures {
+            match picture.base64.as_deref() {
+                // Only the owner's side of a conversation has room for pictures.
+                Some(base64) if message.role == Role::User && dialect.shows(&picture.sha256) => urls.push(DataUrl {
+                    media_type: &picture.media_type,
+                    base64,
+                }),
+                Some(_) | None => push_unseen(text.to_mut(), picture),
+            }
         }
-        // Only the owner's side of a conversation has room for pictures.
-        if !dialect.shows_pictures() || message.role != Role::User {
-            return Self::Text(unseen(text, &message.pictures));
+        if urls.is_empty() {
+            return Self::Text(text);
         }
         let text = match dialect.api() {
             Api::Responses => Part::InputText { text },
             Api::Chat => Part::Text { text },
         };
-        let pictures = message.pictures.iter().map(|picture| {
-            let url = data_url(picture);
-            match dialect.api() {
-                Api::Responses => Part::InputImage {
-                    image_url: url,
-                    detail: DETAIL,
-                },
-                Api::Chat => Part::ImageUrl {
-                    image_url: ImageUrl { url, detail: DETAIL },
-                },
-            }
+        let pictures = urls.into_iter().map(|url| match dialect.api() {
+            Api::Responses => Part::InputImage {
+                image_url: url,
+                detail: DETAIL,
+            },
+            Api::Chat => Part::ImageUrl {
+                image_url: ImageUrl { url, detail: DETAIL },
+            },
         });
         Self::Parts(std::iter::once(text).chain(pictures).collect())
     }
@@ -108,19 +134,79 @@ impl<'a> Content<'a> {
     }
 }
 
-fn data_url(picture: &Picture) -> String {
-    let mut url = format!("data:{};base64,", picture.media_type);
-    STANDARD.encode_string(&picture.bytes, &mut url);
-    url
+/// Says that a picture could not be shown.
+fn push_unseen(text: &mut String, picture: &Picture) {
+    text.push_str("\n\n[A picture (");
+    text.push_str(&picture.media_type);
+    text.push_str(") stands here that you cannot be shown.]");
 }
 
-/// The text, and what could not be shown.
-fn unseen<'a>(text: Cow<'a, str>, pictures: &[Picture]) -> Cow<'a, str> {
-    let mut told = text.into_owned();
-    for picture in pictures {
-        told.push_str("\n\n[A picture (");
-        told.push_str(&picture.media_type);
-        told.push_str(") stands here that you cannot be shown.]");
+/// The hashes of the pictures a request could show.
+pub(crate) fn hashes(request: &ModelRequest) -> Vec<[u8; 32]> {
+    let pictures = request.messages.iter().flat_map(|message| &message.pictures);
+    let read = pictures.filter(|picture| picture.base64.is_some());
+    read.map(|picture| picture.sha256).collect()
+}
+
+/// How many pictures are remembered of each kind, the newest.
+const REMEMBERED: usize = 64;
+
+/// The pictures that a server has taken or refused for what they are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Judged {
+    taken: VecDeque<[u8; 32]>,
+    refused: VecDeque<[u8; 32]>,
+}
+
+impl Judged {
+    /// Whether this one was refused.
+    pub fn refuses(&self, sha256: &[u8; 32]) -> bool {
+        self.refused.contains(sha256)
     }
-    Cow::Owned(told)
+
+    /// One of these was refused: one that was never taken before, or else any. `asked` are all of the request.
+    pub fn refuse(&mut self, asked: &[[u8; 32]], shown: &[[u8; 32]]) {
+        let unknown: Vec<_> = shown.iter().filter(|it| !self.taken.contains(it)).copied().collect();
+        let suspects = if unknown.is_empty() { shown } else { &unknown };
+        // Whatever was refused in this call stays so, that it comes to an end.
+        let goes = |it: &&[u8; 32]| suspects.contains(it) || self.refuses(it);
+        let refused: Vec<_> = asked.iter().filter(goes).copied().collect();
+        remember(&mut self.refused, &refused);
+    }
+
+    /// These were taken.
+    pub fn take(&mut self, shown: &[[u8; 32]]) {
+        remember(&mut self.taken, shown);
+    }
+}
+
+/// All of `new` stay.
+fn remember(known: &mut VecDeque<[u8; 32]>, new: &[[u8; 32]]) {
+    known.retain(|sha256| !new.contains(sha256));
+    known.extend(new);
+    let most = REMEMBERED.max(new.len());
+    known.drain(..known.len().saturating_sub(most));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_refused_picture_does_not_hide_the_others() {
+        let [old, new, third] = [[1; 32], [2; 32], [3; 32]];
+        let mut judged = Judged::default();
+        judged.take(&[old]);
+        judged.refuse(&[old, new], &[old, new]);
+        assert_eq!([old, new, third].map(|it| judged.refuses(&it)), [false, true, false]);
+        // It was not that one, or not only.
+        judged.refuse(&[old, new], &[old]);
+        assert!(judged.refuses(&old));
+        let many: Vec<[u8; 32]> = (1..101).map(|n| [n; 32]).collect();
+        judged.refuse(&many, &many[2..]);
+        assert!(many.iter().all(|it| judged.refuses(it)), "a call comes to its end");
+        judged.refuse(&[[200; 32]], &[[200; 32]]);
+        assert!(judged.refuses(&[200; 32]));
+        assert_eq!(judged.refused.len(), REMEMBERED);
+    }
 }

@@ -7,7 +7,7 @@ use crate::{
     client::Upstream,
     endpoint::Endpoint,
     error::LlmError,
-    fetch::{repeated, segment},
+    fetch::{parse, repeated, segment},
     wire,
 };
 use bytes::{BufMut, Bytes, BytesMut};
@@ -22,8 +22,13 @@ const DEADLINE: Duration = Duration::from_secs(30);
 const UPLOAD_DEADLINE: Duration = Duration::from_mins(5);
 /// The largest file that is sent, in bytes.
 pub const MOST_UPLOAD_BYTES: u64 = 32 * 1024 * 1024;
-/// A store that nobody used for so long goes by itself.
+/// A store that nobody used for so long goes by itself: one whose making was cut off, too, and nothing is in it then.
 const STORE_DAYS: u32 = 30;
+/// Files on one page of a listing, and the most pages that are read.
+const PAGE: u32 = 1_000;
+const MOST_PAGES: u32 = 50;
+/// What the files are for, as the provider sorts them.
+const PURPOSE: &str = "user_data";
 
 /// The files of one account at a provider.
 pub struct ProviderFiles {
@@ -55,6 +60,33 @@ struct Named {
     id: String,
 }
 
+/// A file that was given, as the provider lists it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct GivenFile {
+    /// The provider's id.
+    pub id: String,
+    /// Its name.
+    pub filename: String,
+    /// Its size.
+    pub bytes: u64,
+    /// When it came, in seconds since 1970 by the provider's clock.
+    pub created_at: i64,
+}
+
+impl GivenFile {
+    /// Whether it was sent under this name: some providers keep it as the form carries it.
+    pub fn is_called(&self, name: &str) -> bool {
+        self.filename == name || self.filename == quoted(name)
+    }
+}
+
+#[derive(Deserialize)]
+struct Page {
+    data: Vec<GivenFile>,
+    #[serde(default)]
+    has_more: bool,
+}
+
 #[derive(Deserialize)]
 struct Status {
     #[serde(default)]
@@ -75,22 +107,44 @@ impl ProviderFiles {
         })
     }
 
-    /// Sends a file; the provider's id of it.
+    /// Sends a file, once: where the answer is lost, the file may be there all the same, and [`Self::given_since`] knows.
+    /// Answers the provider's id of it.
     ///
     /// # Errors
     /// As for a call of a model.
     pub async fn upload(&self, name: &str, media_type: &str, bytes: Bytes) -> Result<String, LlmError> {
-        let (kind, body) = multipart(name, media_type, &bytes)?;
-        let named: Named = repeated(&self.endpoint, || async {
-            let sent = Some((kind.clone(), body.clone()));
-            let upstream = &self.upstream;
-            let answer = upstream
-                .send_as(Method::POST, "files", sent, "application/json", "", UPLOAD_DEADLINE)
-                .await?;
-            parse(&upstream.read_whole(answer, DEADLINE).await?)
-        })
-        .await?;
+        let sent = Some(multipart(name, media_type, &bytes)?);
+        let upstream = &self.upstream;
+        let answer = upstream
+            .send_as(Method::POST, "files", sent, "application/json", "", UPLOAD_DEADLINE)
+            .await?;
+        let named: Named = parse(&upstream.read_whole(answer, DEADLINE).await?)?;
         Ok(named.id)
+    }
+
+    /// The files that came since then, the newest first, whoever gave them.
+    ///
+    /// # Errors
+    /// As for a call of a model.
+    pub async fn given_since(&self, seconds: i64) -> Result<Vec<GivenFile>, LlmError> {
+        let mut given = Vec::new();
+        let mut after = String::new();
+        for _ in 0..MOST_PAGES {
+            let path = format!("files?purpose={PURPOSE}&limit={PAGE}&order=desc{after}");
+            let page: Page = self.call(Method::GET, &path, None).await?;
+            let Some(last) = page.data.last().filter(|_| page.has_more) else {
+                given.extend(page.data);
+                break;
+            };
+            let over = last.created_at < seconds;
+            after = format!("&after={}", segment(&last.id)?);
+            given.extend(page.data);
+            if over {
+                break;
+            }
+        }
+        given.retain(|file| file.created_at >= seconds);
+        Ok(given)
     }
 
     /// Deletes a file.
@@ -182,10 +236,6 @@ impl ProviderFiles {
     }
 }
 
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, LlmError> {
-    serde_json::from_slice(bytes).map_err(|error| LlmError::garbage(format!("an unexpected answer ({error})")))
-}
-
 fn is_gone(error: &LlmError) -> bool {
     matches!(error, LlmError::BadRequest { status: 404, .. })
 }
@@ -207,7 +257,7 @@ fn multipart(name: &str, media_type: &str, bytes: &[u8]) -> Result<(HeaderValue,
         boundary = format!("mira-part-{n:08x}");
     }
     let mut body = BytesMut::with_capacity(bytes.len() + 512);
-    let purpose = format!("--{boundary}\r\ncontent-disposition: form-data; name=\"purpose\"\r\n\r\nuser_data\r\n");
+    let purpose = format!("--{boundary}\r\ncontent-disposition: form-data; name=\"purpose\"\r\n\r\n{PURPOSE}\r\n");
     body.put_slice(purpose.as_bytes());
     let (name, kind) = (quoted(name), header_safe(media_type));
     let head = format!(

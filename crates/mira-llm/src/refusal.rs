@@ -85,12 +85,31 @@ impl<'a> Refusal<'a> {
         after(self.param).or_else(|| after(&self.lower))
     }
 
+    /// The place of the function whose schema, name or description it refuses: `tools[3].function.parameters`.
+    pub fn function_place(&self) -> Option<usize> {
+        let (_, part) = self.param.split_once("].")?;
+        let own = ["parameters", "name", "description"];
+        let named = part.split(['.', '[']).any(|word| own.contains(&word));
+        self.tool_place().filter(|_| named)
+    }
+
+    /// Whether the message has this name in quotation marks, before it begins to list what is taken instead.
+    pub fn quotes(&self, name: &str) -> bool {
+        let name = name.to_lowercase();
+        ['\'', '"', '`']
+            .iter()
+            .any(|mark| self.head().contains(&format!("{mark}{name}{mark}")))
+    }
+
     /// Whether its words name this before they begin to list what is taken instead.
     pub fn head_names(&self, word: &str) -> bool {
+        self.head().contains(word)
+    }
+
+    fn head(&self) -> &str {
         const LISTS: &[&str] = &["supported value", "expected one of", "must be one of", "input tag"];
         let end = LISTS.iter().filter_map(|list| self.lower.find(list)).min();
-        let head = end.and_then(|end| self.lower.get(..end)).unwrap_or(&self.lower);
-        head.contains(word)
+        end.and_then(|end| self.lower.get(..end)).unwrap_or(&self.lower)
     }
 
     /// Whether vector stores are meant.

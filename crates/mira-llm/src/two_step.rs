@@ -71,7 +71,7 @@ async fn whole(model: &Model, request: &ModelRequest, stage: Stage<'_>) -> Resul
         tried += 1;
         let error = match attempt(model, request, stage, &dialect).await {
             Ok(answer) => {
-                model.learn(dialect);
+                model.learn(dialect, request);
                 return Ok(answer);
             }
             Err(error) => error,

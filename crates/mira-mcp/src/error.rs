@@ -97,8 +97,8 @@ pub(crate) enum LinkError {
     Status(u16),
     #[error("it wants a login (status {0}): put its header into the configuration")]
     Login(u16),
-    #[error("it redirects; the configuration must name the address it redirects to")]
-    Redirects,
+    #[error("it redirects ({0}): the configuration must name the address it redirects to")]
+    Redirects(NetError),
     #[error("it has forgotten this session")]
     SessionOver,
     #[error(transparent)]
@@ -114,7 +114,9 @@ pub(crate) enum LinkError {
 impl From<NetError> for LinkError {
     fn from(error: NetError) -> Self {
         match error {
-            NetError::TooManyRedirects { .. } | NetError::BadRedirect { .. } => Self::Redirects,
+            redirects @ (NetError::TooManyRedirects { .. } | NetError::BadRedirect { .. }) => {
+                Self::Redirects(redirects)
+            }
             other => Self::Net(other),
         }
     }

@@ -1,6 +1,9 @@
 //! A server at an address: streamable HTTP (MCP 2025-03-26 to 2025-11-25) through the guarded client. Each message is a
 //! POST; its answer is JSON or a stream of events. What the server says by itself comes over one stream more, where it
-//! offers one.
+//! offers one. A session is ended on the server too when the connection ends.
+//!
+//! Redirects within the origin are followed, as the address of a server often lacks a slash or has one too many; others
+//! never, for they would take the owner's headers along.
 //!
 //! Not here: the login flows of OAuth. A server that wants one is told its header by the owner.
 
@@ -43,6 +46,8 @@ const AGAIN: Duration = Duration::from_secs(1);
 const AGAIN_AT_MOST: Duration = Duration::from_mins(1);
 /// When it cannot be reached so often in a row, the server is gone.
 const MOST_MISSES: u32 = 3;
+/// Whether a session is still known is asked with this id: none of the library's, which are numbers.
+const PROBE: &str = "mira-probe";
 
 /// For a message and its answer. How long a call may take is the caller's to say; this only ends what nobody ended.
 const MESSAGE_LIMITS: Limits = Limits {
@@ -51,16 +56,23 @@ const MESSAGE_LIMITS: Limits = Limits {
     idle: Duration::from_mins(10),
     total: Duration::from_mins(15),
     body_bytes: 2 * MOST_MESSAGE_BYTES as u64,
-    redirects: 0,
+    redirects: 3,
+};
+/// For a word beside the messages: whether a session is known, and its end.
+const ASIDE_LIMITS: Limits = Limits {
+    connect: Duration::from_secs(2),
+    first_byte: Duration::from_secs(2),
+    idle: Duration::from_secs(2),
+    total: Duration::from_secs(3),
+    ..MESSAGE_LIMITS
 };
 /// For the stream of what a server says by itself.
 const STREAM_LIMITS: Limits = Limits {
-    connect: Duration::from_secs(10),
     first_byte: Duration::from_secs(30),
     idle: Duration::from_hours(1),
     total: Duration::from_hours(12),
     body_bytes: 8 * MOST_MESSAGE_BYTES as u64,
-    redirects: 0,
+    ..MESSAGE_LIMITS
 };
 
 /// The connection to an address.
@@ -68,6 +80,12 @@ pub(crate) struct Http {
     wire: Arc<Wire>,
     inbox: mpsc::Receiver<Received>,
     _over: DropGuard,
+}
+
+impl Drop for Http {
+    fn drop(&mut self) {
+        (self.wire.hooks.spawn)(Box::pin(Arc::clone(&self.wire).say_goodbye()));
+    }
 }
 
 struct Wire {
@@ -146,8 +164,40 @@ impl Wire {
         self.over.cancel();
     }
 
+    /// The server has forgotten the session, or was never asked to keep one.
+    fn session_over(&self) -> LinkError {
+        locked(&self.session).remove(SESSION);
+        self.end(&LinkError::SessionOver);
+        LinkError::SessionOver
+    }
+
+    /// Tells the server that the session is over. One that does not take it lets it expire by itself.
+    async fn say_goodbye(self: Arc<Self>) {
+        if !self.in_session() {
+            return;
+        }
+        let request = self.client.delete(self.remote.url.clone()).limits(ASIDE_LIMITS);
+        if let Err(error) = self.dressed(request, BOTH).send().await {
+            tracing::debug!(%error, "an MCP server could not be told that its session is over");
+        }
+    }
+
+    /// Whether the server still knows the session: it answers a ping within it, in whatever way.
+    async fn is_known(&self) -> bool {
+        let ping = format!(r#"{{"jsonrpc":"2.0","id":"{PROBE}","method":"ping"}}"#);
+        let request = self
+            .client
+            .post(self.remote.url.clone(), JSON, ping)
+            .limits(ASIDE_LIMITS);
+        match self.dressed(request, BOTH).send().await {
+            Ok(answer) => !matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST),
+            // That it cannot be reached now says nothing about the session.
+            Err(_) => true,
+        }
+    }
+
     fn dressed(&self, request: Request, accept: HeaderValue) -> Request {
-        let mut request = request.header(ACCEPT, accept);
+        let mut request = request.header(ACCEPT, accept).same_origin();
         for (name, value) in &self.remote.headers {
             request = request.header(name.clone(), value.clone());
         }
@@ -159,6 +209,18 @@ impl Wire {
 
     fn in_session(&self) -> bool {
         locked(&self.session).contains_key(SESSION)
+    }
+
+    /// A refusal that is about one message: the server's own words answer it, where it has any.
+    async fn refused(&self, answer: Response, id: &RequestId) -> Result<(), LinkError> {
+        let status = LinkError::Status(answer.status.as_u16());
+        let Ok(body) = answer.body.bytes().await else {
+            return Err(status);
+        };
+        match hear(&body) {
+            Heard::Message(message) if answers(&message) == Some(id) => self.deliver(*message).await,
+            Heard::Message(_) | Heard::Unneeded | Heard::Nonsense => Err(status),
+        }
     }
 
     async fn send(self: Arc<Self>, message: Sent) -> Result<(), LinkError> {
@@ -177,22 +239,30 @@ impl Wire {
             }
             Purpose::Cancel(id) => {
                 let flying = locked(&self.flying).remove(id);
-                let sent = self.post(body).await.map(drop);
+                let sent = self.tell(body).await;
                 if let Some(flying) = flying {
                     flying.cancel();
                 }
                 sent
             }
             Purpose::Greeted => {
-                self.post(body).await?;
+                self.tell(body).await?;
                 (self.hooks.spawn)(Box::pin(Arc::clone(&self).listen()));
                 Ok(())
             }
-            Purpose::Other => self.post(body).await.map(drop),
+            Purpose::Other => self.tell(body).await,
         }
     }
 
-    /// Sends a message; the answer's head, if it is a good one.
+    /// Sends what is not answered.
+    async fn tell(&self, body: Vec<u8>) -> Result<(), LinkError> {
+        match self.post(body).await? {
+            answer if answer.status.is_success() => Ok(()),
+            answer => Err(LinkError::Status(answer.status.as_u16())),
+        }
+    }
+
+    /// Sends a message; the answer's head, if it is a good one or a refusal of this message alone.
     async fn post(&self, body: Vec<u8>) -> Result<Response, LinkError> {
         let request = self
             .client
@@ -203,15 +273,16 @@ impl Wire {
             .send()
             .await
             .map_err(|error| self.lost(error))?;
+        // The message is wrong, or the session unknown: servers say it of either.
+        let doubtful = answer.status == StatusCode::BAD_REQUEST && self.in_session();
+        if doubtful && !self.is_known().await {
+            return Err(self.session_over());
+        }
         match answer.status {
             status if status.is_success() => Ok(answer),
-            // Servers that do not know a session say either.
-            StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST if self.in_session() => {
-                self.end(&LinkError::SessionOver);
-                Err(LinkError::SessionOver)
-            }
+            StatusCode::NOT_FOUND if self.in_session() => Err(self.session_over()),
+            StatusCode::BAD_REQUEST => Ok(answer),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(LinkError::Login(answer.status.as_u16())),
-            status if status.is_redirection() => Err(LinkError::Redirects),
             status => Err(LinkError::Status(status.as_u16())),
         }
     }
@@ -229,6 +300,9 @@ impl Wire {
     /// Sends a request and hears until it is answered.
     async fn request(&self, body: Vec<u8>, id: &RequestId) -> Result<(), LinkError> {
         let answer = self.post(body).await?;
+        if answer.status == StatusCode::BAD_REQUEST {
+            return self.refused(answer, id).await;
+        }
         if let Some(session) = answer.headers.get(SESSION) {
             locked(&self.session).entry(SESSION).or_insert_with(|| session.clone());
         }

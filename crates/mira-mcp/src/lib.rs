@@ -8,7 +8,7 @@
 //! - every wait has a deadline, every message, list and answer a cap; a server that breaks one is let go and tried again
 //!   later, and hurts no other;
 //! - a program gets no more of the environment than it is given, and ends with its whole process group;
-//! - an address is reached by the guarded client alone, without redirects to anywhere else;
+//! - an address is reached by the guarded client alone, without redirects to another origin;
 //! - the name of a tool is a pure function of the server's name and its own.
 
 mod answer;

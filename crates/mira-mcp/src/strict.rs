@@ -33,8 +33,17 @@ const TOLD: [&str; 9] = [
 const HINT_CHARS: usize = 200;
 /// The most properties of one strict schema in all.
 const MOST_PROPERTIES: usize = 100;
+/// The most parts of one strict schema, references unfolded: each may stand for many, and those for many again.
+const MOST_PARTS: usize = 1000;
 /// The longest schema that is shown in words, in bytes.
 const SHOWN_BYTES: usize = 6 * 1024;
+
+/// What a strict form has come to so far.
+#[derive(Default)]
+struct Count {
+    properties: usize,
+    parts: usize,
+}
 
 /// How a tool's arguments are asked of a model.
 #[derive(Debug, Clone, PartialEq)]
@@ -77,8 +86,8 @@ impl Shape {
 
 /// The shape of a tool's arguments.
 pub fn shape(schema: &Map<String, Value>) -> Shape {
-    let mut count = 0;
-    let strict = object(schema, schema, 0, true, &mut count).filter(|_| count <= MOST_PROPERTIES);
+    let mut count = Count::default();
+    let strict = object(schema, schema, 0, true, &mut count);
     strict.map_or_else(|| as_text(schema), Shape::Strict)
 }
 
@@ -98,18 +107,27 @@ fn as_text(schema: &Map<String, Value>) -> Shape {
 }
 
 /// The strict form of a schema, or none.
-fn strict(root: &Map<String, Value>, schema: &Value, depth: usize, count: &mut usize) -> Option<Value> {
+fn strict(root: &Map<String, Value>, schema: &Value, depth: usize, count: &mut Count) -> Option<Value> {
+    fields_strict(root, schema.as_object()?, depth, count)
+}
+
+fn fields_strict(
+    root: &Map<String, Value>,
+    fields: &Map<String, Value>,
+    depth: usize,
+    count: &mut Count,
+) -> Option<Value> {
+    count.parts += 1;
     // The limit of models is lower than ours.
-    if depth > DEEPEST / 2 {
+    if depth > DEEPEST / 2 || count.parts > MOST_PARTS {
         return None;
     }
-    let fields = schema.as_object()?;
     if WITHOUT_FORM.iter().any(|word| fields.contains_key(*word)) {
         return None;
     }
     if fields.contains_key("$ref") {
-        let target = Value::Object(resolve(root, fields)?.clone());
-        return strict(root, &target, depth + 1, count).map(|inner| described(inner, fields));
+        let target = resolve(root, fields)?;
+        return fields_strict(root, target, depth + 1, count).map(|inner| described(inner, fields));
     }
     if let Some(Value::Array(parts)) = fields.get("allOf") {
         let [only] = parts.as_slice() else { return None };
@@ -167,7 +185,7 @@ fn object(
     fields: &Map<String, Value>,
     depth: usize,
     outermost: bool,
-    count: &mut usize,
+    count: &mut Count,
 ) -> Option<Value> {
     let composed = ["allOf", "anyOf", "oneOf", "$ref"]
         .iter()
@@ -187,8 +205,8 @@ fn object(
     let needed: Vec<&str> = required(fields).collect();
     let mut out = Map::new();
     for (name, schema) in properties {
-        *count += 1;
-        if *count > MOST_PROPERTIES {
+        count.properties += 1;
+        if count.properties > MOST_PROPERTIES {
             return None;
         }
         let inner = strict(root, schema, depth + 1, count)?;
@@ -405,6 +423,16 @@ mod tests {
             assert!(shape.unfold(&schema, json!({"arguments": "{"})).is_err());
             assert!(shape.unfold(&schema, json!([])).is_err());
         }
+    }
+
+    #[test]
+    fn references_do_not_multiply() {
+        let many = |name: &str| json!({"anyOf": vec![json!({"$ref": format!("#/$defs/{name}")}); 900]});
+        let schema = map(json!({
+            "type": "object", "properties": {"p": many("A")},
+            "$defs": {"A": many("B"), "B": many("C"), "C": many("D"), "D": {"type": "string"}},
+        }));
+        assert!(matches!(shape(&schema), Shape::Text(_)));
     }
 
     #[test]

@@ -29,7 +29,7 @@ use mira_core::{
 };
 use mira_llm::embeddings::{Embedder, LocalEmbedder};
 use mira_memory::{
-    Durability, EMBEDDED, SpeakerNames, Store, StoreOptions,
+    Durability, EMBEDDED, NoFiles, SpeakerNames, Store, StoreOptions,
     index::{Point, VectorIndex, embedded::EmbeddedIndex},
     recall::{RecallQuery, recall},
 };
@@ -119,6 +119,7 @@ async fn measure(conversation: &Conversation, embedder: Option<&LocalEmbedder>, 
             exclude: HashSet::new(),
             project: None,
             names: names.clone(),
+            now: conversation.end(),
             considered: CONSIDERED,
         };
         let side = index.as_ref().map(|index| index as &dyn VectorIndex);
@@ -143,7 +144,7 @@ async fn fill(store: &Store, conversation: &Conversation) {
             sender.send(line).await.unwrap();
         }
     };
-    let ((), report) = tokio::join!(feed, store.import(ME, receiver, |_| ()));
+    let ((), report) = tokio::join!(feed, store.import(ME, &NoFiles, receiver, |_| ()));
     assert_eq!(report.unwrap().messages, conversation.turns.len() as u64);
     while store.write_documents(ME, 500, now()).await.unwrap().left {}
 }

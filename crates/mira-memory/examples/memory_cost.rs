@@ -1,9 +1,10 @@
 //! What memory costs a turn, step by step: processor time of the whole process (sqlx's threads included) and wall time.
 //!
-//! `cargo run --release -p mira-memory --example memory_cost -- [--past N] [--turns N] [--varied]`
+//! `cargo run --release -p mira-memory --example memory_cost -- [--past N] [--turns N] [--varied] [--qdrant]`
 //!
 //! A conversation is led whose turns all say the same, as the load driver's do (`--varied`: words with Zipf's
-//! frequencies), after a past of so many varied messages.
+//! frequencies), after a past of so many varied messages. With `--qdrant` the vectors lie behind the emulator of Qdrant's
+//! REST API, in this process: its exact search is counted in, and is no measure of a real server's.
 
 #![expect(
     clippy::unwrap_used,
@@ -12,7 +13,7 @@
     reason = "a measurement for the terminal"
 )]
 
-use jiff::Timestamp;
+use jiff::{Timestamp, tz::TimeZone};
 use mira_core::{
     chat::{MemoryMode, MessageStatus, Mood, ReplyMeta},
     ids::{AccountId, MemoryId, MessageId, MoodId, SessionId, TurnId},
@@ -21,11 +22,16 @@ use mira_core::{
 };
 use mira_llm::embeddings::{Embedder, LocalEmbedder};
 use mira_memory::{
-    BeginKind, BeginTurn, Durability, EMBEDDED, FinishTurn, MiraChange, NewReply, NewSession, SendParent, SpeakerNames,
-    Store, StoreOptions, TurnState,
-    index::{Point, VectorIndex, embedded::EmbeddedIndex},
+    BeginKind, BeginTurn, Durability, EMBEDDED, FinishTurn, MiraChange, NewReply, NewSession, NoFiles, SendParent,
+    SpeakerNames, Store, StoreOptions, TurnState,
+    index::{
+        Point, VectorIndex,
+        embedded::EmbeddedIndex,
+        qdrant::{QdrantConfig, QdrantIndex},
+    },
     recall::{RecallOutcome, RecallQuery, recall},
 };
+use qdrant_sim::{Sim, SimConfig};
 use std::{
     collections::HashSet,
     fmt::Write as _,
@@ -157,12 +163,12 @@ async fn fill(store: &Store, numbers: &mut Numbers, messages: usize) {
         let end = r#"{"type":"end","sessions":0,"messages":0,"moods":0}"#;
         sender.send(end.to_owned()).await.unwrap();
     };
-    let ((), report) = tokio::join!(feed, store.import(ME, lines, |_| ()));
+    let ((), report) = tokio::join!(feed, store.import(ME, &NoFiles, lines, |_| ()));
     report.unwrap();
 }
 
 /// Embeds what waits for it; answers how much that was.
-async fn embed_due(store: &Store, index: &EmbeddedIndex, embedder: &LocalEmbedder) -> usize {
+async fn embed_due(store: &Store, index: &dyn VectorIndex, embedder: &LocalEmbedder) -> usize {
     let jobs = store.due_work(ME, 128, now()).await.unwrap().1;
     if jobs.is_empty() {
         return 0;
@@ -179,7 +185,9 @@ async fn embed_due(store: &Store, index: &EmbeddedIndex, embedder: &LocalEmbedde
     });
     let done = jobs.iter().map(|job| job.outbox_id).collect();
     let left = index.upsert_queued(ME, points.collect(), done).await.unwrap();
-    assert!(left.is_empty());
+    if !left.is_empty() {
+        store.finish_outbox(ME, left).await.unwrap();
+    }
     jobs.len()
 }
 
@@ -228,7 +236,7 @@ fn reply(content: String) -> NewReply {
 /// Everything a measured conversation needs.
 struct Talk {
     store: Arc<Store>,
-    index: EmbeddedIndex,
+    index: Arc<dyn VectorIndex>,
     embedder: LocalEmbedder,
     numbers: Numbers,
     session: SessionId,
@@ -285,10 +293,11 @@ impl Talk {
                 owner: "User".to_owned(),
                 mira: "Mira".to_owned(),
             },
+            now: now().to_zoned(TimeZone::UTC),
             considered: CONSIDERED,
         };
         let outcome = ask
-            .time(recall(&self.store, Some(&self.index), ME, query))
+            .time(recall(&self.store, Some(&*self.index), ME, query))
             .await
             .unwrap();
         self.found += outcome.items.len() + outcome.merged.len();
@@ -313,7 +322,7 @@ impl Talk {
             .time(self.store.write_documents(ME, 256, now()))
             .await
             .unwrap();
-        vectors.time(embed_due(&self.store, &self.index, &self.embedder)).await;
+        vectors.time(embed_due(&self.store, &*self.index, &self.embedder)).await;
     }
 }
 
@@ -340,8 +349,21 @@ async fn main() {
         .open_space(EMBEDDED, embedder.model(), embedder.dimension(), now())
         .await
         .unwrap();
-    let index = EmbeddedIndex::open(Arc::clone(&store), ME, &space, now());
-    index.ready().await;
+    let embedded = Arc::new(EmbeddedIndex::open(Arc::clone(&store), ME, &space, now()));
+    embedded.ready().await;
+    let emulator = Sim::start(SimConfig {
+        capture: 0,
+        ..SimConfig::default()
+    });
+    let emulator = emulator.await.unwrap();
+    let index: Arc<dyn VectorIndex> = if std::env::args().any(|it| it == "--qdrant") {
+        let config = QdrantConfig::new(emulator.url(), "mira-memory", embedder.model(), embedder.dimension());
+        let qdrant = QdrantIndex::open(config).unwrap();
+        qdrant.ensure().await.unwrap();
+        Arc::new(qdrant)
+    } else {
+        Arc::clone(&embedded) as Arc<dyn VectorIndex>
+    };
     let clock = Instant::now();
     fill(&store, &mut numbers, past).await;
     while store.write_documents(ME, 256, now()).await.unwrap().left {}
@@ -350,7 +372,7 @@ async fn main() {
         clock.elapsed().as_secs_f64()
     );
     let clock = Instant::now();
-    while embed_due(&store, &index, &embedder).await > 0 {}
+    while embed_due(&store, &*index, &embedder).await > 0 {}
     println!("vectors: {:.1} s", clock.elapsed().as_secs_f64());
     let session: SessionId = "measured".parse().unwrap();
     let new = NewSession {
@@ -388,6 +410,6 @@ async fn main() {
             step.report(name);
         }
     }
-    talk.index.close().await;
+    embedded.close().await;
     talk.store.close().await;
 }

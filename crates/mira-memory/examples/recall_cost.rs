@@ -13,7 +13,7 @@ use mira_core::{
     ids::{AccountId, MemoryId},
     persona::PersonaName,
 };
-use mira_memory::{Durability, LexicalQuery, MemoryFilter, Page, Store, StoreOptions};
+use mira_memory::{Durability, LexicalQuery, MemoryFilter, NoFiles, Page, Store, StoreOptions};
 use std::{
     fmt::Write as _,
     time::{Duration, Instant},
@@ -92,7 +92,7 @@ async fn fill(store: &Store, messages: usize) {
             .await
             .unwrap();
     };
-    let ((), report) = tokio::join!(feed, store.import(ME, lines, |_| ()));
+    let ((), report) = tokio::join!(feed, store.import(ME, &NoFiles, lines, |_| ()));
     report.unwrap();
 }
 

@@ -133,6 +133,7 @@ async fn one_at_a_time(store: &Store, session: &SessionId) {
         let part = CheckpointPart {
             n: 0,
             text: text.clone(),
+            citations: Vec::new(),
             head: None,
         };
         let clock = Instant::now();

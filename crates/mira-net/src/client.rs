@@ -93,6 +93,11 @@ impl GuardedClient {
         Request::new(self.clone(), Method::GET, url, Payload::None)
     }
 
+    /// A DELETE.
+    pub fn delete(&self, url: Url) -> Request {
+        Request::new(self.clone(), Method::DELETE, url, Payload::None)
+    }
+
     /// A POST with a body that is at hand.
     pub fn post(&self, url: Url, content_type: HeaderValue, body: impl Into<Bytes>) -> Request {
         Request::new(self.clone(), Method::POST, url, Payload::Whole(body.into())).header(CONTENT_TYPE, content_type)
@@ -185,6 +190,7 @@ pub struct Request {
     headers: HeaderMap,
     payload: Payload,
     gzip: bool,
+    stays: bool,
     limits: Limits,
 }
 
@@ -219,6 +225,7 @@ impl Request {
             headers: HeaderMap::new(),
             payload,
             gzip: false,
+            stays: false,
             limits: Limits::default(),
         }
     }
@@ -241,6 +248,13 @@ impl Request {
     #[must_use]
     pub fn gzip(mut self) -> Self {
         self.gzip = true;
+        self
+    }
+
+    /// Follows a redirect only where the same request goes to the same origin.
+    #[must_use]
+    pub fn same_origin(mut self) -> Self {
+        self.stays = true;
         self
     }
 
@@ -335,6 +349,12 @@ impl Request {
             StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT => false,
             _ => self.method != Method::GET && self.method != Method::HEAD,
         };
+        if self.stays && !stays {
+            return Err(refused("it leads to another origin"));
+        }
+        if self.stays && becomes_get {
+            return Err(refused("it would turn what is sent into a question"));
+        }
         if becomes_get {
             self.method = Method::GET;
             self.payload = Payload::None;

@@ -257,7 +257,7 @@ impl<'a> Maker<'a> {
                 pictures,
                 makes,
             } => {
-                self.keep(makes);
+                self.ran(makes);
                 self.run(id("ci"), status, (code, logs), pictures)
             }
             HostedWork::Look { query } => self.look(id("fs"), status, query),
@@ -300,11 +300,13 @@ impl<'a> Maker<'a> {
         format!("cfile_{}{:016x}", self.hex, tokens::hash(name.as_bytes()))
     }
 
-    fn keep(&self, makes: &[MadeFile]) {
-        for file in makes {
-            self.shelf
-                .make(&self.container(), &self.made_id(&file.name), file.clone());
-        }
+    /// What is in the container once code has run.
+    fn ran(&self, makes: &[MadeFile]) {
+        let tools = items(self.asked.body, "tools").iter();
+        let given = tools.flat_map(|tool| items(field(tool, "container"), "file_ids"));
+        let given: Vec<&str> = given.filter_map(Value::as_str).collect();
+        let makes = makes.iter().map(|file| (self.made_id(&file.name), file.clone()));
+        self.shelf.run(&self.container(), &given, makes.collect());
     }
 
     fn run(&self, id: String, status: &str, (code, logs): (&str, &str), pictures: &[String]) -> Parts {

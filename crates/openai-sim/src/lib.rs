@@ -261,6 +261,11 @@ impl Sim {
         self.shared.shelf.expire();
     }
 
+    /// Files of this name cannot be deleted any more, or can again.
+    pub fn stick_file(&self, name: &str, stuck: bool) {
+        self.shared.shelf.stick(name, stuck);
+    }
+
     /// How many files were given to the server, and how many living vector stores there are.
     pub fn shelf(&self) -> (usize, usize) {
         self.shared.shelf.sizes()

@@ -233,7 +233,8 @@ pub enum Target {
     Embeddings,
     /// `/models` (likewise).
     Models,
-    /// `/files`, `/vector_stores` and `/containers` (likewise).
+    /// `/files`, `/vector_stores` and `/containers` (likewise; what is asked for is done all the same: its answer is
+    /// held back or lost).
     Files,
     /// `/images/generations` (likewise).
     Images,

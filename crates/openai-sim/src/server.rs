@@ -87,13 +87,13 @@ impl Shared {
         let brain = std::mem::take(&mut config.brain);
         Self {
             chooser: Chooser::new(brain, config.directives),
-            config,
             stats: Arc::default(),
             gate: OnceLock::new(),
             captured: Mutex::default(),
             cache: Mutex::default(),
             embeddings: Mutex::default(),
-            shelf: Shelf::default(),
+            shelf: Shelf::new(config.epoch_seconds),
+            config,
             answers: AtomicU64::new(0),
             started: Instant::now(),
             stop,
@@ -326,18 +326,22 @@ async fn handle(request: Request<Incoming>, shared: &Shared, connection: u64) ->
         Ok(Route::Models) => models(shared, path).await,
         Ok(Route::Embeddings) => embed(shared, &judged).await,
         Ok(Route::Model(api)) => answer(shared, api, &judged).await,
-        Ok(Route::Shelf(way)) => shelve(shared, &way, &parts.headers, &raw, &judged).await,
+        Ok(Route::Shelf(way)) => {
+            let kind = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+            let sent = (kind.unwrap_or_default(), &raw, &judged);
+            shelve(shared, &way, parts.uri.query().unwrap_or_default(), sent).await
+        }
         Ok(Route::Images) => draw(shared, &parts.headers, &judged).await,
         Ok(Route::Picture) => respond(200, "image/png", Body::Whole(Some(Bytes::from_static(PIXEL)))),
     }
 }
 
-async fn shelve(shared: &Shared, way: &Way, headers: &HeaderMap, raw: &Bytes, body: &Value) -> Response<Body> {
+async fn shelve(shared: &Shared, way: &Way, query: &str, sent: (&str, &Bytes, &Value)) -> Response<Body> {
+    let answer = shared.shelf.answer(way, query, sent);
     if let Some(fault) = plain_fault(shared, Target::Files).await {
         return fault;
     }
-    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    match shared.shelf.answer(way, kind.unwrap_or_default(), raw, body) {
+    match answer {
         Ok(Given::Json(value)) => {
             let mut out = Vec::new();
             json::push(&mut out, &value);

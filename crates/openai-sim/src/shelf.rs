@@ -1,7 +1,8 @@
 //! What the server keeps of files: those given to it, the vector stores they are in, and those its own tools left in
 //! containers; with the routes that reach them.
 //!
-//! Source: the official OpenAPI document (August 2026): `/files`, `/vector_stores`, `/containers/{id}/files/{id}/content`.
+//! Source: the official OpenAPI document (August 2026): `/files`, `/vector_stores`, `/containers/{id}/files` with
+//! `/{id}/content`.
 //! A file in a store is `in_progress` when it is first asked for and `completed` after, so that a client has to poll.
 
 use std::collections::HashMap;
@@ -26,6 +27,7 @@ const MOST_HITS: usize = 10;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Way {
     Upload,
+    ListFiles,
     File(String),
     DeleteFile(String),
     NewStore,
@@ -34,6 +36,7 @@ pub(crate) enum Way {
     AddFile(String),
     StoreFile(String, String),
     RemoveFile(String, String),
+    ListMade(String),
     Made(String, String),
 }
 
@@ -44,6 +47,7 @@ impl Way {
         let own = |part: &str| part.to_owned();
         Some(match (method.as_str(), parts.as_slice()) {
             ("POST", ["files"]) => Self::Upload,
+            ("GET", ["files"]) => Self::ListFiles,
             ("GET", ["files", id]) => Self::File(own(id)),
             ("DELETE", ["files", id]) => Self::DeleteFile(own(id)),
             ("POST", ["vector_stores"]) => Self::NewStore,
@@ -52,6 +56,7 @@ impl Way {
             ("POST", ["vector_stores", id, "files"]) => Self::AddFile(own(id)),
             ("GET", ["vector_stores", id, "files", file]) => Self::StoreFile(own(id), own(file)),
             ("DELETE", ["vector_stores", id, "files", file]) => Self::RemoveFile(own(id), own(file)),
+            ("GET", ["containers", id, "files"]) => Self::ListMade(own(id)),
             ("GET", ["containers", id, "files", file, "content"]) => Self::Made(own(id), own(file)),
             _ => return None,
         })
@@ -73,6 +78,18 @@ pub(crate) enum Given {
 struct Kept {
     name: String,
     bytes: Bytes,
+    created_at: u64,
+    /// Whether it cannot be deleted.
+    stuck: bool,
+}
+
+/// A place where code ran.
+#[derive(Debug, Default)]
+struct Container {
+    /// Copies of files given to the server, by their names.
+    given: Vec<String>,
+    /// What code left, oldest first.
+    made: Vec<(String, MadeFile)>,
 }
 
 #[derive(Debug, Default)]
@@ -87,8 +104,10 @@ struct Store {
 struct Inner {
     files: HashMap<String, Kept>,
     stores: HashMap<String, Store>,
-    made: HashMap<(String, String), MadeFile>,
+    containers: HashMap<String, Container>,
     count: u64,
+    /// When the server started, in seconds since 1970; each file is a second younger than the one before.
+    epoch: u64,
 }
 
 /// Everything kept.
@@ -116,9 +135,33 @@ impl Shelf {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Leaves a file in a container.
-    pub(crate) fn make(&self, container: &str, id: &str, file: MadeFile) {
-        self.lock().made.insert((container.to_owned(), id.to_owned()), file);
+    /// One that began at this second.
+    pub(crate) fn new(epoch: u64) -> Self {
+        let inner = Inner {
+            epoch,
+            ..Inner::default()
+        };
+        Self(Mutex::new(inner))
+    }
+
+    /// The files of this name cannot be deleted any more, or can again.
+    pub(crate) fn stick(&self, name: &str, stuck: bool) {
+        for kept in self.lock().files.values_mut().filter(|kept| kept.name == name) {
+            kept.stuck = stuck;
+        }
+    }
+
+    /// Code runs in a container with these files in it and leaves those.
+    pub(crate) fn run(&self, container: &str, given: &[&str], makes: Vec<(String, MadeFile)>) {
+        let mut inner = self.lock();
+        let names = given.iter().filter_map(|id| Some(inner.files.get(*id)?.name.clone()));
+        let given = names.collect();
+        let container = inner.containers.entry(container.to_owned()).or_default();
+        container.given = given;
+        for (id, file) in makes {
+            container.made.retain(|(known, _)| *known != id);
+            container.made.push((id, file));
+        }
     }
 
     /// Lets every vector store expire.
@@ -198,15 +241,20 @@ impl Shelf {
     }
 
     /// Answers a request.
-    pub(crate) fn answer(&self, way: &Way, content_type: &str, raw: &Bytes, body: &Value) -> Result<Given, ApiError> {
+    pub(crate) fn answer(&self, way: &Way, query: &str, sent: (&str, &Bytes, &Value)) -> Result<Given, ApiError> {
+        let (content_type, raw, body) = sent;
         let mut inner = self.lock();
         match way {
             Way::Upload => inner.upload(content_type, raw),
+            Way::ListFiles => inner.list_files(query),
             Way::File(id) => match inner.files.get(id) {
                 Some(kept) => Ok(Given::Json(file_object(id, kept))),
                 None => Err(not_found("File", id)),
             },
             Way::DeleteFile(id) => {
+                if inner.files.get(id).is_some_and(|kept| kept.stuck) {
+                    return Err(ApiError::invalid("", "The file is in use.").no_param().status(409));
+                }
                 inner.files.remove(id).ok_or_else(|| not_found("File", id))?;
                 for store in inner.stores.values_mut() {
                     store.files.retain(|(file, _)| file != id);
@@ -233,7 +281,8 @@ impl Shelf {
                     json!({ "id": file, "object": "vector_store.file.deleted", "deleted": true }),
                 ))
             }
-            Way::Made(container, file) => match inner.made.get(&(container.clone(), file.clone())) {
+            Way::ListMade(container) => inner.list_made(container, query),
+            Way::Made(container, file) => match inner.made(container, file) {
                 Some(made) if !made.gone => Ok(Given::File {
                     media_type: made.media_type.clone(),
                     bytes: made.bytes.clone().into(),
@@ -249,6 +298,33 @@ impl Inner {
     fn next(&mut self, prefix: &str) -> String {
         self.count += 1;
         format!("{prefix}{:016x}", tokens::mix(self.count))
+    }
+
+    fn made(&self, container: &str, file: &str) -> Option<&MadeFile> {
+        let made = &self.containers.get(container)?.made;
+        made.iter().find(|(id, _)| id == file).map(|(_, made)| made)
+    }
+
+    fn list_files(&self, query: &str) -> Result<Given, ApiError> {
+        let wanted = Wanted::of(query, 10_000, &["purpose"])?;
+        let mut files: Vec<(&String, &Kept)> = self.files.iter().collect();
+        files.sort_by_key(|(_, kept)| kept.created_at);
+        let objects = files.into_iter().map(|(id, kept)| file_object(id, kept));
+        Ok(wanted.page(objects.collect()))
+    }
+
+    fn list_made(&self, id: &str, query: &str) -> Result<Given, ApiError> {
+        let wanted = Wanted::of(query, 100, &[])?;
+        let container = self.containers.get(id).ok_or_else(|| not_found("Container", id))?;
+        let object = |file: &str, name: &str, bytes: Option<usize>, source: &str| {
+            json!({ "id": file, "object": "container.file", "created_at": self.epoch, "bytes": bytes, "container_id": id,
+                    "path": format!("/mnt/data/{name}"), "source": source })
+        };
+        let given = container.given.iter().enumerate();
+        let given = given.map(|(n, name)| object(&format!("cfile_given{n}"), name, None, "user"));
+        let made = container.made.iter();
+        let made = made.map(|(file, made)| object(file, &made.name, Some(made.bytes.len()), "assistant"));
+        Ok(wanted.page(given.chain(made).collect()))
     }
 
     fn files_of<'a>(&'a self, stores: &'a [&str]) -> impl Iterator<Item = (&'a String, &'a Kept)> {
@@ -283,6 +359,8 @@ impl Inner {
         let kept = Kept {
             name: file.filename.clone().ok_or_else(|| missing("file"))?,
             bytes: file.bytes.clone(),
+            created_at: self.epoch + self.count,
+            stuck: false,
         };
         let id = self.next("file-");
         let object = file_object(&id, &kept);
@@ -359,13 +437,61 @@ impl Inner {
     }
 }
 
+/// What a listing is asked for.
+struct Wanted<'a> {
+    limit: usize,
+    newest_first: bool,
+    after: Option<&'a str>,
+}
+
+impl<'a> Wanted<'a> {
+    /// Reads a query; `most` is the longest page, `others` are further names it may hold.
+    fn of(query: &'a str, most: usize, others: &[&str]) -> Result<Self, ApiError> {
+        let mut wanted = Self {
+            limit: most.min(20),
+            newest_first: true,
+            after: None,
+        };
+        for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
+            let wrong = || ApiError::invalid(name, format!("Invalid value for '{name}'."));
+            match (name, value) {
+                ("limit", _) => {
+                    let limit = value.parse().ok().filter(|limit| (1..=most).contains(limit));
+                    wanted.limit = limit.ok_or_else(wrong)?;
+                }
+                ("order", "asc" | "desc") => wanted.newest_first = value == "desc",
+                ("after", _) => wanted.after = Some(value),
+                _ if others.contains(&name) => {}
+                _ => return Err(wrong()),
+            }
+        }
+        Ok(wanted)
+    }
+
+    /// A page of these objects, which come oldest first.
+    fn page(&self, mut objects: Vec<Value>) -> Given {
+        if self.newest_first {
+            objects.reverse();
+        }
+        let after = objects
+            .iter()
+            .position(|object| Some(field(object, "id")) == self.after.map(Value::from).as_ref());
+        let mut data: Vec<Value> = objects.into_iter().skip(after.map_or(0, |at| at + 1)).collect();
+        let has_more = data.len() > self.limit;
+        data.truncate(self.limit);
+        let id = |object: Option<&Value>| object.map(|object| field(object, "id").clone());
+        let (first, last) = (id(data.first()), id(data.last()));
+        Given::Json(json!({ "object": "list", "data": data, "first_id": first, "last_id": last, "has_more": has_more }))
+    }
+}
+
 fn words_of(text: &str) -> Vec<String> {
     let words = text.split(|c: char| !c.is_alphanumeric());
     words.filter(|word| word.len() > 2).map(str::to_lowercase).collect()
 }
 
 fn file_object(id: &str, kept: &Kept) -> Value {
-    json!({ "id": id, "object": "file", "bytes": kept.bytes.len(), "created_at": 1_790_000_000, "expires_at": null,
+    json!({ "id": id, "object": "file", "bytes": kept.bytes.len(), "created_at": kept.created_at, "expires_at": null,
             "filename": kept.name, "purpose": "user_data", "status": "processed" })
 }
 

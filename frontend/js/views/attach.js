@@ -9,8 +9,8 @@ import { sizeWords } from '../work-state.js';
 const TOUCH = matchMedia('(pointer: coarse)');
 const hasFiles = (event) => [...(event.dataTransfer?.types || [])].includes('Files');
 
-// The row of chips above the field, and the button that opens the picker.
-export function createAttachments(store, uploads, { openPicture }) {
+// The row of chips beside a field, and the button that opens the picker. leave() ends it. field: where the keyboard goes.
+export function createAttachments(store, uploads, { openPicture, field = () => document.getElementById('composer') }) {
   const { state } = store;
   const rows = new Map();
   // A telephone offers its camera where pictures are asked for by name.
@@ -21,7 +21,7 @@ export function createAttachments(store, uploads, { openPicture }) {
   function picked() {
     uploads.add([...picker.files]);
     picker.value = '';
-    document.getElementById('composer')?.focus();
+    field()?.focus();
   }
 
   function row(item) {
@@ -57,7 +57,7 @@ export function createAttachments(store, uploads, { openPicture }) {
     const { el } = rows.get(key) || {};
     const next = (el?.nextElementSibling || el?.previousElementSibling)?.querySelector('[data-testid="attached-remove"]');
     uploads.remove(key);
-    (next || document.getElementById('composer'))?.focus();
+    (next || field())?.focus();
   }
 
   function draw() {
@@ -91,8 +91,18 @@ export function createAttachments(store, uploads, { openPicture }) {
     return new File([file], `Pasted ${stamp}${index > 0 ? ` ${index + 1}` : ''}.${file.name.split('.').at(-1)}`, { type: file.type });
   }
 
-  store.on(['attached', 'session', 'thread', 'files'], draw);
-  return { list, button, picker, onPaste };
+  const leave = store.on(['attached', 'session', 'thread', 'files'], draw);
+  draw();
+  return { list, button, picker, onPaste, leave };
+}
+
+export function takeDrop(event, uploads, { say }) {
+  if (!hasFiles(event)) return;
+  event.preventDefault();
+  const entries = [...event.dataTransfer.items].filter((item) => item.kind === 'file');
+  const isFolder = (item) => item.webkitGetAsEntry?.()?.isDirectory;
+  if (entries.some(isFolder)) say('A folder cannot be taken whole: drop the files in it.');
+  uploads.add(entries.filter((item) => !isFolder(item)).map((item) => item.getAsFile()).filter(Boolean));
 }
 
 // The whole conversation takes what is dropped on it. A miss beside it is no way to leave the page.
@@ -117,12 +127,9 @@ export function takeDrops(stage, uploads, { say }) {
   stage.addEventListener('drop', (event) => {
     depth = 0;
     show(false);
-    if (!hasFiles(event)) return;
-    event.preventDefault();
-    const entries = [...event.dataTransfer.items].filter((item) => item.kind === 'file');
-    const isFolder = (item) => item.webkitGetAsEntry?.()?.isDirectory;
-    if (entries.some(isFolder)) say('A folder cannot be taken whole: drop the files in it.');
-    uploads.add(entries.filter((item) => !isFolder(item)).map((item) => item.getAsFile()).filter(Boolean));
+    // A message that is being edited takes what is dropped on it itself.
+    if (event.defaultPrevented || !hasFiles(event)) return;
+    takeDrop(event, uploads, { say });
     document.getElementById('composer')?.focus();
   });
   const still = (event) => {

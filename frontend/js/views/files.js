@@ -54,7 +54,8 @@ export function createFilesPanel(store, { close, openPicture }) {
     const meta = h('span', { class: 'work-meta' });
     const open = h('button', { type: 'button', class: 'work-open', testid: 'file', onclick: look }, sign, h('span', { class: 'work-two' }, name, meta));
     const remove = iconButton('trash', 'Delete', { testid: 'file-delete', onclick: () => attempt(remove, note, () => askToDelete(shown)) });
-    const row = h('li', { class: 'work-item flat file-line' }, open, remove);
+    const again = iconButton('again', 'Read it again', { testid: 'file-retry', hidden: true, onclick: () => attempt(again, note, () => readAgain(shown)) });
+    const row = h('li', { class: 'work-item flat file-line' }, open, again, remove);
     let drawn = null;
 
     function look() {
@@ -74,11 +75,18 @@ export function createFilesPanel(store, { close, openPicture }) {
         setText(name, file.name);
         setText(meta, [fileWords(file), file.author === 'mira' ? 'by Mira' : null, shortDay(file.created_at)].filter(Boolean).join(' · '));
         remove.setAttribute('aria-label', `Delete ${file.name}`);
+        again.hidden = file.status !== 'failed';
+        again.setAttribute('aria-label', `Read ${file.name} again`);
         if (drawn === file.id) return;
         drawn = file.id;
         sign.replaceChildren(isPicture(file) ? h('img', { class: 'file-line-picture', src: contentAddress(file.id), alt: '', loading: 'lazy' }) : icon('file'));
       },
     };
+  }
+
+  async function readAgain(file) {
+    upsert(state.files, await fileApi.retry(file.id));
+    store.touch('files');
   }
 
   async function askToDelete(file) {

@@ -20,8 +20,12 @@ export function labelled(label, input, hint = null) {
   return h('div', { class: 'field' }, h('label', { for: input.id }, label), input, hint ? h('p', { class: 'field-hint', id: `hint-${nextId}` }, hint) : null);
 }
 
-export function checkbox(label, input) {
-  return h('label', { class: 'check' }, input, h('span', {}, label));
+export function checkbox(label, input, hint = null) {
+  const box = h('label', { class: 'check' }, input, h('span', {}, label));
+  if (!hint) return box;
+  nextId += 1;
+  input.setAttribute('aria-describedby', `hint-${nextId}`);
+  return h('div', { class: 'field' }, box, h('p', { class: 'field-hint', id: `hint-${nextId}` }, hint));
 }
 
 export function choice(options, value, props = {}) {

@@ -5,13 +5,14 @@ import { h, icon, iconButton, mark, setText, setTint } from '../dom.js';
 import { activeTurn } from '../timeline.js';
 import { memoryBadge } from '../memory-state.js';
 import { openProposals } from '../work-state.js';
+import { createWaitsBadge } from './asks.js';
 import { sessionTitle } from './sidebar.js';
 
 const HER_NAME = 'Mira';
 
 export const personaOf = (state, name) => state.personas.find((p) => p.name === name) || (name ? { name, title: name } : null);
 
-export function createHeader(store, { openDrawer, toggle, openSearch }) {
+export function createHeader(store, { openDrawer, toggle, openSearch, go }) {
   const { state } = store;
   const togglePanel = () => toggle('her');
   const toggleMemory = () => toggle('memory');
@@ -45,7 +46,7 @@ export function createHeader(store, { openDrawer, toggle, openSearch }) {
   const link = h('span', { class: 'link-state', role: 'status', testid: 'link' });
   const el = h('header', { class: 'top' },
     iconButton('menu', 'Conversations', { class: 'drawer-open-button', 'data-drawer': true, testid: 'drawer', onclick: openDrawer }),
-    title, her, h('span', { class: 'spacer' }), link, workBar, badge, rehearsal, memory,
+    title, her, h('span', { class: 'spacer' }), link, createWaitsBadge(store, { go }), workBar, badge, rehearsal, memory,
     iconButton('search', 'Search', { class: 'top-search', onclick: openSearch }));
 
   function drawHer() {

@@ -2,7 +2,9 @@
 // about its item may have changed, live() once per frame while a reply is written.
 
 import { clock, copyButton, dayName, h, iconButton, mark, setServerHtml, setText, setTint } from '../dom.js';
-import { approvalOf } from '../file-state.js';
+import { approvalOf, latest } from '../file-state.js';
+import { createAttachments, takeDrop } from './attach.js';
+import { say } from './notices.js';
 import { personaOf } from './header.js';
 import { citer, createSources } from './citations.js';
 import { createFiles } from './file-chip.js';
@@ -78,7 +80,7 @@ function createFileSlot(context, label) {
   };
 }
 
-function ownView({ chat, store, forget, tools: toolContext }) {
+function ownView({ chat, store, forget, uploads, tools: toolContext }) {
   const body = h('div', { class: 'prose own-prose' });
   const actions = h('div', { class: 'actions' });
   const mark_ = h('p', { class: 'own-note' });
@@ -90,18 +92,31 @@ function ownView({ chat, store, forget, tools: toolContext }) {
 
   function startEdit() {
     if (editor || !shown || shown.status === 'forgotten') return;
-    editor = editorOf(shown.content, {
-      save: (content) => chat.edit(shown.id, content),
+    const attached = uploads.ofEdit(shown.id);
+    const before = (shown.files || []).filter((file) => latest(store.state, file));
+    attached.putBack(before);
+    editor = editorOf(shown.content, { store, uploads: attached, openPicture: toolContext.openPicture }, {
+      save(content) {
+        const files = attached.arrived().map(({ id }) => id);
+        const same = files.length === before.length && before.every(({ id }, index) => id === files[index]);
+        return chat.edit(shown.id, content, same ? null : files);
+      },
       cancel() {
-        editor = null;
+        end();
         bubble.replaceChildren(body);
         el.classList.remove('editing');
         document.getElementById('composer')?.focus();
       },
     });
-    // A refused edit gives the text back.
     const mine = editor;
-    const off = store.on(['refused'], () => (mine.el.isConnected ? mine.release() : off()));
+    // A refused edit gives the text back; one that was taken, or left behind, leaves with the view.
+    const offs = [store.on(['refused'], () => mine.release()), store.on(['thread'], () => mine.el.isConnected || end())];
+    function end() {
+      for (const off of offs) off();
+      mine.leave();
+      attached.clear();
+      editor = null;
+    }
     el.classList.add('editing');
     bubble.replaceChildren(editor.el);
     editor.focus();
@@ -132,21 +147,37 @@ function ownView({ chat, store, forget, tools: toolContext }) {
   };
 }
 
-// The editor stays, waiting, until the new branch takes the message's place.
-function editorOf(content, { save, cancel }) {
-  const field = h('textarea', { 'aria-label': 'Edit your message', value: content, testid: 'edit-field', rows: '2' });
+// The editor stays, waiting, until the new branch takes the message's place. Files are taken out and added as in the
+// message field; those under way are waited for.
+function editorOf(content, { store, uploads, openPicture }, { save, cancel }) {
+  const attachments = createAttachments(store, uploads, { openPicture, field: () => field });
+  const field = h('textarea', { 'aria-label': 'Edit your message', value: content, testid: 'edit-field', rows: '2', onpaste: attachments.onPaste });
   const submit = h('button', { type: 'submit', class: 'primary small', testid: 'edit-save' }, 'Send again');
+  const note = h('p', { class: 'editor-note', role: 'status', testid: 'edit-note' });
+  let held = false;
   const release = () => {
     submit.disabled = false;
     field.readOnly = false;
   };
+  const hold = (on) => {
+    held = on;
+    setText(note, on ? 'Goes when the files have arrived…' : '');
+  };
   const finish = (event) => {
     event?.preventDefault();
     const next = field.value.trim();
-    if (!next || submit.disabled || !save(next)) return;
+    if (!next || submit.disabled) return;
+    hold(uploads.busy());
+    if (held) return;
+    if (uploads.failed()) {
+      setText(note, 'A file did not arrive. Try it again, or take it out.');
+      return;
+    }
+    if (!save(next)) return;
     submit.disabled = true;
     field.readOnly = true;
   };
+  const off = store.on(['attached'], () => held && !uploads.busy() && finish());
   field.addEventListener('keydown', (event) => {
     if (event.key === 'Escape') {
       event.preventDefault();
@@ -155,11 +186,16 @@ function editorOf(content, { save, cancel }) {
       finish(event);
     }
   });
-  const el = h('form', { class: 'editor', onsubmit: finish }, field,
-    h('div', { class: 'editor-row' }, h('button', { type: 'button', class: 'quiet small', testid: 'edit-cancel', onclick: cancel }, 'Cancel'), submit));
+  const el = h('form', { class: 'editor', onsubmit: finish, ondrop: (event) => takeDrop(event, uploads, { say }) }, attachments.list, field, note,
+    h('div', { class: 'editor-row' }, attachments.button, attachments.picker, h('span', { class: 'spacer' }),
+      h('button', { type: 'button', class: 'quiet small', testid: 'edit-cancel', onclick: cancel }, 'Cancel'), submit));
   return {
     el,
     release,
+    leave() {
+      off();
+      attachments.leave();
+    },
     focus() {
       field.focus();
       field.setSelectionRange(field.value.length, field.value.length);

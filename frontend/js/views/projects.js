@@ -4,7 +4,7 @@
 import { h, icon, iconButton, setText } from '../dom.js';
 import { plural } from '../memory-state.js';
 import { projectApi } from '../work-api.js';
-import { attempt, createForm, inWords, labelled, noteLine } from './form.js';
+import { attempt, checkbox, createForm, inWords, labelled, noteLine } from './form.js';
 import { askToRemove } from './losses.js';
 import { createList } from './pages.js';
 import { say } from './notices.js';
@@ -19,6 +19,7 @@ function projectForm({ project = null, save, cancel }) {
   const description = h('textarea', { rows: '2', testid: 'project-description', value: project?.description || '' });
   const tags = h('input', { type: 'text', autocomplete: 'off', testid: 'project-tags', value: (project?.tags || []).join(', '), placeholder: 'garden, 2027' });
   const instructions = h('textarea', { rows: '4', testid: 'project-instructions', value: project?.instructions || '', placeholder: 'Answer in German. Keep to the metric system.' });
+  const careful = h('input', { type: 'checkbox', testid: 'project-approvals', checked: project?.approvals === 'writes' });
   return createForm({
     testid: 'project-form',
     label: project ? `Change ${project.name}` : 'New project',
@@ -27,20 +28,24 @@ function projectForm({ project = null, save, cancel }) {
       labelled('What it is about', description),
       labelled('Tags', tags, 'With commas between them.'),
       labelled('Instructions', instructions, 'She is told this in every conversation of the project.'),
+      checkbox('Ask me first', careful, 'She waits for your word before she changes anything in this project, not only before she reaches outside after reading what strangers wrote.'),
     ],
     action: project ? 'Save' : 'Make it',
-    save: () => save({ name: name.value.trim(), description: description.value.trim(), tags: tagsOf(tags.value), instructions: instructions.value }),
+    save: () => save({ name: name.value.trim(), description: description.value.trim(), tags: tagsOf(tags.value), instructions: instructions.value, approvals: careful.checked ? 'writes' : 'outside' }),
     cancel,
   });
 }
 
-function deletionWords(name, { artifacts = 0, versions = 0, sessions = 0, repos = 0 }) {
+const listed = (words) => new Intl.ListFormat('en').format(words);
+
+function deletionWords(name, { artifacts = 0, versions = 0, sessions = 0, repos = 0, files = 0 }) {
   const gone = [
     artifacts > 0 ? `${plural(artifacts, 'artifact')} (${plural(versions, 'version')})` : null,
+    files > 0 ? plural(files, 'file') : null,
     repos > 0 ? `${plural(repos, 'repository', 'repositories')} as fetched here` : null,
   ].filter(Boolean);
   return [
-    gone.length > 0 ? `What goes with “${name}”: ${gone.join(' and ')}. This cannot be undone.` : `“${name}” holds no artifacts and no repositories.`,
+    gone.length > 0 ? `What goes with “${name}”: ${listed(gone)}. This cannot be undone.` : `“${name}” holds no artifacts, files or repositories.`,
     sessions > 0 ? `${plural(sessions, 'conversation')} ${sessions === 1 ? 'leaves' : 'leave'} the project and ${sessions === 1 ? 'stays' : 'stay'}, and so does what she remembers.` : 'Conversations and memories stay.',
   ].join(' ');
 }
@@ -153,7 +158,8 @@ export function createProjectsPanel(store, chat, work, { close, open }) {
         const current = state.project?.id === project.id;
         row.classList.toggle('current', current);
         setText(name, project.name);
-        tags.replaceChildren(...(project.tags || []).map((tag) => h('span', { class: 'tag' }, tag)));
+        const asks = project.approvals === 'writes' ? [h('span', { class: 'work-meta', testid: 'project-asks' }, 'asks first')] : [];
+        tags.replaceChildren(...(project.tags || []).map((tag) => h('span', { class: 'tag' }, tag)), ...asks);
         setText(text, project.description || '');
         use.hidden = current;
         inUse.hidden = !current;

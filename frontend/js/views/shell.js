@@ -52,7 +52,7 @@ export function createShell(store, chat, memories, work, { uploads, approvals },
     files: files.el,
     abilities: createAbilitiesPanel(store, { close }),
   };
-  const header = createHeader(store, { openDrawer: () => drawer(true), toggle, openSearch: () => search.open() });
+  const header = createHeader(store, { openDrawer: () => drawer(true), toggle, openSearch: () => search.open(), go });
   const tools = {
     store,
     memories,
@@ -66,7 +66,7 @@ export function createShell(store, chat, memories, work, { uploads, approvals },
   };
   const thread = createThread(store, chat, { openReceipt: receipt.open, forget: forgetMessage, tools, uploads });
   const composer = createComposer(store, chat, uploads, { editLast: () => thread.editLast(), openPicture: openLightbox });
-  const askBar = createAskBar(store, approvals, { go });
+  const askBar = createAskBar(store, approvals);
   const scrim = h('div', { class: 'scrim', onclick: () => drawer(false) });
   const main = h('div', { class: 'stage' }, header, thread.el, askBar, composer.el);
   takeDrops(main, uploads, { say });

@@ -1,6 +1,7 @@
 // The list of conversations: pinned ones first, archived ones folded away.
 
 import { h, icon, iconButton, mark, shortTime } from '../dom.js';
+import { waitingElsewhere } from '../file-state.js';
 import { MODES } from '../memory-state.js';
 import { read, write } from '../storage.js';
 import { confirmed } from './confirm.js';
@@ -16,6 +17,7 @@ export function createSidebar(store, chat, { go, logout, openSearch, openPanel, 
   const { state } = store;
   let renaming = null;
   let menuFor = null;
+  let elsewhere = new Map(); // calls that wait for the owner's word, by conversation
   const list = h('div', { class: 'session-list' });
   const theme = themeButton();
   const el = h('nav', { class: 'sidebar', 'aria-label': 'Conversations' },
@@ -116,6 +118,7 @@ export function createSidebar(store, chat, { go, logout, openSearch, openPanel, 
   function row(session) {
     const current = session.id === state.sessionId;
     if (renaming === session.id) return h('li', { class: 'session current' }, renameField(session));
+    const waits = elsewhere.get(session.id) || 0;
     const unsent = state.outbox.some((entry) => entry.session_id === session.id && entry.state !== 'sent');
     const more = iconButton('more', `More about ${sessionTitle(state, session)}`, {
       class: 'session-more', testid: 'session-menu', 'aria-haspopup': 'menu', onclick: () => menu(session, more),
@@ -134,7 +137,8 @@ export function createSidebar(store, chat, { go, logout, openSearch, openPanel, 
         },
       },
       h('span', { class: 'session-title' }, session.pinned ? icon('pin') : null, session.memory === 'off' ? h('span', { class: 'session-off', role: 'img', 'aria-label': 'Off the record', title: 'Off the record' }, icon('off')) : null, h('span', {}, sessionTitle(state, session))),
-      h('span', { class: 'session-when' }, unsent ? 'not sent yet' : shortTime(session.updated_at))),
+      h('span', { class: 'session-when' }, unsent ? 'not sent yet' : shortTime(session.updated_at),
+        waits > 0 ? h('span', { class: 'session-waits', testid: 'session-waits' }, `${waits} ${waits === 1 ? 'waits' : 'wait'} for you`) : null)),
       more);
   }
 
@@ -147,6 +151,7 @@ export function createSidebar(store, chat, { go, logout, openSearch, openPanel, 
     const rest = sorted.filter((s) => !s.archived && !s.pinned);
     const archived = sorted.filter((s) => s.archived);
     const open = read('archive') === 'open';
+    elsewhere = waitingElsewhere(state);
     const parts = [h('ul', { class: 'sessions' }, [...top, ...rest].map(row))];
     if (state.sessionsCursor) {
       parts.push(h('button', { type: 'button', class: 'quiet small more-sessions', onclick: () => attempt(() => chat.loadSessions(true)) }, 'Show older'));
@@ -160,7 +165,7 @@ export function createSidebar(store, chat, { go, logout, openSearch, openPanel, 
     if (held && !menuFor) list.querySelector(`[data-session-id="${CSS.escape(held)}"]`)?.closest('.session')?.querySelector(heldMore ? '.session-more' : 'a')?.focus();
   }
 
-  store.on(['sessions', 'session'], draw);
+  store.on(['sessions', 'session', 'approvals'], draw);
   draw();
   return el;
 }

@@ -2,7 +2,7 @@
 // folded away. Works on a reply in the making and on a stored one.
 
 import { h, icon, setText } from '../dom.js';
-import { EFFECTS, STATUSES, subjectOf, toolWords } from '../tool-words.js';
+import { EFFECTS, STATUSES, endOf, subjectOf, toolWords } from '../tool-words.js';
 import { createAskSlot } from './asks.js';
 import { toolBody } from './tool-body.js';
 import { shownAtOnce } from './tool-results.js';
@@ -94,8 +94,8 @@ function createToolCard(context) {
 
   function update(call, live) {
     wasLive = live;
-    const waits = ask.update(call.tool_call_id) && !call.status;
-    const now = STATUSES[call.status] ? call.status : waits ? 'waiting' : live && !call.status ? 'working' : 'unknown';
+    const waits = ask.update(live && !call.status ? call.tool_call_id : null);
+    const now = endOf(call) || (waits ? 'waiting' : live && !call.status ? 'working' : 'unknown');
     if (call === shown && now === state) return;
     shown = call;
     state = now;

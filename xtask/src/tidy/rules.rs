@@ -1,5 +1,6 @@
 //! The rules themselves. To add one: a row in [`RULES`] with its why, and a case in the tests below that it catches.
 
+use super::documents::{links, names};
 use super::manifest::dependencies;
 use super::source::{code, lines_with, lines_with_grouped, without_tests};
 use super::{Finding, Rule};
@@ -157,6 +158,16 @@ pub const RULES: &[Rule] = &[
         why: "a path of one machine breaks on every other, and tells strangers about it",
         check: no_machine_paths,
     },
+    Rule {
+        name: "links",
+        why: "a link that leads nowhere costs its reader a search",
+        check: links,
+    },
+    Rule {
+        name: "named-proofs",
+        why: "ARCHITECTURE.md and SECURITY.md prove what they say by naming code and tests; a name that has gone proves nothing",
+        check: names,
+    },
 ];
 
 fn rust(files: &[File]) -> impl Iterator<Item = (&str, &str)> {
@@ -166,7 +177,8 @@ fn rust(files: &[File]) -> impl Iterator<Item = (&str, &str)> {
         .filter_map(|file| Some((file.path.as_str(), file.text.as_deref()?)))
 }
 
-fn has_ending(path: &str, ending: &str) -> bool {
+/// Whether the file's name ends in this, after a dot.
+pub fn has_ending(path: &str, ending: &str) -> bool {
     path.rsplit_once('.').is_some_and(|(_, found)| found == ending)
 }
 

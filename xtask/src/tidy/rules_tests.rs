@@ -272,3 +272,38 @@ fn paths_of_a_machine_are_found() {
     let url = concat!("see https://example.org/ho", "me/ann\n");
     check("no-machine-paths", &[("a.md", home), ("b.md", url)], &["a.md:1"]);
 }
+
+#[test]
+fn links_that_lead_nowhere() {
+    let text = "[a](docs/b.md#c) [b](docs) [c](https://example.org/x) [d](#here)\n\
+        ```\n[e](in-a-fence.md)\n```\n[f](gone.md) <img src=\"gone.png\">\n";
+    let files = [
+        ("README.md", text),
+        (
+            "docs/b.md",
+            "[up](../README.md) [beside](./b.md) [out](../../README.md)\n[gone](README.md)",
+        ),
+    ];
+    check(
+        "links",
+        &files,
+        &["README.md:5", "README.md:5", "docs/b.md:1", "docs/b.md:2"],
+    );
+}
+
+#[test]
+fn proofs_that_have_gone() {
+    let map = "`lib.rs`, `src/{one,two}.rs`, `sqlite/`, `a_test_that_is` and `Other`\n\
+        `src/{one,three}.rs`\n`index/`\n`a_test_that_was`\n`api.rs`\n## Old names\n`gone.rs`\n";
+    let files = [
+        ("ARCHITECTURE.md", map),
+        ("CHANGELOG.md", "`gone.rs`"),
+        ("crates/a/src/lib.rs", "fn a_test_that_is() {}"),
+        ("crates/a/src/one.rs", ""),
+        ("crates/a/src/two.rs", ""),
+        ("crates/a/src/rapi.rs", ""),
+        ("crates/a/src/sqlite/mod.rs", ""),
+    ];
+    let expect = [2, 3, 4, 5].map(|line| format!("ARCHITECTURE.md:{line}"));
+    check("named-proofs", &files, &expect.each_ref().map(String::as_str));
+}

@@ -2,7 +2,7 @@
 //! the clock and the model are ours.
 
 use crate::{Outcome, model::Model};
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use mira_backend::{
     config::{Config, Env, LlmApi, ModelChoice},
     lifecycle::Lifecycle,
@@ -243,6 +243,7 @@ impl House {
             text: question.to_owned(),
             message: None,
             exclude: HashSet::new(),
+            zone: TimeZone::UTC,
         };
         self.memories.gather(ME, ask).await
     }

@@ -100,6 +100,19 @@ pub fn check_content(content: &str, complaints: &mut Complaints) -> String {
     }
 }
 
+/// The files of a message, each once.
+pub fn check_file_ids(ids: &[String], complaints: &mut Complaints) -> Vec<FileId> {
+    let mut file_ids: Vec<FileId> = Vec::new();
+    for id in ids {
+        let id = complaints.parse::<FileId>("file_ids", Some(id));
+        file_ids.extend(id.filter(|id| !file_ids.contains(id)));
+    }
+    if file_ids.len() > MAX_FILES {
+        complaints.add("file_ids", format!("at most {MAX_FILES}"));
+    }
+    file_ids
+}
+
 /// A time zone's name.
 pub fn check_tz(tz: Option<String>, complaints: &mut Complaints) -> Option<String> {
     if let Some(name) = &tz
@@ -130,14 +143,7 @@ impl ChatBody {
         let client_id: Option<ClientId> = complaints.parse("client_id", self.client_id.as_deref());
         let persona: Option<PersonaName> = complaints.parse("persona", self.persona.as_deref());
         let parent_id: Option<MessageId> = complaints.parse("parent_id", self.parent_id.as_deref());
-        let mut file_ids: Vec<FileId> = Vec::new();
-        for id in self.file_ids.iter().flatten() {
-            let id = complaints.parse::<FileId>("file_ids", Some(id));
-            file_ids.extend(id.filter(|id| !file_ids.contains(id)));
-        }
-        if file_ids.len() > MAX_FILES {
-            complaints.add("file_ids", format!("at most {MAX_FILES}"));
-        }
+        let file_ids = check_file_ids(self.file_ids.as_deref().unwrap_or_default(), &mut complaints);
         let tz = check_tz(self.tz, &mut complaints);
         if let Some(metadata) = &self.metadata {
             check_metadata(metadata, &mut complaints);

@@ -19,6 +19,12 @@ use utoipa::IntoParams;
 /// The largest JSON body; as large as the largest WebSocket message.
 pub const MAX_BODY_BYTES: usize = 1024 * 1024;
 
+/// The largest JSON body with an artifact's content in it: a picture in base64, or a text whose every sign is escaped.
+pub const MAX_ARTIFACT_BODY_BYTES: usize = 12 * 1024 * 1024 + 64 * 1024;
+
+/// The largest JSON body with a file of a repository in it.
+pub const MAX_FILE_BODY_BYTES: usize = 8 * 1024 * 1024;
+
 /// How long a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -26,18 +32,24 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 const DRAIN_BYTES: usize = 32 * 1024 * 1024;
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A JSON body: 415 for another type, 413 when too large, 400 when malformed, 422 for invalid values.
+/// A JSON body: 415 for another type, 413 when larger than `MOST`, 400 when malformed, 422 for invalid values.
 #[derive(Debug)]
-pub struct Json<T>(pub T);
+pub struct Json<T, const MOST: usize = MAX_BODY_BYTES>(pub T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+/// A JSON body that may hold an artifact's content.
+pub type ArtifactJson<T> = Json<T, MAX_ARTIFACT_BODY_BYTES>;
+
+/// A JSON body that may hold a file of a repository.
+pub type FileJson<T> = Json<T, MAX_FILE_BODY_BYTES>;
+
+impl<T: DeserializeOwned, S: Send + Sync, const MOST: usize> FromRequest<S> for Json<T, MOST> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
         if !is_json(request.headers()) {
             return Err(ApiError::UnsupportedMedia("application/json"));
         }
-        let body = read_body(request.into_body(), MAX_BODY_BYTES).await?;
+        let body = read_body(request.into_body(), MOST).await?;
         parse_json(&body).map(Self)
     }
 }
@@ -60,44 +72,6 @@ impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for OptionalJ
         } else {
             Err(ApiError::UnsupportedMedia("application/json"))
         }
-    }
-}
-
-/// The largest JSON body with an artifact's content in it: a picture in base64, or a text whose every sign is escaped.
-pub const MAX_ARTIFACT_BODY_BYTES: usize = 12 * 1024 * 1024 + 64 * 1024;
-
-/// A JSON body that may hold an artifact's content; else as [`Json`].
-#[derive(Debug)]
-pub struct ArtifactJson<T>(pub T);
-
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for ArtifactJson<T> {
-    type Rejection = ApiError;
-
-    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        if !is_json(request.headers()) {
-            return Err(ApiError::UnsupportedMedia("application/json"));
-        }
-        let body = read_body(request.into_body(), MAX_ARTIFACT_BODY_BYTES).await?;
-        parse_json(&body).map(Self)
-    }
-}
-
-/// The largest JSON body with a file of a repository in it.
-pub const MAX_FILE_BODY_BYTES: usize = 8 * 1024 * 1024;
-
-/// A JSON body that may hold a file of a repository; else as [`Json`].
-#[derive(Debug)]
-pub struct FileJson<T>(pub T);
-
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for FileJson<T> {
-    type Rejection = ApiError;
-
-    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        if !is_json(request.headers()) {
-            return Err(ApiError::UnsupportedMedia("application/json"));
-        }
-        let body = read_body(request.into_body(), MAX_FILE_BODY_BYTES).await?;
-        parse_json(&body).map(Self)
     }
 }
 

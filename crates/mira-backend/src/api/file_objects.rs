@@ -20,9 +20,9 @@ pub struct FileObject {
     pub size: u64,
     /// SHA-256 of the bytes, in hex.
     pub sha256: String,
-    /// `processing` while a document is being read, `ready`, or `failed` where its text cannot be had.
+    /// `processing` while a document waits to be read or is being read, `ready`, or `failed` where its text cannot be had.
     pub status: &'static str,
-    /// Why its text cannot be had.
+    /// Why its text cannot be had; while it is `processing`, why it could not be read so far.
     pub error: Option<String>,
     /// How many pages it has, where it has any.
     pub pages: Option<u32>,

@@ -5,11 +5,15 @@ use super::{
     failure,
     file_objects::FileObject,
     git_objects::{ProposalObject, RepoObject},
-    wire::{CitationObject, MemoryObject, MessageObject, RecalledObject, SessionObject, ToolResultObject},
+    wire::{
+        ApprovalObject, CitationObject, MemoryObject, MessageObject, RecalledObject, SessionObject, ToolResultObject,
+    },
     work_objects::{ArtifactObject, ProjectObject},
 };
 use crate::services::{
-    deps::{ArtifactChange, Change, Encoder, MemoryChange, ProjectChange, ProposalChange, RepoChange, Scope},
+    deps::{
+        ApprovalChange, ArtifactChange, Change, Encoder, MemoryChange, ProjectChange, ProposalChange, RepoChange, Scope,
+    },
     files::FileChange,
     hub::log::Encoded,
 };
@@ -28,6 +32,7 @@ pub const ENCODER: Encoder = Encoder {
     artifact,
     git,
     proposal,
+    approval: approval_state,
     typing,
 };
 
@@ -297,6 +302,14 @@ fn proposal(change: ProposalChange<'_>) -> Bytes {
         ProposalChange::Updated(proposal) => ("updated", json(&ProposalObject::of(proposal))),
     };
     object_frame("proposal", action, &object)
+}
+
+fn approval_state(change: ApprovalChange<'_>) -> Bytes {
+    let (action, approval) = match change {
+        ApprovalChange::Created(approval) => ("created", approval),
+        ApprovalChange::Updated(approval) => ("updated", approval),
+    };
+    object_frame("approval_state", action, &json(&ApprovalObject::in_event(approval)))
 }
 
 fn object_frame(kind: &str, action: &str, object: &[u8]) -> Bytes {

@@ -120,14 +120,14 @@ impl UnpublishedObject {
 
 /// One line of a hunk.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-#[schema(as = GitLine)]
+#[schema(as = DiffLine)]
 pub struct LineObject {
-    /// `context`, `add` or `del`.
+    /// `context`, `added` or `removed`.
     pub kind: &'static str,
     /// Its number in the old version, from 1.
-    pub old: Option<u32>,
+    pub old_number: Option<u32>,
     /// Its number in the new version, from 1.
-    pub new: Option<u32>,
+    pub new_number: Option<u32>,
     /// The line without its end.
     pub text: String,
     /// Whether it is the file's last and has no end.
@@ -136,11 +136,11 @@ pub struct LineObject {
 
 /// Changes that stand close together, with the lines around them.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-#[schema(as = GitHunk)]
-pub struct GitHunkObject {
+#[schema(as = DiffHunk)]
+pub struct HunkObject {
     /// `@@ -1,3 +1,4 @@`, with the function git found.
     pub header: String,
-    /// First line in the old version.
+    /// First line in the old version, from 1; where it has none there, the line before.
     pub old_start: u32,
     /// Lines of the old version.
     pub old_lines: u32,
@@ -169,7 +169,7 @@ pub struct FileDiffObject {
     /// Lines removed.
     pub deletions: usize,
     /// What differs.
-    pub hunks: Vec<GitHunkObject>,
+    pub hunks: Vec<HunkObject>,
     /// Whether lines were left out.
     pub truncated: bool,
 }
@@ -179,18 +179,18 @@ impl From<DiffLine> for LineObject {
         Self {
             kind: match line.kind {
                 LineKind::Context => "context",
-                LineKind::Added => "add",
-                LineKind::Removed => "del",
+                LineKind::Added => "added",
+                LineKind::Removed => "removed",
             },
-            old: line.old_line,
-            new: line.new_line,
+            old_number: line.old_line,
+            new_number: line.new_line,
             text: line.text,
             no_newline: line.no_newline,
         }
     }
 }
 
-impl From<DiffHunk> for GitHunkObject {
+impl From<DiffHunk> for HunkObject {
     fn from(hunk: DiffHunk) -> Self {
         Self {
             header: hunk.header,
@@ -218,7 +218,7 @@ impl From<FileDiff> for FileDiffObject {
             binary: file.binary,
             additions: file.additions,
             deletions: file.deletions,
-            hunks: file.hunks.into_iter().map(GitHunkObject::from).collect(),
+            hunks: file.hunks.into_iter().map(HunkObject::from).collect(),
             truncated: file.truncated,
         }
     }

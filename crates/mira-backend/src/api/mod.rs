@@ -129,6 +129,7 @@ pub fn router(state: AppState) -> Router {
             get(http::files::get_file).delete(http::files::delete_file),
         )
         .route("/api/files/{id}/content", get(http::files::content))
+        .route("/api/files/{id}/retry", post(http::files::retry))
         .route("/api/files/{id}/text", get(http::file_search::text))
         .route("/api/files/search", get(http::file_search::search))
         .route("/api/search", get(http::messages::search))

@@ -51,6 +51,7 @@ use utoipa::{
         http::files::list_project_files,
         http::files::get_file,
         http::files::delete_file,
+        http::files::retry,
         http::files::content,
         http::file_search::search,
         http::file_search::text,

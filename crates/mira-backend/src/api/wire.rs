@@ -14,6 +14,8 @@ use utoipa::ToSchema;
 
 /// Messages larger than this are rendered where blocking is allowed.
 const RENDER_INLINE_BYTES: usize = 16 * 1024;
+/// The longest arguments of a call that every socket is told.
+const MAX_EVENT_BYTES: usize = 32 * 1024;
 
 /// A stored message.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -166,8 +168,8 @@ pub struct ApprovalObject {
     pub tool_call_id: String,
     /// The tool.
     pub tool: String,
-    /// What it is to be called with, whole: an object, or text where the model wrote no JSON.
-    #[schema(value_type = Object)]
+    /// What it is to be called with, whole: an object, or text where the model wrote no JSON. In an event null where it
+    /// is longer than 32 KiB.
     pub arguments: serde_json::Value,
     /// What it may do: `read`, `write` or `outside`.
     pub effect: &'static str,
@@ -188,6 +190,18 @@ pub struct ApprovalObject {
 }
 
 impl ApprovalObject {
+    /// The approval as every socket hears of it: nothing long, and not what came of the call.
+    pub fn in_event(approval: &Approval) -> Self {
+        let mut object = Self {
+            outcome: None,
+            ..Self::of(approval)
+        };
+        if approval.call.arguments.len() > MAX_EVENT_BYTES {
+            object.arguments = serde_json::Value::Null;
+        }
+        object
+    }
+
     /// The object of an approval.
     pub fn of(approval: &Approval) -> Self {
         let call = &approval.call;

@@ -1,11 +1,8 @@
 //! The objects of projects and artifacts that clients see. Times are RFC 3339 in UTC.
 
-use super::git_objects::{RepoObject, UnpublishedObject};
+use super::git_objects::{HunkObject, RepoObject, UnpublishedObject};
 use crate::services::{
-    artifacts::{
-        content_text,
-        diff::{Diff, DiffLine, Hunk, LineKind},
-    },
+    artifacts::{content_text, diff::Diff},
     git::unpublished::Unsaved,
 };
 use mira_core::{
@@ -122,6 +119,8 @@ pub struct DeletionObject {
     pub sessions: u64,
     /// Attached repositories whose clones go.
     pub repos: u64,
+    /// Files that go.
+    pub files: u64,
     /// Those of them with something in them that is nowhere else; nothing is deleted then without `force`. Empty in the
     /// answer of a DELETE.
     pub unpublished: Vec<UnpublishedObject>,
@@ -135,12 +134,14 @@ impl DeletionObject {
             versions,
             sessions,
             repos,
+            files,
         } = counts;
         Self {
             artifacts,
             versions,
             sessions,
             repos,
+            files,
             unpublished: unsaved.iter().map(UnpublishedObject::of).collect(),
         }
     }
@@ -265,38 +266,6 @@ impl VersionObject {
     }
 }
 
-/// One line of a hunk.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-#[schema(as = DiffLine)]
-pub struct DiffLineObject {
-    /// `context`, `added` or `removed`.
-    pub kind: &'static str,
-    /// Its number in the old text, from 1.
-    pub old_number: Option<u64>,
-    /// Its number in the new text, from 1.
-    pub new_number: Option<u64>,
-    /// The line without its end.
-    pub text: String,
-    /// Whether it is the last of its text and has no end.
-    pub no_newline: bool,
-}
-
-/// Changes that stand close together, with the lines around them.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-#[schema(as = DiffHunk)]
-pub struct HunkObject {
-    /// Its first line in the old text, from 1; where it has none there, the line before.
-    pub old_start: u64,
-    /// Lines of the old text.
-    pub old_lines: u64,
-    /// Its first line in the new text.
-    pub new_start: u64,
-    /// Lines of the new text.
-    pub new_lines: u64,
-    /// The lines.
-    pub lines: Vec<DiffLineObject>,
-}
-
 /// What changed between two versions.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = ArtifactDiff)]
@@ -323,35 +292,6 @@ pub struct DiffObject {
     pub unified: String,
 }
 
-impl HunkObject {
-    /// The object of a hunk.
-    pub fn of(hunk: Hunk) -> Self {
-        Self {
-            old_start: hunk.old_start,
-            old_lines: hunk.old_lines,
-            new_start: hunk.new_start,
-            new_lines: hunk.new_lines,
-            lines: hunk.lines.into_iter().map(DiffLineObject::of).collect(),
-        }
-    }
-}
-
-impl DiffLineObject {
-    fn of(line: DiffLine) -> Self {
-        Self {
-            kind: match line.kind {
-                LineKind::Context => "context",
-                LineKind::Added => "added",
-                LineKind::Removed => "removed",
-            },
-            old_number: line.old_number,
-            new_number: line.new_number,
-            text: line.text,
-            no_newline: line.no_newline,
-        }
-    }
-}
-
 impl DiffObject {
     /// The object of a diff between two versions; `None` where they have no lines.
     pub fn of(artifact_id: String, (from, to): (u32, u32), diff: Option<(Diff, String)>) -> Self {
@@ -366,7 +306,7 @@ impl DiffObject {
             removed: diff.removed,
             coarse: diff.coarse,
             truncated: diff.truncated,
-            hunks: diff.hunks.into_iter().map(HunkObject::of).collect(),
+            hunks: diff.hunks.into_iter().map(HunkObject::from).collect(),
             unified,
         }
     }

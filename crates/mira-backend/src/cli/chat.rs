@@ -1,7 +1,8 @@
 //! `chat`: a terminal client of a running server, over its WebSocket. It knows only docs/PROTOCOL.md.
 //!
 //! With `--plain` it reads lines, sends each, and prints replies only, so that it can stand in a pipe. Without, it shows
-//! overlay and mood, and Ctrl-C stops the reply (or, between replies, ends the client).
+//! overlay and mood, Ctrl-C stops the reply (or, between replies, ends the client), and a call that waits for the owner's
+//! word is answered by `/yes` or `/no`.
 
 use super::{CliError, client::Server, progress};
 use crate::config::Config;
@@ -66,6 +67,21 @@ enum Frame {
         turn_id: Option<String>,
         error: ProblemPart,
     },
+    ToolCall {
+        turn_id: String,
+        tool_call_id: String,
+        arguments: serde_json::Value,
+    },
+    Approval {
+        turn_id: String,
+        approval_id: String,
+        tool_call_id: String,
+        tool: String,
+        reason: String,
+    },
+    ToolResult {
+        tool_call_id: String,
+    },
     Done {
         turn_id: String,
         outcome: String,
@@ -105,9 +121,19 @@ struct Talk {
     sent: Option<String>,
     /// The turn that answers it.
     turn: Option<String>,
+    /// Its calls that are at work.
+    calls: Vec<OpenCall>,
     /// Whether the reply's first word is out.
     speaking: bool,
     failed: bool,
+}
+
+/// A call that is at work.
+struct OpenCall {
+    id: String,
+    arguments: serde_json::Value,
+    /// The approval it waits for.
+    approval: Option<String>,
 }
 
 pub(super) async fn run(config: &Config, args: ChatArgs) -> Result<ExitCode, CliError> {
@@ -120,6 +146,7 @@ pub(super) async fn run(config: &Config, args: ChatArgs) -> Result<ExitCode, Cli
         colour,
         sent: None,
         turn: None,
+        calls: Vec::new(),
         speaking: false,
         failed: false,
     };
@@ -193,8 +220,9 @@ impl Talk {
                     Some(Err(e)) => return Err(CliError::Plain(format!("the connection broke: {e}"))),
                     None => return Err(CliError::Plain("the connection broke".to_owned())),
                 },
-                line = lines.recv(), if idle => match line {
+                line = lines.recv(), if idle || self.waiting().is_some() => match line {
                     Some(line) if line.trim() == "/quit" && !self.plain => return Ok(()),
+                    Some(line) if !idle => self.answer(line.trim()).await?,
                     Some(line) => self.send_line(line.trim()).await?,
                     None => return Ok(()),
                 },
@@ -226,6 +254,32 @@ impl Talk {
         self.sent = Some(line.to_owned());
         self.send(&serde_json::json!({"type": "chat", "content": line, "client_id": client_id}))
             .await
+    }
+
+    /// The approval whose answer is read next; a pipe has no answer to give.
+    fn waiting(&self) -> Option<&str> {
+        let mut approvals = self.calls.iter().filter_map(|call| call.approval.as_deref());
+        approvals.next().filter(|_| !self.plain)
+    }
+
+    async fn answer(&mut self, line: &str) -> Result<(), CliError> {
+        let kind = match line {
+            "/yes" => "approve",
+            "/no" => "deny",
+            _ => {
+                progress("she waits: /yes allows the call, /no refuses it");
+                return Ok(());
+            }
+        };
+        let Some(id) = self.waiting().map(str::to_owned) else {
+            return Ok(());
+        };
+        for call in &mut self.calls {
+            if call.approval.as_ref() == Some(&id) {
+                call.approval = None;
+            }
+        }
+        self.send(&serde_json::json!({"type": kind, "approval_id": id})).await
     }
 
     async fn send(&mut self, frame: &serde_json::Value) -> Result<(), CliError> {
@@ -279,6 +333,31 @@ impl Talk {
                     self.complain(&error, turn_id.is_none())?;
                 }
             }
+            Frame::ToolCall {
+                turn_id,
+                tool_call_id,
+                arguments,
+            } => {
+                if self.is_ours(Some(&turn_id)) {
+                    self.calls.push(OpenCall {
+                        id: tool_call_id,
+                        arguments,
+                        approval: None,
+                    });
+                }
+            }
+            Frame::Approval {
+                turn_id,
+                approval_id,
+                tool_call_id,
+                tool,
+                reason,
+            } => {
+                if self.is_ours(Some(&turn_id)) {
+                    self.ask(approval_id, &tool_call_id, &tool, &reason)?;
+                }
+            }
+            Frame::ToolResult { tool_call_id } => self.calls.retain(|call| call.id != tool_call_id),
             Frame::Done { turn_id, outcome } => {
                 if self.is_ours(Some(&turn_id)) {
                     self.finish(&outcome)?;
@@ -291,6 +370,26 @@ impl Talk {
 
     fn is_ours(&self, turn_id: Option<&str>) -> bool {
         self.turn.is_some() && self.turn.as_deref() == turn_id
+    }
+
+    /// Tells of a call that waits for the owner's word.
+    fn ask(&mut self, approval: String, call: &str, tool: &str, reason: &str) -> Result<(), CliError> {
+        let Some(call) = self.calls.iter_mut().find(|known| known.id == call) else {
+            return Ok(());
+        };
+        call.approval = Some(approval);
+        if self.speaking {
+            show("\n")?;
+            self.speaking = false;
+        }
+        let answer = if self.plain {
+            "it waits for an answer on the page"
+        } else {
+            "/yes or /no"
+        };
+        let with = printable(&call.arguments.to_string());
+        progress(&format!("may she call {}? {reason}\n{with}\n{answer}", printable(tool)));
+        Ok(())
     }
 
     fn complain(&mut self, error: &ProblemPart, refused: bool) -> Result<(), CliError> {
@@ -313,6 +412,7 @@ impl Talk {
 
     fn finish(&mut self, outcome: &str) -> Result<(), CliError> {
         self.turn = None;
+        self.calls.clear();
         if self.speaking {
             show("\n")?;
         }

@@ -5,6 +5,10 @@ use crate::{
     config::{AuthMode, Config, ConfigError, LlmApi, Scheme},
     datadir,
     services::{
+        files::{
+            check::{Depth, look},
+            disk::Disk,
+        },
         health::{Condition, PartHealth},
         memory::{probe_embeddings, probe_index},
         model,
@@ -30,12 +34,17 @@ use std::{
 const SOUND_SQLITE: [u32; 3] = [3, 51, 3];
 /// Files of the data directory looked at one by one; the rest of a larger one is as likely right or wrong.
 const FILES_LOOKED_AT: usize = 1000;
+/// The most files named one by one.
+const MOST_NAMED: usize = 20;
 
 #[derive(Debug, Args)]
 pub(super) struct DoctorArgs {
     /// Instead: look for a text everywhere Mira keeps anything; found is 1, nowhere is 0
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     forgotten: Option<String>,
+    /// Also reads the bytes of all files and compares them with their hashes
+    #[arg(long, conflicts_with = "forgotten")]
+    bytes: bool,
 }
 
 /// How a check came out.
@@ -91,6 +100,8 @@ pub(super) async fn run(config: Result<Config, ConfigError>, args: DoctorArgs) -
     check_sqlite(&mut report).await?;
     check_database(&mut report, &config).await?;
     check_memory(&mut report, &config).await?;
+    let depth = if args.bytes { Depth::Hashes } else { Depth::Lengths };
+    check_file_bytes(&mut report, &config, depth).await?;
     check_repos(&mut report, &config).await?;
     check_model(&mut report, &config).await?;
     check_security(&mut report, &config)?;
@@ -181,6 +192,48 @@ async fn inspect(path: &Path) -> Result<(Option<String>, String), StoreError> {
         stats.wal_bytes / 1024
     );
     Ok((checked?.problems.into_iter().next(), detail))
+}
+
+/// Whether every file has its bytes, and all bytes belong to a file.
+async fn check_file_bytes(report: &mut Report, config: &Config, depth: Depth) -> io::Result<()> {
+    let name = "file bytes";
+    // What is wrong with the database has been said.
+    let Ok(store) = Store::open_read_only(&config.database.path).await else {
+        return Ok(());
+    };
+    let looked = look(&store, AccountId::OWNER, Disk::of(config), depth).await;
+    store.close().await;
+    let looked = match looked {
+        Ok(looked) => looked,
+        Err(e) => return report.line(Verdict::Fail, name, &e.to_string()),
+    };
+    for (file, wrong) in looked.wrong.iter().take(MOST_NAMED) {
+        let (file, id) = (&file.name, file.id);
+        let detail = format!("{file} ({id}): {wrong}; upload it again, restore a backup, or delete it");
+        report.line(Verdict::Fail, name, &detail)?;
+    }
+    if let Some(more) = looked.wrong.len().checked_sub(MOST_NAMED).filter(|more| *more > 0) {
+        report.line(Verdict::Fail, name, &format!("and {more} more"))?;
+    }
+    if let Some(first) = looked.unknown.first() {
+        let (count, first) = (looked.unknown.len(), first.display());
+        let detail = format!(
+            "{count} on disk belong to no file, {first} the first: they may be of the database before a restore, which \
+             the backups folder has; delete them when you need that no more"
+        );
+        report.line(Verdict::Warn, name, &detail)?;
+    }
+    let how = match depth {
+        Depth::Lengths => "their lengths (--bytes also compares their hashes)",
+        Depth::Hashes => "their hashes",
+    };
+    let sound = looked.files - looked.wrong.len() as u64;
+    let detail = format!(
+        "{sound} of {} files, {} KiB, by {how}",
+        looked.files,
+        looked.bytes / 1024
+    );
+    report.line(Verdict::Ok, name, &detail)
 }
 
 /// Whether every repository that counts as ready has its folder. What is in the folders is git's to check: `git fsck`.

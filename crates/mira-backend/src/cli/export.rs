@@ -1,7 +1,7 @@
 //! `export FILE`: the whole conversation as JSON lines, of one moment, beside a running server.
 
 use super::{CliError, progress};
-use crate::config::Config;
+use crate::{config::Config, services::files::travel::Shelf};
 use mira_core::{
     clock::{Clock, SystemClock},
     ids::AccountId,
@@ -29,7 +29,8 @@ pub(super) async fn run(config: &Config, file: &Path) -> Result<ExitCode, CliErr
     let store = Store::open_read_only(&config.database.path).await?;
     let (sender, receiver) = mpsc::channel(LINES_AHEAD);
     let writing = tokio::task::spawn_blocking(move || target.write(receiver));
-    let exported = store.export(AccountId::OWNER, SystemClock.now(), sender).await;
+    let shelf = Shelf::alone(config);
+    let exported = store.export(AccountId::OWNER, SystemClock.now(), &shelf, sender).await;
     let written = writing.await.map_err(|e| CliError::Plain(e.to_string()))?;
     store.close().await;
     // A disk that is full shows in the file; the store then only saw that nobody listens.
@@ -44,6 +45,8 @@ pub(super) async fn run(config: &Config, file: &Path) -> Result<ExitCode, CliErr
         versions: _,
         repos,
         proposals: _,
+        files,
+        files_left_out,
     } = match exported {
         Ok(report) => report,
         Err(e) => {
@@ -52,9 +55,14 @@ pub(super) async fn run(config: &Config, file: &Path) -> Result<ExitCode, CliErr
         }
     };
     target.keep().map_err(failed)?;
+    if files_left_out > 0 {
+        progress(&format!(
+            "{files_left_out} files were left out: their bytes are missing or damaged; `doctor --bytes` names them"
+        ));
+    }
     progress(&format!(
         "exported {sessions} sessions, {messages} messages, {moods} moods, {facts} facts, {projects} projects, \
-         {artifacts} artifacts, {repos} repositories without their clones"
+         {artifacts} artifacts, {files} files, {repos} repositories without their clones"
     ));
     Ok(ExitCode::SUCCESS)
 }

@@ -9,7 +9,10 @@ use crate::{
     api::http::admin::{EXPORT_TYPE, ImportObject},
     config::Config,
     datadir::{DataDir, DataDirError},
-    services::import::{ImportError, import},
+    services::{
+        files::travel::Shelf,
+        import::{ImportError, import},
+    },
     store_options,
 };
 use bytes::Bytes;
@@ -47,7 +50,8 @@ pub(super) async fn run(config: &Config, path: &Path) -> Result<ExitCode, CliErr
     let report = match held {
         Ok(held) => {
             let store = Store::open(store_options(config), SystemClock.now()).await?;
-            let report = import(&store, AccountId::OWNER, pieces(file, total), |_| {}).await;
+            let shelf = Shelf::alone(config);
+            let report = import(&store, AccountId::OWNER, &shelf, pieces(file, total), |_| {}).await;
             store.close().await;
             drop(held);
             report?.into()
@@ -66,12 +70,13 @@ pub(super) async fn run(config: &Config, path: &Path) -> Result<ExitCode, CliErr
         projects,
         artifacts,
         repos,
+        files,
         skipped,
         ..
     } = report;
     progress(&format!(
         "imported {sessions} sessions, {messages} messages, {moods} moods, {facts} facts, {projects} projects, \
-         {artifacts} artifacts, {repos} repositories without their clones; {skipped} were there already"
+         {artifacts} artifacts, {files} files, {repos} repositories without their clones; {skipped} were there already"
     ));
     Ok(ExitCode::SUCCESS)
 }

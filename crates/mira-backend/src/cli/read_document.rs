@@ -1,5 +1,5 @@
-//! `read-document`: the text of a document that may be hostile, read in a process of its own that can do nothing else.
-//! For Mira herself; see `services::files::extract`. Needs no configuration and writes no file.
+//! `read-document`: the text of a document that may be hostile, read in a process of its own with limits on memory, time
+//! and files. For Mira herself; see `services::files::extract`. Needs no configuration and writes no file.
 
 use super::{CliError, say};
 use crate::services::files::extract::{Answer, HTML, MOST_INPUT, Piece};
@@ -12,7 +12,8 @@ use std::{
     process::ExitCode,
 };
 
-/// What the process may take: memory, seconds of a processor, files it may write (none) and keep open.
+/// What the process may take: memory, seconds of a processor, files it may write (none) and keep open. Over its seconds
+/// it is told so by a signal of its own, a while before the system kills it.
 const MOST: [(Resource, u64); 5] = [
     (Resource::As, 2 * 1024 * 1024 * 1024),
     (Resource::Cpu, 60),
@@ -49,7 +50,7 @@ pub(super) fn run(args: &ReadDocument) -> Result<ExitCode, CliError> {
     for (resource, most) in MOST {
         let limit = Rlimit {
             current: Some(most),
-            maximum: Some(most),
+            maximum: Some(if resource == Resource::Cpu { most + 5 } else { most }),
         };
         setrlimit(resource, limit).map_err(io::Error::from)?;
     }

@@ -14,7 +14,10 @@ use crate::{
     api::http::admin::{BACKUP_TYPE, RestoreObject, RestoreStatus},
     config::Config,
     datadir::{self, DataDir, DataDirError},
-    services::restore::{Copy, RestoreError},
+    services::{
+        files::travel::Shelf,
+        restore::{Copy, RestoreError},
+    },
 };
 use futures_util::StreamExt;
 use std::{io, path::Path, pin::pin, process::ExitCode, time::Duration};
@@ -80,7 +83,7 @@ fn refuse_half(backup: &Path) -> Result<(), CliError> {
 
 /// Without a server: the data directory is held.
 async fn alone(config: &Config, file: File, total: u64) -> Result<Option<String>, CliError> {
-    let mut copy = Copy::begin(config)?;
+    let mut copy = Copy::begin(config, Shelf::alone(config))?;
     let mut pieces = pin!(pieces(file, total));
     while let Some(piece) = pieces.next().await {
         copy.write(&piece?).await?;

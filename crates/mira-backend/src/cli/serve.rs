@@ -8,7 +8,8 @@ use crate::{
     lifecycle::{Lifecycle, Signals, obey_signals},
     services::restore::{Copy, State},
 };
-use std::{io, net::SocketAddr, process::ExitCode};
+use mira_core::clock::SystemClock;
+use std::{io, net::SocketAddr, process::ExitCode, sync::Arc};
 use tokio::net::{TcpListener, TcpSocket};
 
 /// Connections the system holds while we are busy.
@@ -31,7 +32,7 @@ pub(super) async fn run(config: Config) -> Result<ExitCode, CliError> {
     loop {
         let listening = TcpListener::from_std(listener.try_clone()?)?;
         let work = async {
-            let served = crate::serve(config.clone(), listening, life.clone()).await;
+            let served = crate::serve(config.clone(), listening, Arc::new(SystemClock), life.clone()).await;
             life.soft().cancel();
             served
         };

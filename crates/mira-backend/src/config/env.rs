@@ -57,8 +57,7 @@ impl Env {
         env
     }
 
-    /// Variables given by a test.
-    #[cfg(test)]
+    /// Variables given by a program that has Mira in its own process, such as a test.
     pub fn from_pairs(pairs: &[(&str, &str)]) -> Self {
         let values = pairs
             .iter()

@@ -139,6 +139,8 @@ pub struct ChatConfig {
     pub time_zone: TimeZone,
     /// Tokens a day may cost.
     pub daily_token_budget: Option<u64>,
+    /// How long a call waits for the owner's word.
+    pub approval_wait: Duration,
 }
 
 impl Config {
@@ -346,6 +348,7 @@ fn read_chat(reader: &mut Reader<'_>, data_dir: &Path) -> Option<ChatConfig> {
         daily_token_budget: reader.optional("MIRA_DAILY_TOKEN_BUDGET", |text| {
             env::parse_number(text, &(1..=u64::MAX))
         }),
+        approval_wait: Duration::from_secs(reader.number("MIRA_APPROVAL_SECONDS", 600, 1..=86_400)),
         session_id: session_id?,
         default_persona: default_persona?,
     })
@@ -440,6 +443,7 @@ mod tests {
             ("DATABASE_URL", "postgres://x"),
             ("MIRA_SESSION_ID", "No Such"),
             ("MIRA_TZ", "Mars/Olympus"),
+            ("MIRA_APPROVAL_SECONDS", "0"),
             ("QDRANT_URL", "qdrant"),
             ("ENABLE_WEB_SEARCH", "yes"),
             ("MIRA_ALLOWED_HOSTS", "ok.example, *"),
@@ -454,6 +458,7 @@ mod tests {
             "DATABASE_URL",
             "MIRA_SESSION_ID",
             "MIRA_TZ",
+            "MIRA_APPROVAL_SECONDS",
             "QDRANT_URL",
             "ENABLE_WEB_SEARCH",
             "MIRA_ALLOWED_HOSTS",

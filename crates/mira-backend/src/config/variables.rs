@@ -57,6 +57,7 @@ pub const VARIABLES: &[Variable] = &[
     plain("MIRA_RECALL_RESULTS"),
     plain("MIRA_TZ"),
     plain("MIRA_DAILY_TOKEN_BUDGET"),
+    plain("MIRA_APPROVAL_SECONDS"),
     plain("ENABLE_WEB_SEARCH"),
     plain("ENABLE_CODE_INTERPRETER"),
     plain("ENABLE_FILE_SEARCH"),

@@ -6,7 +6,7 @@
 
 use crate::services::{
     chat::toolbelt,
-    deps::Deps,
+    deps::{ApprovalChange, Deps},
     hub::{Hub, live::Live},
 };
 use jiff::{Timestamp, tz::TimeZone};
@@ -15,8 +15,9 @@ use mira_core::{
     ids::{AccountId, ApprovalId},
     tool::{CallOutcome, CallStatus},
 };
-use mira_memory::{Answered, Store, StoreError};
-use mira_tools::CallContext;
+use mira_memory::{Answered, FinishedApproval, Store, StoreError};
+use mira_tools::{CallContext, Ran};
+use serde_json::json;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -64,6 +65,15 @@ pub struct Taken {
     pub approval: Approval,
     /// The call, where it runs outside of its turn; it goes on whoever waits.
     pub running: Option<JoinHandle<Option<Approval>>>,
+}
+
+impl Taken {
+    fn over(approval: Approval) -> Self {
+        Self {
+            approval,
+            running: None,
+        }
+    }
 }
 
 /// How a wait ended.
@@ -129,26 +139,37 @@ impl Approvals {
         }
     }
 
+    /// Wakes whoever waits for words about these: there will be none.
+    fn wake(&self, ids: &[ApprovalId]) {
+        let mut waiters = lock(&self.0);
+        for id in ids {
+            waiters.remove(id);
+        }
+    }
+
     fn take(&self, id: ApprovalId) -> Option<Waiter> {
         lock(&self.0).remove(&id)
     }
 
-    /// Ends what still waits of a turn that ends; answers those that had been approved by then.
+    /// Ends what still waits of a turn that ends; answers them as they stand then: somebody may have answered before.
     pub async fn close(&self, store: &Store, account: AccountId, ids: &[ApprovalId], now: Timestamp) -> Vec<Approval> {
-        let mut approved = Vec::new();
+        let mut closed = Vec::new();
         for &id in ids {
-            match store.end_approval(account, id, ApprovalStatus::Void, now).await {
-                // Whoever brings the answer finds the place left.
-                Ok(Some(approval)) if approval.status == ApprovalStatus::Approved => {
-                    approved.push(approval);
-                    continue;
-                }
-                Ok(_) => {}
-                Err(error) => tracing::warn!(%error, approval.id = %id, "an approval could not be closed"),
+            let ended = store.end_approval(account, id, ApprovalStatus::Void, now).await;
+            let ended = ended.unwrap_or_else(|error| {
+                tracing::warn!(%error, approval.id = %id, "an approval could not be closed");
+                None
+            });
+            // Whoever brings a yes finds the place left.
+            if ended
+                .as_ref()
+                .is_none_or(|approval| approval.status != ApprovalStatus::Approved)
+            {
+                self.take(id);
             }
-            self.take(id);
+            closed.extend(ended);
         }
-        approved
+        closed
     }
 }
 
@@ -197,15 +218,40 @@ impl Wait {
 }
 
 impl Word {
-    /// What the model is told where the call may not run.
-    pub fn refusal(self) -> Option<&'static str> {
-        match self {
-            Self::Approved => None,
-            Self::Denied => {
-                Some("the owner was asked and said no; it has not run, and asking again would not be welcome")
-            }
-            Self::Expired => Some("the owner was asked and did not answer in time; it has not run"),
-            Self::Void => Some("the owner could not be asked; it has not run"),
+    /// What the call comes to where it may not run: what the model is told, and for clients how the approval stands.
+    pub fn refusal(self) -> Option<Ran> {
+        let (status, why) = match self {
+            Self::Approved => return None,
+            Self::Denied => (
+                ApprovalStatus::Denied,
+                "the owner was asked and said no; it has not run, and asking again would not be welcome",
+            ),
+            Self::Expired => (
+                ApprovalStatus::Expired,
+                "the owner was asked and did not answer in time; it has not run",
+            ),
+            Self::Void => (ApprovalStatus::Void, "the owner could not be asked; it has not run"),
+        };
+        let mut ran = Ran::unsuccessful(CallStatus::Denied, why);
+        ran.outcome.data = json!({ "error": why, "approval": status.as_str() });
+        Some(ran)
+    }
+}
+
+/// Tells every socket of the account how an approval stands.
+pub fn announce(deps: &Deps, change: ApprovalChange<'_>) {
+    deps.tell_account((deps.encoder.approval)(change));
+}
+
+/// These cannot be answered any more: what they ask was forgotten. Their turns go on, and everybody hears of it.
+pub async fn voided(deps: &Deps, account: AccountId, ids: &[ApprovalId]) {
+    deps.approvals.wake(ids);
+    for &id in ids {
+        match deps.store.find_approval(account, id, deps.clock.now()).await {
+            Ok(approval) => approval
+                .iter()
+                .for_each(|found| announce(deps, ApprovalChange::Updated(found))),
+            Err(error) => tracing::warn!(%error, approval.id = %id, "that an approval is void could not be announced"),
         }
     }
 }
@@ -224,16 +270,12 @@ pub async fn answer(hub: &Hub, account: AccountId, id: ApprovalId, word: Answer)
 async fn answer_alone(hub: &Hub, account: AccountId, id: ApprovalId, word: Answer) -> Result<Taken, ApprovalError> {
     let deps = hub.deps();
     let answered = deps.store.answer_approval(account, id, word, deps.clock.now()).await?;
-    let approval = match answered.ok_or(ApprovalError::NoSuch)? {
+    let mut approval = match answered.ok_or(ApprovalError::NoSuch)? {
         Answered::Now(approval) => *approval,
-        Answered::Before(approval) if approval.status == word.status() => {
-            return Ok(Taken {
-                approval: *approval,
-                running: None,
-            });
-        }
+        Answered::Before(approval) if approval.status == word.status() => return Ok(Taken::over(*approval)),
         Answered::Before(approval) => return Err(ApprovalError::Settled(approval.status)),
     };
+    announce(deps, ApprovalChange::Updated(&approval));
     let left = match deps.approvals.take(id) {
         Some(Waiter::Listens(turn)) => turn.send(word).is_err(),
         Some(Waiter::Left) => true,
@@ -251,20 +293,11 @@ async fn answer_alone(hub: &Hub, account: AccountId, id: ApprovalId, word: Answe
         // The turn ended at this very moment, and the call has not run.
         let why = "the turn ended as the owner's word came; it has not run";
         let outcome = CallOutcome::unsuccessful(CallStatus::Denied, why);
-        let finished = deps
-            .store
-            .finish_approval(account, id, &outcome, deps.clock.now())
-            .await?;
-        let approval = finished.map_or(approval, |finished| finished.approval);
-        return Ok(Taken {
-            approval,
-            running: None,
-        });
+        if let Some(finished) = store_outcome(deps, account, id, &outcome).await? {
+            approval = finished.approval;
+        }
     }
-    Ok(Taken {
-        approval,
-        running: None,
-    })
+    Ok(Taken::over(approval))
 }
 
 /// Runs an approved call whose turn is no more, and keeps what came of it where the reply tells of it.
@@ -292,12 +325,7 @@ async fn run_alone(hub: &Hub, account: AccountId, approval: Approval) -> Option<
 }
 
 async fn keep(hub: &Hub, account: AccountId, approval: Approval, outcome: &CallOutcome) -> Option<Approval> {
-    let deps = hub.deps();
-    let kept = deps
-        .store
-        .finish_approval(account, approval.id, outcome, deps.clock.now())
-        .await;
-    match kept {
+    match store_outcome(hub.deps(), account, approval.id, outcome).await {
         Ok(Some(finished)) => {
             if finished.in_reply {
                 tell(hub, account, &finished.approval).await;
@@ -325,9 +353,26 @@ async fn tell(hub: &Hub, account: AccountId, approval: &Approval) {
     }
 }
 
-/// Keeps what came of an approved call of a running turn; the reply is stored later, with the call in it.
+/// Keeps what came of a call, and tells everybody that it is over.
+async fn store_outcome(
+    deps: &Deps,
+    account: AccountId,
+    id: ApprovalId,
+    outcome: &CallOutcome,
+) -> Result<Option<FinishedApproval>, StoreError> {
+    let finished = deps
+        .store
+        .finish_approval(account, id, outcome, deps.clock.now())
+        .await?;
+    if let Some(finished) = &finished {
+        announce(deps, ApprovalChange::Updated(&finished.approval));
+    }
+    Ok(finished)
+}
+
+/// Keeps what came of a call of a running turn; the reply is stored later, with the call in it.
 pub async fn finish(deps: &Deps, account: AccountId, id: ApprovalId, outcome: &CallOutcome) {
-    if let Err(error) = deps.store.finish_approval(account, id, outcome, deps.clock.now()).await {
+    if let Err(error) = store_outcome(deps, account, id, outcome).await {
         tracing::warn!(%error, approval.id = %id, "what came of an approved call could not be stored");
     }
 }

@@ -86,85 +86,38 @@ impl ChatServiceToolExt for ChatService {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        config::{Config, Env},
-        datadir,
-        lifecycle::Lifecycle,
-        services::{memory, model},
-        store_options,
-    };
-    use futures_util::{StreamExt, future::BoxFuture, stream, stream::BoxStream};
+    use crate::services::hub::rig::Rig;
+    use futures_util::{StreamExt, stream};
     use mira_core::{
         chat::MessageStatus,
         clock::{Clock, SystemClock},
-        model::{ModelEvent, ModelRequest},
+        model::ModelEvent,
         tool::{AskedCall, AskedCalls, CallStatus},
     };
-    use mira_llm::{ChatModel, LlmError, SideReply};
-    use mira_memory::Store;
-    use std::sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    };
-
-    /// A model that first wants to look something up.
-    struct Looks {
-        looked: AtomicBool,
-        inner: Arc<dyn ChatModel>,
-    }
-
-    impl ChatModel for Looks {
-        fn stream(&self, request: ModelRequest) -> BoxStream<'static, Result<ModelEvent, LlmError>> {
-            if self.looked.swap(true, Ordering::AcqRel) {
-                return self.inner.stream(request);
-            }
-            let calls = vec![AskedCall {
-                call_id: "call_1".to_owned(),
-                name: "recall".to_owned(),
-                arguments: r#"{"question":"lamps","limit":null}"#.to_owned(),
-            }];
-            let asked = AskedCalls {
-                calls,
-                ..AskedCalls::default()
-            };
-            stream::iter([Ok(ModelEvent::Calls(Box::new(asked)))]).boxed()
-        }
-
-        fn complete(&self, request: ModelRequest, most: u32) -> BoxFuture<'static, Result<SideReply, LlmError>> {
-            self.inner.complete(request, most)
-        }
-
-        fn name(&self) -> String {
-            self.inner.name()
-        }
-    }
 
     #[tokio::test]
     async fn a_caller_gets_the_reply_of_an_ordinary_turn() {
-        let dir = tempfile::TempDir::new().unwrap();
-        let data = dir.path().join("data");
-        let env = Env::from_pairs(&[("MIRA_DATA_DIR", data.to_str().unwrap()), ("MIRA_LLM_API", "rehearsal")]);
-        let config = Config::from_env(&env).unwrap();
-        datadir::make(&data).unwrap();
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let store = Arc::new(Store::open(store_options(&config), clock.now()).await.unwrap());
-        let (life, metrics) = (Lifecycle::new(), Arc::default());
-        let mut opened = model::open(&config.llm, &*clock, Arc::clone(&metrics)).await.unwrap();
-        opened.model = Arc::new(Looks {
-            looked: AtomicBool::new(false),
-            inner: Arc::clone(&opened.model),
-        });
+        let calls = vec![AskedCall {
+            call_id: "call_1".to_owned(),
+            name: "recall".to_owned(),
+            arguments: r#"{"question":"lamps","limit":null}"#.to_owned(),
+        }];
+        let asked = AskedCalls {
+            calls,
+            ..AskedCalls::default()
+        };
+        let looks_something_up = stream::iter([Ok(ModelEvent::Calls(Box::new(asked)))]).boxed();
+        let rig = Rig::open([looks_something_up]).await;
         let account = AccountId::OWNER;
-        let memories = memory::open(&config, account, &store, &clock, &metrics).await.unwrap();
-        let hub = crate::open_hub(&config, &store, &clock, &metrics, &opened, memories, &life)
-            .await
-            .unwrap();
-        let service = ChatService { hub, account };
+        let service = ChatService {
+            hub: rig.hub.clone(),
+            account,
+        };
         let place = MessageMetadata {
             file_path: Some("src/lamp.rs".to_owned()),
             ..MessageMetadata::default()
         };
-        let session = &config.chat.session_id;
+        let session = &rig.config.chat.session_id;
         let reply = service
             .chat_with_tools(session, "What do we know of lamps?", None, Some(place.clone()))
             .await
@@ -175,12 +128,8 @@ mod tests {
             (reply.tool_calls[0].tool.as_str(), outcome.status),
             ("recall", CallStatus::Ok)
         );
-        let asked = store
-            .find_message(account, reply.parent_id.unwrap())
-            .await
-            .unwrap()
-            .unwrap();
-        assert_eq!(asked.metadata, Some(place));
+        let asked = rig.store.find_message(account, reply.parent_id.unwrap()).await;
+        assert_eq!(asked.unwrap().unwrap().metadata, Some(place));
 
         let nowhere = "nowhere".parse().unwrap();
         let refused = service.chat_with_tools(&nowhere, "Hello?", None, None).await;
@@ -188,13 +137,13 @@ mod tests {
             matches!(refused, Err(ChatError::Refused(Refusal::NoSuchSession))),
             "{refused:?}"
         );
-        let project = Some(ProjectId(clock.new_uuid()));
+        let project = Some(ProjectId(SystemClock.new_uuid()));
         let refused = service.chat_with_tools(session, "Hello?", project, None).await;
         assert!(
             matches!(refused, Err(ChatError::Refused(Refusal::NoSuchProject))),
             "{refused:?}"
         );
-        assert!(life.drain(std::time::Duration::from_secs(5)).await);
-        store.close().await;
+        drop(service);
+        rig.end().await;
     }
 }

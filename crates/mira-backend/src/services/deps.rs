@@ -3,13 +3,15 @@
 use crate::{
     lifecycle::Lifecycle,
     services::{
-        approvals::Approvals, files::Files, git::Git, hosted::HostedTools, hub::log::Encoded, mcp::McpTools,
-        memory::Memories, metrics::Metrics, personas::Personas, summarization::Summarizer, tools::Toolbox,
+        approvals::Approvals, chat::Pictures, files::Files, git::Git, hosted::HostedTools, hub::log::Encoded,
+        mcp::McpTools, memory::Memories, metrics::Metrics, personas::Personas, summarization::Summarizer,
+        tools::Toolbox,
     },
 };
 use bytes::Bytes;
 use jiff::tz::TimeZone;
 use mira_core::{
+    approval::Approval,
     chat::Session,
     clock::Clock,
     ids::{ArtifactId, AttachmentId, MemoryId, MessageId, ProjectId, SessionId, TurnId},
@@ -22,7 +24,7 @@ use mira_core::{
 };
 use mira_llm::ChatModel;
 use mira_memory::Store;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio::sync::broadcast;
 
 /// What an event says beside its own content.
@@ -61,6 +63,8 @@ pub struct Encoder {
     pub git: fn(RepoChange<'_>) -> Bytes,
     /// A change to a repository was proposed or decided; told to every socket of the account.
     pub proposal: fn(ProposalChange<'_>) -> Bytes,
+    /// A call waits for the owner's word, or does not any more; told to every socket of the account.
+    pub approval: fn(ApprovalChange<'_>) -> Bytes,
     /// Somebody is typing.
     pub typing: fn(&SessionId, bool) -> Bytes,
 }
@@ -118,6 +122,15 @@ pub enum ProposalChange<'a> {
     Updated(&'a Proposal),
 }
 
+/// A change of an approval.
+#[derive(Debug, Clone, Copy)]
+pub enum ApprovalChange<'a> {
+    /// It waits.
+    Created(&'a Approval),
+    /// It was answered, has expired or is void, or its call is over.
+    Updated(&'a Approval),
+}
+
 /// A change of a session.
 #[derive(Debug, Clone, Copy)]
 pub enum Change<'a> {
@@ -142,6 +155,8 @@ pub struct ChatSettings {
     pub tz: TimeZone,
     /// Tokens a day, if limited.
     pub daily_token_budget: Option<u64>,
+    /// How long a call waits for the owner's word.
+    pub approval_wait: Duration,
     /// The model's configured name, shown where a reply broke off before the model named itself.
     pub model: String,
 }
@@ -173,6 +188,8 @@ pub struct Deps {
     pub mcp: McpTools,
     /// Files.
     pub files: Files,
+    /// Pictures as models are shown them.
+    pub pictures: Pictures,
     /// What the model's provider runs itself.
     pub hosted: HostedTools,
     /// Repositories.

@@ -19,12 +19,12 @@ const COMPARED: u32 = 400;
 /// A turn that had something to remember.
 #[derive(Debug, Clone)]
 pub struct Lesson {
-    /// Where it was told.
-    pub session: SessionId,
+    /// Where it was told; none where a program says it.
+    pub session: Option<SessionId>,
     /// The project of the session.
     pub project: Option<ProjectId>,
     /// The owner's message: the evidence.
-    pub evidence: MessageId,
+    pub evidence: Option<MessageId>,
     /// The owner's words.
     pub owner_text: String,
     /// The numbered memories of the prompt, in their order.
@@ -93,7 +93,7 @@ pub async fn learn(
         memories.wake();
     }
     if !learnt.rejected.is_empty() {
-        tracing::debug!(session.id = %lesson.session, rejected = ?learnt.rejected, "not every note became a fact");
+        tracing::debug!(session.id = ?lesson.session, rejected = ?learnt.rejected, "not every note became a fact");
     }
     Ok(learnt)
 }
@@ -134,9 +134,9 @@ pub async fn learn_one(
         topic: Some(note.topic.clone()).filter(|topic| !topic.is_empty()),
         text: note.text.clone(),
         source,
-        session_id: Some(lesson.session.clone()),
+        session_id: lesson.session.clone(),
         project_id: lesson.project,
-        message_id: Some(lesson.evidence),
+        message_id: lesson.evidence,
         valid_from: now,
         salience,
         pinned: false,

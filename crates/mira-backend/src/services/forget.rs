@@ -1,7 +1,7 @@
 //! Forgetting, everywhere: the store's one transaction, the index, what the live sessions still hold, leftovers on the
 //! disk, Mira's own backups. The answer comes when it is true.
 
-use crate::services::{deps::MemoryChange, hub::Hub, memory::Memories};
+use crate::services::{approvals, deps::MemoryChange, hub::Hub, memory::Memories};
 use mira_core::{
     ids::{AccountId, MemoryId},
     memory::MemoryKind,
@@ -19,6 +19,7 @@ pub async fn forget(hub: &Hub, account: AccountId, id: MemoryId) -> Result<bool,
     };
     // First what the next turn would see; the index may be far away.
     hub.forgot(account, &forgotten.memory_ids, &forgotten.sessions).await;
+    approvals::voided(deps, account, &forgotten.voided).await;
     memories.unindex(account, forgotten.memory_ids.clone()).await;
     for gone in &forgotten.memory_ids {
         let kind = if *gone == id { forgotten.kind } else { MemoryKind::Fact };

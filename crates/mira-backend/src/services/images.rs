@@ -6,7 +6,8 @@
 
 use crate::services::{
     files::{Files, FilesError, Made},
-    hub::{Hub, HubRef},
+    hub::HubRef,
+    tools::hub_of,
 };
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -153,8 +154,7 @@ impl Door {
     }
 
     async fn draw_and_keep(&self, context: &CallContext, prompt: &str, shape: Shape) -> Result<Picture, ToolError> {
-        let ending = || ToolError::Unavailable("Mira is being shut down".to_owned());
-        let hub: Hub = self.hub.get().and_then(HubRef::upgrade).ok_or_else(ending)?;
+        let hub = hub_of(&self.hub)?;
         let told = |error: ImageError| {
             tracing::warn!(%error, "a picture could not be drawn");
             match &error {

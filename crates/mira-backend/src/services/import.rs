@@ -3,18 +3,21 @@
 
 use crate::services::{
     deps::{Change, ProjectChange, RepoChange},
+    files::{FileChange, travel::Shelf},
     hub::Hub,
 };
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
 use mira_core::{
     chat::Session,
-    ids::{AccountId, ProjectId, SessionId},
+    file::StoredFile,
+    ids::{AccountId, SessionId},
     project::Project,
 };
-use mira_memory::{ImportReport, Page, ProjectFilter, SessionFilter, Store, StoreError};
+use mira_memory::{FileBytes, FilePlace, ImportReport, Page, ProjectFilter, SessionFilter, Store, StoreError};
 use std::{
     collections::{HashMap, HashSet},
+    hash::Hash,
     pin::pin,
 };
 use tokio::sync::mpsc;
@@ -47,11 +50,12 @@ pub enum ImportError {
 pub async fn import<E: std::fmt::Display>(
     store: &Store,
     account: AccountId,
+    files: &dyn FileBytes,
     bytes: impl Stream<Item = Result<Bytes, E>>,
     progress: impl FnMut(ImportReport) + Send,
 ) -> Result<ImportReport, ImportError> {
     let (sender, receiver) = mpsc::channel(LINES_AHEAD);
-    let (fed, stored) = tokio::join!(feed(bytes, sender), store.import(account, receiver, progress));
+    let (fed, stored) = tokio::join!(feed(bytes, sender), store.import(account, files, receiver, progress));
     match (fed, stored) {
         // Where the source broke off, the store only saw a file without its last line.
         (Err(e), _) => Err(e),
@@ -67,18 +71,22 @@ pub async fn import_live<E: std::fmt::Display>(
 ) -> Result<ImportReport, ImportError> {
     let store = &hub.deps().store;
     let before = sessions(store, account).await?;
-    let old_projects = projects(store, account).await?;
-    let old_repos: HashSet<_> = store
-        .list_all_repos(account)
-        .await?
-        .into_iter()
-        .map(|repo| repo.id)
-        .collect();
-    let imported = import(store, account, bytes, |_| {}).await;
+    let old_projects = ids(&projects(store, account).await?, |project| project.id);
+    let old_repos = ids(&store.list_all_repos(account).await?, |repo| repo.id);
+    let old_files = ids(&files(store, account).await?, |file| file.id);
+    let own = &hub.deps().files;
+    let imported = import(store, account, &Shelf::of(own), bytes, |_| {}).await;
     hub.deps().memories.wake();
-    let new_projects = projects(store, account).await?;
-    for (_, project) in new_projects.iter().filter(|(id, _)| !old_projects.contains_key(*id)) {
-        hub.announce_project(ProjectChange::Created(project));
+    own.wake();
+    for project in projects(store, account).await? {
+        if !old_projects.contains(&project.id) {
+            hub.announce_project(ProjectChange::Created(&project));
+        }
+    }
+    for file in files(store, account).await? {
+        if !old_files.contains(&file.id) {
+            own.tell(FileChange::Created(&file));
+        }
     }
     for repo in store.list_all_repos(account).await? {
         if !old_repos.contains(&repo.id) {
@@ -103,32 +111,44 @@ pub async fn import_live<E: std::fmt::Display>(
     imported
 }
 
+fn ids<T, I: Eq + Hash>(items: &[T], id: impl Fn(&T) -> I) -> HashSet<I> {
+    items.iter().map(id).collect()
+}
+
+/// All pages of a list, in its order. (As a function over an async closure its future would not be `Send` for every
+/// lifetime.)
+macro_rules! all {
+    ($page:ident => $listed:expr) => {{
+        let mut items = Vec::new();
+        let mut $page = Page::first(Page::<()>::MAX);
+        loop {
+            let listed = $listed.await?;
+            items.extend(listed.items);
+            match listed.next {
+                Some(cursor) => $page.cursor = Some(cursor),
+                None => break items,
+            }
+        }
+    }};
+}
+
 /// All sessions of an account.
 async fn sessions(store: &Store, account: AccountId) -> Result<HashMap<SessionId, Session>, StoreError> {
-    let mut found = HashMap::new();
-    let mut page = Page::first(Page::<()>::MAX);
-    loop {
-        let listed = store.list_sessions(account, SessionFilter::default(), page).await?;
-        found.extend(listed.items.into_iter().map(|session| (session.id.clone(), session)));
-        match listed.next {
-            Some(cursor) => page.cursor = Some(cursor),
-            None => return Ok(found),
-        }
-    }
+    let listed = all!(page => store.list_sessions(account, SessionFilter::default(), page));
+    Ok(listed
+        .into_iter()
+        .map(|session| (session.id.clone(), session))
+        .collect())
 }
 
 /// All projects of an account.
-async fn projects(store: &Store, account: AccountId) -> Result<HashMap<ProjectId, Project>, StoreError> {
-    let mut found = HashMap::new();
-    let mut page = Page::first(Page::<()>::MAX);
-    loop {
-        let listed = store.list_projects(account, ProjectFilter::default(), page).await?;
-        found.extend(listed.items.into_iter().map(|project| (project.id, project)));
-        match listed.next {
-            Some(cursor) => page.cursor = Some(cursor),
-            None => return Ok(found),
-        }
-    }
+async fn projects(store: &Store, account: AccountId) -> Result<Vec<Project>, StoreError> {
+    Ok(all!(page => store.list_projects(account, ProjectFilter::default(), page)))
+}
+
+/// All files of an account.
+pub async fn files(store: &Store, account: AccountId) -> Result<Vec<StoredFile>, StoreError> {
+    Ok(all!(page => store.list_files(account, FilePlace::Anywhere, page)))
 }
 
 async fn feed<E: std::fmt::Display>(

@@ -68,6 +68,8 @@ pub struct Metrics {
     pub event_streams: Gauge,
     /// Clients sent away because they could not keep up.
     pub clients_dropped: Counter,
+    /// Copies of files at the provider that something goes wrong with.
+    pub stuck_copies: Gauge,
     /// Failed logins.
     pub login_failures: Counter,
     /// Failures to accept a connection (out of descriptors and the like).
@@ -106,6 +108,7 @@ impl Default for Metrics {
             sockets: Gauge::default(),
             event_streams: Gauge::default(),
             clients_dropped: Counter::default(),
+            stuck_copies: Gauge::default(),
             login_failures: Counter::default(),
             accept_errors: Counter::default(),
         }
@@ -264,6 +267,11 @@ impl Metrics {
             "clients_dropped",
             "Clients that could not keep up",
             self.clients_dropped.clone(),
+        );
+        registry.register(
+            "stuck_copies",
+            "Copies of files at the provider that cannot be given or taken back now",
+            self.stuck_copies.clone(),
         );
         registry.register("login_failures", "Failed logins", self.login_failures.clone());
         registry.register(

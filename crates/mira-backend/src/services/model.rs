@@ -14,7 +14,7 @@ use mira_core::{
     clock::Clock,
     model::{HostedFile, HostedKind, ModelEvent, ModelRequest},
 };
-use mira_llm::{ChatModel, Endpoint, FetchedFile, LlmError, Secret, SideReply};
+use mira_llm::{ChatModel, Endpoint, FetchedFile, LeftFile, LlmError, Secret, SideReply};
 use openai_sim::{Sim, SimConfig};
 use std::{
     io,
@@ -227,12 +227,20 @@ impl ChatModel for Watched {
         self.inner.takes_tools()
     }
 
+    fn shows_pictures(&self) -> bool {
+        self.inner.shows_pictures()
+    }
+
     fn takes_hosted(&self, kind: HostedKind) -> bool {
         self.inner.takes_hosted(kind)
     }
 
     fn fetch_file(&self, file: HostedFile) -> BoxFuture<'static, Result<FetchedFile, LlmError>> {
         self.inner.fetch_file(file)
+    }
+
+    fn list_left(&self, container: String) -> BoxFuture<'static, Result<Vec<LeftFile>, LlmError>> {
+        self.inner.list_left(container)
     }
 }
 
@@ -261,6 +269,10 @@ impl ChatModel for FirstOffered {
         async move { finding.await?.complete(request, most).await }.boxed()
     }
 
+    fn shows_pictures(&self) -> bool {
+        self.found.get().is_none_or(|model| model.shows_pictures())
+    }
+
     fn takes_hosted(&self, kind: HostedKind) -> bool {
         // Whichever it is, nobody has refused anything yet.
         let first = self.endpoint.api == mira_llm::Api::Responses;
@@ -273,6 +285,14 @@ impl ChatModel for FirstOffered {
         }
         let finding = find_first(self.endpoint.clone(), Arc::clone(&self.found));
         async move { finding.await?.fetch_file(file).await }.boxed()
+    }
+
+    fn list_left(&self, container: String) -> BoxFuture<'static, Result<Vec<LeftFile>, LlmError>> {
+        if let Some(model) = self.found.get() {
+            return model.list_left(container);
+        }
+        let finding = find_first(self.endpoint.clone(), Arc::clone(&self.found));
+        async move { finding.await?.list_left(container).await }.boxed()
     }
 
     fn name(&self) -> String {

@@ -2,6 +2,7 @@
 
 use crate::services::{
     deps::{Change, ProjectChange},
+    files::FileChange,
     forget,
     git::{
         self, RepoError,
@@ -67,7 +68,7 @@ pub async fn update(
     Ok(project)
 }
 
-/// Deletes a project with its artifacts, and tells what went; `None` if there is no such. Sessions and what was said in
+/// Deletes a project with its artifacts and files, and tells what went; `None` if there is no such. Sessions and what was said in
 /// them stay, outside of any project. Goes on to its end even if the caller goes away.
 pub async fn delete(
     hub: &Hub,
@@ -101,6 +102,9 @@ async fn delete_alone(
         if let Some(session) = store.find_session(account, session).await? {
             hub.announce(Change::Updated(&session));
         }
+    }
+    for file in &deleted.files {
+        hub.deps().files.tell(FileChange::Deleted(file));
     }
     git::attach::project_deleted(hub, account, &deleted.repos);
     if let Err(error) = hub.deps().files.sweep_leftovers().await {

@@ -8,6 +8,7 @@ use crate::{
     services::{
         files::{FilesError, Made as MadeWhere},
         hub::{Hub, HubRef},
+        tools::hub_of,
     },
 };
 use futures_util::FutureExt;
@@ -104,11 +105,6 @@ impl Door {
     pub fn new(python: Python, hub: Arc<OnceLock<HubRef>>) -> Self {
         Self { python, hub }
     }
-
-    fn hub(&self) -> Result<Hub, ToolError> {
-        let hub = self.hub.get().and_then(HubRef::upgrade);
-        hub.ok_or_else(|| ToolError::Unavailable("Mira is being shut down".to_owned()))
-    }
 }
 
 impl PythonDoor for Door {
@@ -118,7 +114,7 @@ impl PythonDoor for Door {
 
     fn run<'a>(&'a self, context: &'a CallContext, code: String, files: Vec<FileId>) -> Doorway<'a, Ended> {
         async move {
-            let (hub, python) = (self.hub()?, self.python.proven()?);
+            let (hub, python) = (hub_of(&self.hub)?, self.python.proven()?);
             let job = Job {
                 code,
                 inputs: inputs(&hub, context, files).await?,

@@ -2,7 +2,7 @@
 //! overview. Side calls, made behind the conversation; a failed one is tried again with a later turn.
 //!
 //! Invariants: a block is summarised once (idempotent by its range); nothing off the record is summarised; a summary is
-//! never a chat message.
+//! never a chat message; what strangers wrote is not made the owner's by summarising it.
 
 use crate::services::{deps::Deps, memory::Memories};
 use mira_core::{
@@ -190,7 +190,9 @@ impl Summarizer {
                 through = true;
                 break;
             };
-            let told = told(&self.remembered(overflow.account, &range.messages).await?);
+            let remembered = self.remembered(overflow.account, &range.messages).await?;
+            let untrusted = remembered.iter().any(|message| message.shows_strangers());
+            let told = told(&remembered);
             // A block without words (all forgotten, failed or off the record) is noted as such, so that it is not asked
             // for again.
             let (text, model) = if told.is_empty() {
@@ -208,6 +210,7 @@ impl Summarizer {
                 last_depth: range.last_depth,
                 text,
                 model,
+                untrusted,
             };
             store
                 .insert_summary(overflow.account, new, self.memories.clock().now())
@@ -261,6 +264,7 @@ impl Summarizer {
             last_depth: last.last_depth,
             text,
             model,
+            untrusted: folded.iter().any(|summary| summary.untrusted),
         };
         store
             .insert_summary(overflow.account, new, self.memories.clock().now())
@@ -314,15 +318,24 @@ fn split(summaries: &[Summary]) -> (Option<&Summary>, Vec<&Summary>) {
     (overview, blocks)
 }
 
-/// The notes for a prompt whose window begins at `start`: the overview, then blocks, oldest first.
-pub fn notes_before(summaries: &[Summary], start: u64) -> Vec<Arc<str>> {
+/// The notes of a prompt.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Notes {
+    /// The overview, then blocks, oldest first.
+    pub texts: Vec<Arc<str>>,
+    /// Whether one of them was made of what strangers wrote.
+    pub untrusted: bool,
+}
+
+/// The notes for a prompt whose window begins at `start`.
+pub fn notes_before(summaries: &[Summary], start: u64) -> Notes {
     let before: Vec<Summary> = summaries.iter().filter(|s| s.last_depth < start).cloned().collect();
     let (overview, blocks) = split(&before);
-    overview
-        .into_iter()
-        .chain(blocks)
-        .map(|summary| Arc::from(summary.text.as_str()))
-        .collect()
+    let notes = || overview.into_iter().chain(blocks.iter().copied());
+    Notes {
+        texts: notes().map(|summary| Arc::from(summary.text.as_str())).collect(),
+        untrusted: notes().any(|summary| summary.untrusted),
+    }
 }
 
 /// A block as the model reads it.

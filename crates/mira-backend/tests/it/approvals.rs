@@ -1,13 +1,22 @@
 //! Calls that wait for the owner's word: asked before they run, answered once from anywhere, kept through a stop, a
 //! restart and a second thought.
 
-use crate::support::client::{House, Line, Told, law};
+use crate::support::{
+    client::{House, Line, Told, law},
+    server::Setup,
+};
 use openai_sim::{Call, Plan, Reply};
 use serde_json::{Value, json};
+use std::{io::Write, process::Stdio};
 
 /// A house whose default session is in a project that asks before anything is changed.
 async fn careful() -> (House, Value) {
-    let house = House::new().await;
+    careful_with(|setup| setup).await
+}
+
+/// The same with more variables.
+async fn careful_with(more: impl FnOnce(Setup) -> Setup) -> (House, Value) {
+    let house = House::with(more).await;
     let fields = json!({ "name": "Lamp", "approvals": "writes" });
     let project = house.api.post("/api/projects", fields).await.expect(201);
     assert_eq!(project["approvals"], "writes");
@@ -136,6 +145,123 @@ async fn an_approved_call_runs_in_its_turn() {
         .problem(422, "invalid");
 }
 
+/// A socket on a session where nothing happens.
+async fn elsewhere(house: &House) -> Line {
+    { house.api.post("/api/sessions", json!({ "id": "elsewhere" })).await }.expect(201);
+    house.line_on("elsewhere").await
+}
+
+/// The next news of an approval: what happened, and how it stands.
+async fn news(line: &mut Line) -> (Value, Value) {
+    let frame = line.wait("approval_state").await;
+    assert!(frame.get("seq").is_none() && frame.get("turn_id").is_none(), "{frame}");
+    (frame["action"].clone(), frame["object"].clone())
+}
+
+#[tokio::test]
+async fn every_page_hears_at_once() {
+    let (house, _project) = careful().await;
+    let mut other = elsewhere(&house).await;
+    let mut line = house.line().await;
+    for (name, word, status) in [("lamp", "approve", "approved"), ("moon", "deny", "denied")] {
+        house.sim.push(Plan::calls([make(name, "on")]));
+        house.sim.push(Plan::reply("Well."));
+        let (_, asked) = until_asked(&mut line, "Make it.").await;
+        let (action, object) = news(&mut other).await;
+        assert_eq!(action, "created");
+        assert_eq!(object, pending(&house).await[0], "as REST tells it");
+        answer(&house, &asked["approval_id"], word).await.expect(200);
+        // When the word is given, and when the call is over.
+        for _ in 0..2 {
+            let (action, object) = news(&mut other).await;
+            assert_eq!(
+                (&action, &object["id"], &object["status"]),
+                (&json!("updated"), &asked["approval_id"], &json!(status))
+            );
+        }
+        line.until("done").await;
+    }
+    // A stop makes it void; long arguments are not sent to everybody.
+    house.sim.push(Plan::calls([make("book", &"word ".repeat(8000))]));
+    let (_, asked) = until_asked(&mut line, "Write a book.").await;
+    let (_, object) = news(&mut other).await;
+    assert_eq!(
+        (&object["id"], &object["arguments"]),
+        (&asked["approval_id"], &Value::Null)
+    );
+    line.send(json!({ "type": "stop" })).await;
+    assert_eq!(news(&mut other).await.1["status"], "void");
+}
+
+#[tokio::test]
+async fn nobody_answers_in_time() {
+    let (house, project) = careful_with(|setup| setup.env("MIRA_APPROVAL_SECONDS", "1")).await;
+    let mut other = elsewhere(&house).await;
+    let mut line = house.line().await;
+    house.sim.push(Plan::reply("May I?").then_calls([make("lamp", "on")]));
+    house.sim.push(Plan::reply("Another time, then."));
+    let (mut frames, asked) = until_asked(&mut line, "Make me a lamp.").await;
+    let waited = |approval: &Value| {
+        let at = |field: &str| approval[field].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+        at("expires_at").duration_since(at("created_at")).as_secs()
+    };
+    assert_eq!(waited(&news(&mut other).await.1), 1);
+    frames.extend(line.until("done").await);
+    let told = law(&frames);
+    assert_eq!(
+        (told.outcome.as_str(), told.text.as_str()),
+        ("complete", "May I?\n\nAnother time, then.")
+    );
+    let result = result_of(&told, &asked);
+    assert_eq!(
+        (&result["status"], &result["data"]["approval"]),
+        (&json!("denied"), &json!("expired")),
+        "{result}"
+    );
+    let prompt = house.prompts().pop().unwrap().body.to_string();
+    assert!(prompt.contains("did not answer in time"), "{prompt}");
+    let (action, object) = news(&mut other).await;
+    assert_eq!((&action, &object["status"]), (&json!("updated"), &json!("expired")));
+    let late = answer(&house, &asked["approval_id"], "approve")
+        .await
+        .problem(409, "conflict");
+    assert!(late["detail"].as_str().unwrap().contains("time was over"), "{late}");
+    assert_eq!(pending(&house).await, [] as [Value; 0]);
+    assert_eq!(artifacts(&house, &project).await, [""; 0], "it has not run");
+}
+
+#[tokio::test]
+async fn a_terminal_answers_too() {
+    let (house, project) = careful().await;
+    house.sim.push(Plan::calls([make("lamp", "on")]));
+    house.sim.push(Plan::reply("Made."));
+    let mut command = house.setup.command(&["chat"]);
+    // The model answers on this thread.
+    let talk = tokio::task::spawn_blocking(move || {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let words = b"Make me a lamp.\nperhaps\n/yes\n/quit\n";
+        child.stdin.take().unwrap().write_all(words).unwrap();
+        child.wait_with_output().unwrap()
+    });
+    let output = talk.await.unwrap();
+    let told = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let (said, asked) = (told(&output.stdout), told(&output.stderr));
+    assert!(said.contains("Made."), "{output:?}");
+    for part in [
+        "may she call create_artifact?",
+        r#""content":"on""#,
+        "/yes allows the call",
+    ] {
+        assert!(asked.contains(part), "{asked}");
+    }
+    assert_eq!(artifacts(&house, &project).await, ["lamp"]);
+}
+
 #[tokio::test]
 async fn others_of_the_round_go_on_and_a_no_is_told() {
     let (house, project) = careful().await;
@@ -243,10 +369,9 @@ async fn what_cannot_be_undone_waits_once_strangers_were_read() {
     line.send(json!({ "type": "approve", "approval_id": asked["approval_id"] }))
         .await;
     frames.extend(line.until("done").await);
-    assert_eq!(
-        result_of(&law(&frames), &asked)["data"]["forgotten"],
-        json!([fact["id"]])
-    );
+    let told = law(&frames);
+    let result = result_of(&told, &asked);
+    assert_eq!(result["data"]["forgotten"], json!([fact["id"]]), "{result}");
 }
 
 #[tokio::test]
@@ -270,6 +395,40 @@ async fn a_stopped_turn_asks_no_more() {
         .await
         .problem(409, "conflict");
     assert!(void["detail"].as_str().unwrap().contains("is gone"), "{void}");
+    assert_eq!(artifacts(&house, &project).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_call_whose_words_are_forgotten_waits_no_longer() {
+    let (house, project) = careful().await;
+    let words = "My sister Anna plays the violin in Graz";
+    house.sim.push(Plan::reply("May I?").then_calls([make("anna", words)]));
+    house.sim.push(Plan::reply("Then not."));
+    let mut line = house.line().await;
+    let (mut frames, asked) = until_asked(&mut line, &format!("{words}.")).await;
+    let message = house.api.history().await[0]["id"].clone();
+    let path = format!("/api/memories/{}", message.as_str().unwrap());
+    house.api.delete(&path).await.expect(204);
+    // Nobody has to answer, and nobody can.
+    frames.extend(line.until("done").await);
+    let told = law(&frames);
+    let result = result_of(&told, &asked);
+    assert_eq!(
+        (told.outcome.as_str(), &result["status"]),
+        ("complete", &json!("denied")),
+        "{told:?}"
+    );
+    assert_eq!(result["data"]["approval"], "void", "{result}");
+    let reply = told.reply();
+    assert_eq!(
+        reply["tool_calls"][0]["arguments"],
+        json!({}),
+        "not a word of it is left"
+    );
+    assert_eq!(pending(&house).await, [] as [Value; 0]);
+    answer(&house, &asked["approval_id"], "approve")
+        .await
+        .problem(409, "conflict");
     assert_eq!(artifacts(&house, &project).await, [""; 0]);
 }
 

@@ -1,6 +1,9 @@
 //! The tree of messages: another reply, other words, the chosen branch, and how the history pages along it.
 
-use crate::support::client::{House, Line};
+use crate::{
+    files::upload,
+    support::client::{House, Line},
+};
 use openai_sim::{Plan, Reply};
 use serde_json::{Value, json};
 
@@ -51,6 +54,53 @@ async fn another_reply_is_a_sibling() {
     assert_eq!(said(&house).await, ["hello", "or this way"]);
     line.turn("go on").await;
     assert_eq!(said(&house).await, ["hello", "or this way", "go on", "to: go on"]);
+}
+
+fn files_of(message: &Value) -> Vec<&Value> {
+    let files = message["files"].as_array().unwrap().iter();
+    files.map(|file| &file["id"]).collect()
+}
+
+#[tokio::test]
+async fn other_words_keep_or_change_the_files() {
+    let house = House::new().await;
+    let (milk, eggs) = (
+        upload(&house, "milk.txt", b"Milk").await,
+        upload(&house, "eggs.txt", b"Eggs").await,
+    );
+    let mut line = house.line().await;
+    let first = json!({ "type": "chat", "content": "Look.", "file_ids": [milk["id"]] });
+    let first = line.ask(first).await.message.unwrap();
+    let others = json!([eggs["id"], eggs["id"]]);
+    for (file_ids, expect) in [
+        (None, vec![&milk]),
+        (Some(others), vec![&eggs]),
+        (Some(json!([])), vec![]),
+    ] {
+        let mut edit = json!({ "type": "edit", "message_id": first["id"], "content": "Look again." });
+        if let Some(ids) = file_ids {
+            edit["file_ids"] = ids;
+        }
+        let edited = line.ask(edit).await.message.unwrap();
+        let expect: Vec<&Value> = expect.iter().map(|file| &file["id"]).collect();
+        assert_eq!(files_of(&edited), expect);
+        let stored = house.api.history().await[0].clone();
+        assert_eq!((&stored["id"], files_of(&stored)), (&edited["id"], expect.clone()));
+        let prompt = house.prompts().pop().unwrap().body.to_string();
+        for file in [&milk, &eggs] {
+            let marker = format!("[file {}", file["id"].as_str().unwrap());
+            assert_eq!(prompt.contains(&marker), expect.contains(&&file["id"]), "{prompt}");
+        }
+    }
+    let old = house
+        .api
+        .get(&format!("/api/messages/{}", first["id"].as_str().unwrap()))
+        .await;
+    assert_eq!(files_of(&old), [&milk["id"]], "the old one is as it was");
+    let unknown = json!({ "type": "edit", "message_id": first["id"], "content": "x", "file_ids": [first["id"]] });
+    line.send(unknown).await;
+    let refused = line.refused(422).await;
+    assert_eq!(refused["error"]["errors"][0]["field"], "file_ids");
 }
 
 #[tokio::test]

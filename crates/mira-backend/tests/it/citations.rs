@@ -1,10 +1,10 @@
 //! What a reply points at: found while it streams, told, stored, told again.
 
 use crate::{
-    support::client::{House, Told, law},
+    support::client::{House, Line, Told, law},
     web::peer::{Server, ok},
 };
-use openai_sim::{Call, Plan};
+use openai_sim::{Call, Gate, Plan};
 use serde_json::{Value, json};
 
 /// A SearXNG that finds two pages, and a house that searches with it.
@@ -119,16 +119,14 @@ async fn what_is_pointed_at_is_told_on_every_door_and_kept() {
     assert_eq!(answer["citations"], json!(citations));
 }
 
-#[tokio::test]
-async fn a_page_loaded_in_mid_reply_sees_them() {
-    let (_web, house) = house().await;
+/// Begins a reply that has pointed at both sources and waits behind a gate.
+async fn half_said(house: &House, line: &mut Line) -> Gate {
     house
         .sim
         .push(Plan::reply("One moment.").then_calls([search("otters")]));
     let (first, rest) = SAID.split_once("; ").unwrap();
     house.sim.push(Plan::reply(first).then_calls([search("more")]));
     let gate = house.gated(Plan::reply(rest));
-    let mut line = house.line().await;
     line.chat("How do they live?").await;
     let mut results = 0;
     line.until_that(|frame| {
@@ -136,6 +134,32 @@ async fn a_page_loaded_in_mid_reply_sees_them() {
         results == 2
     })
     .await;
+    gate
+}
+
+#[tokio::test]
+async fn a_crash_keeps_them() {
+    let (_web, mut house) = house().await;
+    let mut line = house.line().await;
+    // What was said before a tool is stored before the tool is called.
+    let _gate = half_said(&house, &mut line).await;
+    let told = house.api.get("/api/chat/history").await["active_turn"].clone();
+    assert_eq!(told["citations"].as_array().unwrap().len(), 2, "{told}");
+    house.server.signal("KILL");
+    house.server.wait();
+    house.restart().await;
+    let kept = house.api.history().await.pop().unwrap();
+    assert_eq!(
+        (&kept["status"], &kept["content"], &kept["citations"]),
+        (&json!("interrupted"), &told["content"], &told["citations"])
+    );
+}
+
+#[tokio::test]
+async fn a_page_loaded_in_mid_reply_sees_them() {
+    let (_web, house) = house().await;
+    let mut line = house.line().await;
+    let gate = half_said(&house, &mut line).await;
     let active = house.api.get("/api/chat/history").await["active_turn"].clone();
     let seen: Vec<&Value> = active["citations"].as_array().unwrap().iter().collect();
     assert_eq!(seen.len(), 2, "{active}");

@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::{fmt::Write, fs, path::Path};
 
-const BOUNDARY: &str = "a-boundary-nobody-writes";
+pub const BOUNDARY: &str = "a-boundary-nobody-writes";
 /// One dot.
 const PNG: &[u8] = &[
     0x89, b'P', b'N', b'G', 0x0d, 0x0a, 0x1a, 0x0a, 0, 0, 0, 13, b'I', b'H', b'D', b'R', 0, 0, 0, 1, 0, 0, 0, 1, 8, 6,
     0, 0, 0, 0x1f, 0x15, 0xc4, 0x89,
 ];
 
-fn form(parts: &[(&str, &[u8])]) -> Vec<u8> {
+pub fn form(parts: &[(&str, &[u8])]) -> Vec<u8> {
     let mut body = Vec::new();
     for (name, bytes) in parts {
         let head = format!(
@@ -31,7 +31,7 @@ fn form(parts: &[(&str, &[u8])]) -> Vec<u8> {
     body
 }
 
-async fn send(house: &House, path: &str, body: Vec<u8>) -> Answer {
+pub async fn send(house: &House, path: &str, body: Vec<u8>) -> Answer {
     let kind = format!("multipart/form-data; boundary={BOUNDARY}");
     let request = house.api.request(Method::POST, path);
     let request = request.header(header::CONTENT_TYPE, kind).body(body);
@@ -39,10 +39,14 @@ async fn send(house: &House, path: &str, body: Vec<u8>) -> Answer {
 }
 
 pub async fn upload(house: &House, name: &str, bytes: &[u8]) -> Value {
-    send(house, "/api/files", form(&[(name, bytes)])).await.expect(201)
+    upload_to(house, "/api/files", name, bytes).await
 }
 
-fn hash(bytes: &[u8]) -> String {
+pub async fn upload_to(house: &House, path: &str, name: &str, bytes: &[u8]) -> Value {
+    send(house, path, form(&[(name, bytes)])).await.expect(201)
+}
+
+pub fn hash(bytes: &[u8]) -> String {
     let mut hex = String::new();
     for byte in Sha256::digest(bytes) {
         write!(hex, "{byte:02x}").unwrap();
@@ -50,7 +54,7 @@ fn hash(bytes: &[u8]) -> String {
     hex
 }
 
-fn on_disk(folder: &Path) -> Vec<String> {
+pub fn on_disk(folder: &Path) -> Vec<String> {
     let mut names = Vec::new();
     for shelf in fs::read_dir(folder.join("files")).unwrap().map(|e| e.unwrap()) {
         for file in fs::read_dir(shelf.path()).unwrap().map(|e| e.unwrap()) {

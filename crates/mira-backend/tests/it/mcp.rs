@@ -231,10 +231,20 @@ async fn the_protocol_is_spoken_with_the_same_login() {
     let large = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{}"}}"#, "x".repeat(1024 * 1024));
     assert_eq!(post(&token).body(large).send().await.unwrap().status(), 413);
     assert_eq!(http.get(&url).bearer_auth(&token).send().await.unwrap().status(), 405);
-    let odd = post(&token)
-        .header("mcp-protocol-version", "1999-01-01")
-        .body(r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#);
-    assert_eq!(body(odd.send().await.unwrap()).await["error"]["code"], -32600);
+    // There are no sessions to end.
+    let ended = http.delete(&url).bearer_auth(&token).header("mcp-session-id", "x");
+    problem(ended.send().await.unwrap(), 405, "method-not-allowed").await;
+    let speaking = |version: &'static str, method: &str| {
+        let message = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}"}}"#);
+        post(&token).header("mcp-protocol-version", version).body(message)
+    };
+    for method in ["tools/list", "tools/call", "ping", "notifications/initialized"] {
+        let odd = problem(speaking("1999-01-01", method).send().await.unwrap(), 400, "malformed").await;
+        assert!(odd["detail"].as_str().unwrap().contains("only 2025-11-25"), "{odd}");
+    }
+    let spoken = speaking("2025-06-18", "tools/list").send().await.unwrap();
+    assert!(body(spoken).await["result"]["tools"].is_array());
+    assert_eq!(speaking("1999-01-01", "initialize").send().await.unwrap().status(), 200);
 }
 
 /// A client of an SDK at work.

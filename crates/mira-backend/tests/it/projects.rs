@@ -1,6 +1,6 @@
 //! Projects: made, changed, found and deleted over REST, heard of on every socket, named by sessions and messages.
 
-use crate::support::client::House;
+use crate::{files::upload_to, support::client::House};
 use reqwest::{Method, header};
 use serde_json::{Value, json};
 
@@ -83,7 +83,7 @@ async fn a_project_from_its_making_to_its_end() {
     assert_eq!((names(&first), names(&rest)), (vec!["Kitchen"], vec!["The garden"]));
     assert_eq!(rest["next_cursor"], Value::Null);
 
-    let none = json!({ "artifacts": 0, "versions": 0, "sessions": 0, "repos": 0, "unpublished": [] });
+    let none = json!({ "artifacts": 0, "versions": 0, "sessions": 0, "repos": 0, "files": 0, "unpublished": [] });
     let gone = house.api.delete(&format!("/api/project/{id}")).await.expect(200);
     assert_eq!(gone, none);
     let event = line
@@ -210,7 +210,14 @@ async fn sessions_and_messages_name_projects_that_are_there() {
     // Deleting says what goes; what people said stays.
     let artifact = json!({ "project_id": id, "name": "a", "type": "note", "content": "x" });
     house.api.post("/api/artifacts", artifact).await.expect(201);
-    let expect = json!({ "artifacts": 1, "versions": 1, "sessions": 1, "repos": 0, "unpublished": [] });
+    let file = upload_to(
+        &house,
+        &format!("/api/projects/{id}/files"),
+        "plan.txt",
+        b"Beds and paths.",
+    )
+    .await;
+    let expect = json!({ "artifacts": 1, "versions": 1, "sessions": 1, "repos": 0, "files": 1, "unpublished": [] });
     assert_eq!(house.api.get(&format!("/api/projects/{id}/deletion")).await, expect);
     assert_eq!(
         house.api.delete(&format!("/api/projects/{id}")).await.expect(200),
@@ -222,6 +229,9 @@ async fn sessions_and_messages_name_projects_that_are_there() {
         .until_that(|frame| frame["type"] == "session" && frame["object"]["id"] == "in")
         .await;
     assert_eq!(events.last().unwrap()["object"]["project_id"], Value::Null);
+    let is_gone = |frame: &Value| frame["type"] == "file" && frame["action"] == "deleted";
+    let events = line.until_that(is_gone).await;
+    assert_eq!(events.last().unwrap()["object"]["id"], file["id"]);
     let session = house.api.get("/api/sessions/in").await;
     assert_eq!(
         (&session["project_id"], &session["message_count"]),

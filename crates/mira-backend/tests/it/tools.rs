@@ -1,6 +1,7 @@
 //! Tools: what is called, what came of it, what of it is kept, how it ends when it goes wrong.
 
 use crate::support::client::{House, law};
+use mira_core::budget::estimate_tokens;
 use openai_sim::{Call, Plan, Reply};
 use serde_json::{Value, json};
 
@@ -398,5 +399,36 @@ async fn a_made_up_name_breaks_neither_the_turn_nor_the_next_one() {
         assert_eq!(line.turn("And now?").await.outcome, "complete", "{api}");
         let tools = house.api.get("/api/tools").await;
         assert_eq!(tools["tools"][0]["available"], true, "{api}: {tools}");
+    }
+}
+
+#[tokio::test]
+async fn many_long_results_fit_the_context_and_say_what_is_missing() {
+    let house = House::with(|setup| setup.env("MIRA_CONTEXT_TOKENS", "16384")).await;
+    let project = { house.api.post("/api/projects", json!({ "name": "Lamp" })).await }.expect(201);
+    let member = json!({ "project_id": project["id"] });
+    { house.api.patch("/api/sessions/eternal", member).await }.expect(200);
+    let mut reads = Vec::new();
+    for n in 0..8 {
+        let content = if n == 3 {
+            "short".to_owned()
+        } else {
+            "a long line\n".repeat(9_000)
+        };
+        let new =
+            json!({ "project_id": project["id"], "name": format!("{n}.txt"), "type": "note", "content": content });
+        let made = house.api.post("/api/artifacts", new).await.expect(201);
+        reads.push(call("read_artifact", json!({ "artifact": made["id"] })));
+    }
+    house.sim.push(Plan::calls(reads));
+    house.sim.push(Plan::reply("Read."));
+    let told = house.line().await.turn("Read them all.").await;
+    assert_eq!(told.outcome, "complete", "{told:?}");
+    let outputs = outputs(&house);
+    let cost: usize = outputs.iter().map(|output| estimate_tokens(output)).sum();
+    assert!((2_000..16_384).contains(&cost), "{cost}");
+    for (n, output) in outputs.iter().enumerate() {
+        assert_eq!(output.contains("characters left out"), n != 3, "{n}: {output}");
+        assert!(output.starts_with(&format!("{n}.txt | version 1")), "{output}");
     }
 }

@@ -1,4 +1,4 @@
-//! Recall's ranking: what a message asks for ([`question`]), how well each candidate answers ([`rank`]), which of them say
+//! Recall's ranking: what a message asks for ([`question`]), of which times ([`times`]), how well each candidate answers ([`rank`]), which of them say
 //! the same ([`merge`]), and why one came up in words for the owner ([`why`]). Pure: candidates come from the full-text
 //! documents and the vector index, and nothing here asks for more.
 //!
@@ -18,6 +18,7 @@ pub mod merge;
 pub mod question;
 pub mod rank;
 pub mod stem;
+pub mod times;
 pub mod why;
 pub mod words;
 
@@ -43,8 +44,10 @@ pub mod weights {
     pub const OTHER_TALK: u64 = 100;
     /// Said by, or about, somebody the question names. More would cost questions that name the wrong one.
     pub const NAMED: f32 = 0.08;
-    /// Said in a month the question names.
+    /// Said in a month or a longer stretch of time the question names.
     pub const MONTH: f32 = 0.10;
+    /// Said on one of the few days the question names.
+    pub const DAYS: f32 = 0.15;
     /// Shared by a session by how near its best comes to the best of all.
     pub const SESSION: f32 = 0.10;
     /// Follows a turn that asks much the same: cosine of that turn.

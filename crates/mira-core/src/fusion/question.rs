@@ -1,11 +1,12 @@
-//! What a message asks for: its words that matter, whom and which months it names, whether it asks for a time. Read from
-//! the message alone, without a model.
+//! What a message asks for: its words that matter, whom and which times it names, whether it asks for a time. Read from
+//! the message and the present moment alone, without a model.
 
 use super::{
     stem::stem,
+    times::Times,
     words::{is_stop, is_unspaced, words},
 };
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::Zoned;
 use std::collections::HashSet;
 
 /// How much of a message counts, in characters.
@@ -13,25 +14,6 @@ const MAX_CHARS: usize = 4000;
 /// The most words of it that are looked for.
 const MAX_TERMS: usize = 32;
 
-const MONTHS: [&str; 12] = [
-    "january",
-    "february",
-    "march",
-    "april",
-    "may",
-    "june",
-    "july",
-    "august",
-    "september",
-    "october",
-    "november",
-    "december",
-];
-/// Words that make the `may` or `march` after them a month.
-const BEFORE_MONTH: &[&str] = &[
-    "after", "before", "by", "during", "early", "from", "in", "last", "late", "mid", "next", "of", "on", "since",
-    "this", "until",
-];
 const OWNER_WORDS: &[&str] = &["i", "me", "mine", "my", "myself"];
 const MIRA_WORDS: &[&str] = &["you", "your", "yours", "yourself"];
 
@@ -56,26 +38,15 @@ pub struct Term {
 }
 
 impl Term {
+    /// What its stem shares with every word of that stem: all but the last letter.
+    pub fn head(&self) -> &str {
+        let last = self.stem.char_indices().next_back();
+        last.and_then(|(at, _)| self.stem.get(..at)).unwrap_or_default()
+    }
+
     /// Whether it is looked for as it is, within a script without spaces.
     pub fn is_unspaced(&self) -> bool {
         !self.word.is_ascii() && self.word.chars().any(is_unspaced)
-    }
-}
-
-/// A month, of any year or of one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Month {
-    /// 1..=12.
-    pub month: i8,
-    /// The year, if one is named beside it.
-    pub year: Option<i16>,
-}
-
-impl Month {
-    /// Whether a moment lies in it (UTC, as the dates in documents).
-    pub fn has(&self, at: Timestamp) -> bool {
-        let date = at.to_zoned(TimeZone::UTC);
-        date.month() == self.month && self.year.is_none_or(|year| year == date.year())
     }
 }
 
@@ -90,15 +61,15 @@ pub struct Question {
     pub names_owner: bool,
     /// Whether it speaks of Mira.
     pub names_mira: bool,
-    /// The months it names.
-    pub months: Vec<Month>,
+    /// The times it names.
+    pub times: Times,
     /// Whether it asks for a time.
     pub asks_when: bool,
 }
 
 impl Question {
-    /// Reads a message; `None` if it holds no letter and no digit.
-    pub fn read(text: &str, names: Names<'_>) -> Option<Self> {
+    /// Reads a message said now, where the owner is; `None` if it holds no letter and no digit.
+    pub fn read(text: &str, names: Names<'_>, now: &Zoned) -> Option<Self> {
         let cut = text
             .char_indices()
             .nth(MAX_CHARS)
@@ -108,8 +79,8 @@ impl Question {
         if list.is_empty() {
             return None;
         }
-        let months = read_months(cut, &list);
-        let names_may = months.iter().any(|m| m.month == 5);
+        let times = Times::read(cut, &list, now);
+        let names_may = times.months.iter().any(|m| m.month == 5);
         let matters = |word: &&String| !is_stop(word) || names_may && *word == "may";
         let mut kept = distinct(list.iter().filter(matters));
         if kept.is_empty() {
@@ -122,7 +93,7 @@ impl Question {
             names_mira: any(MIRA_WORDS) || names_one(&all, names.mira),
             asks_when: asks_when(&list),
             words: kept,
-            months,
+            times,
             all,
         })
     }
@@ -162,37 +133,6 @@ fn asks_when(list: &[String]) -> bool {
         })
 }
 
-/// The months a text names. `may` and `march` are months only beside a number, after a word such as `in`, or with a
-/// capital within a sentence.
-fn read_months(text: &str, list: &[String]) -> Vec<Month> {
-    let number = |word: Option<&String>| word.is_some_and(|w| w.starts_with(|c: char| c.is_ascii_digit()));
-    let mut cased = text.split(|c: char| !c.is_alphanumeric()).filter(|run| !run.is_empty());
-    let mut months = Vec::new();
-    let mut before: Option<&String> = None;
-    let mut rest = list.iter().peekable();
-    while let Some(word) = rest.next() {
-        let capital = cased.next().is_some_and(|run| run.starts_with(char::is_uppercase));
-        let index = MONTHS.iter().position(|month| month == word);
-        let ambiguous = matches!(word.as_str(), "may" | "march");
-        let sure = !ambiguous
-            || number(before)
-            || number(rest.peek().copied())
-            || before.is_some_and(|w| capital || BEFORE_MONTH.contains(&w.as_str()));
-        if let Some(month) = index.and_then(|i| i8::try_from(i + 1).ok())
-            && sure
-        {
-            let year = rest.clone().take(2).find_map(|w| read_year(w));
-            months.push(Month { month, year });
-        }
-        before = Some(word);
-    }
-    months
-}
-
-fn read_year(word: &str) -> Option<i16> {
-    word.parse().ok().filter(|year| (1900..2200).contains(year))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -202,9 +142,13 @@ mod tests {
         mira: "Mira",
     };
 
+    fn now() -> Zoned {
+        "2023-07-01T12:00[UTC]".parse().unwrap()
+    }
+
     fn check(text: &str, words: &[&str], named: (bool, bool), months: &[(i8, Option<i16>)], when: bool) {
-        let q = Question::read(text, NAMES).unwrap();
-        let found: Vec<(i8, Option<i16>)> = q.months.iter().map(|m| (m.month, m.year)).collect();
+        let q = Question::read(text, NAMES, &now()).unwrap();
+        let found: Vec<(i8, Option<i16>)> = q.times.months.iter().map(|m| (m.month, m.year)).collect();
         assert_eq!(
             (q.words, (q.names_owner, q.names_mira), found, q.asks_when),
             (
@@ -246,19 +190,13 @@ mod tests {
         );
         check("Which year was it?", &["year"], (false, false), &[], true);
         check("東京はどう?", &["東京はどう"], (false, false), &[], false);
-        assert_eq!(Question::read(" ?! \u{1F600} \0", NAMES), None);
+        assert_eq!(Question::read(" ?! \u{1F600} \0", NAMES, &now()), None);
     }
 
     #[test]
     fn a_long_message_is_cut() {
         let words: Vec<String> = (0..20_000).map(|n| format!("word{n}")).collect();
-        assert_eq!(Question::read(&words.join(" "), NAMES).unwrap().words.len(), MAX_TERMS);
-    }
-
-    #[test]
-    fn months_have_years() {
-        let at: Timestamp = "2023-05-08T13:56:00Z".parse().unwrap();
-        let month = |year| Month { month: 5, year };
-        assert!(month(None).has(at) && month(Some(2023)).has(at) && !month(Some(2022)).has(at));
+        let read = Question::read(&words.join(" "), NAMES, &now()).unwrap();
+        assert_eq!(read.words.len(), MAX_TERMS);
     }
 }

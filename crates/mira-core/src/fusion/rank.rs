@@ -133,8 +133,8 @@ impl Corpus {
         each_word(text, |word| {
             reading.word(word);
             for (found, term) in found.iter_mut().zip(&self.terms) {
-                // A stem begins as its words do, which spares nearly all words their stemming.
-                if !*found && word.get(..2) == term.stem.get(..2) {
+                // Only the last letter of a stem may be another, which spares nearly all words their stemming.
+                if !*found && word.starts_with(term.head()) {
                     *found = stem(word) == term.stem;
                 }
             }
@@ -223,7 +223,7 @@ pub fn rank(question: &Question, corpus: &Corpus, candidates: &[Candidate], limi
     let read = read_all(corpus, candidates);
     let mut scored: Vec<Scored<'_>> = candidates
         .iter()
-        .filter_map(|candidate| scored(corpus, candidate, read.get(candidate.text.as_str())?))
+        .filter_map(|candidate| scored(question, corpus, candidate, read.get(candidate.text.as_str())?))
         .collect();
     let sessions = best_of_sessions(&scored);
     let best = sessions.values().copied().fold(f32::MIN_POSITIVE, f32::max);
@@ -279,8 +279,14 @@ pub fn relevance(lexical: f32, cosine: Option<f32>) -> f32 {
     }
 }
 
-/// A candidate with its relevance; `None` if that is too little to come up.
-fn scored<'a>(corpus: &Corpus, candidate: &'a Candidate, read: &'a Read<'a>) -> Option<Scored<'a>> {
+/// A candidate with its relevance; `None` if that is too little to come up. Where a time is all that is asked for, what
+/// was said then is relevant whatever it says.
+fn scored<'a>(
+    question: &Question,
+    corpus: &Corpus,
+    candidate: &'a Candidate,
+    read: &'a Read<'a>,
+) -> Option<Scored<'a>> {
     // In a store of a few turns every word stands in many documents and BM25 is next to nothing.
     let own_words = w::OWN_WORDS * read.coverage;
     let lexical = corpus.lexical(candidate.bm25).max(own_words);
@@ -291,7 +297,8 @@ fn scored<'a>(corpus: &Corpus, candidate: &'a Candidate, read: &'a Read<'a>) -> 
     };
     // Words alone are enough: a model that does not know them has no say.
     let enough = relevance.max(w::LEXICAL_ALONE * lexical) >= least;
-    enough.then_some(Scored {
+    let then = question.times.alone && question.times.stretch_of(candidate.at).is_some();
+    (enough || then).then_some(Scored {
         candidate,
         read,
         lexical,
@@ -307,9 +314,7 @@ fn bonus(question: &Question, one: &Scored<'_>, read: &Texts<'_>) -> f32 {
     if candidate.voice.is_named_in(question) {
         bonus += w::NAMED;
     }
-    if question.months.iter().any(|month| month.has(candidate.at)) {
-        bonus += w::MONTH;
-    }
+    bonus += of_time(question, candidate);
     if question.asks_when && manner.time {
         bonus += w::TIME;
     }
@@ -321,6 +326,15 @@ fn bonus(question: &Question, one: &Scored<'_>, read: &Texts<'_>) -> f32 {
         bonus += w::ASKED_BEFORE_COSINE * before.cosine.unwrap_or_default();
     }
     bonus
+}
+
+/// What being of a time that the question names is worth.
+fn of_time(question: &Question, candidate: &Candidate) -> f32 {
+    match question.times.stretch_of(candidate.at) {
+        Some(stretch) if stretch.is_short => w::DAYS,
+        _ if question.times.has(candidate.at) => w::MONTH,
+        _ => 0.0,
+    }
 }
 
 /// The greatest relevance in each session.

@@ -4,6 +4,7 @@
 
 use super::*;
 use crate::{ids::MemoryId, memory::MemoryKind};
+use jiff::Zoned;
 use proptest::prelude::*;
 use rank::Corpus;
 use std::collections::HashMap;
@@ -13,6 +14,10 @@ const NAMES: Names<'static> = Names {
     owner: "Nora",
     mira: "Mira",
 };
+
+fn now() -> Zoned {
+    "2023-07-01T12:00[UTC]".parse().unwrap()
+}
 
 fn id(n: u128) -> MemoryId {
     MemoryId(Uuid::from_u128(n))
@@ -35,7 +40,7 @@ fn said(n: u128, voice: Voice, text: &str, bm25: f32, cosine: Option<f32>) -> Ca
 }
 
 fn ranked(question: &str, candidates: &[Candidate]) -> Vec<Ranked> {
-    let question = Question::read(question, NAMES).unwrap();
+    let question = Question::read(question, NAMES, &now()).unwrap();
     let stems: Vec<String> = question.words.iter().map(|word| stem::stem(word)).collect();
     let df: HashMap<&str, u64> = stems.iter().map(|stem| (stem.as_str(), 3)).collect();
     let scored = vec![3; question.words.len()];
@@ -137,6 +142,41 @@ fn times_and_months_count_where_they_are_asked_for() {
 }
 
 #[test]
+fn what_was_said_then_comes_first() {
+    let on = |n: u128, day: &str, text: &str, cosine| Candidate {
+        at: format!("{day}T13:56:00Z").parse().unwrap(),
+        ..said(n, Voice::Mira, text, 0.0, cosine)
+    };
+    let fence = |n, day| on(n, day, "Painted the fence with Tom.", Some(0.3));
+    check(
+        "Which fence was it yesterday?",
+        &[
+            fence(1, "2023-06-30"),
+            on(2, "2023-06-29", "Painted the green fence.", Some(0.3)),
+        ],
+        &[1, 2],
+        "says “fence”, from 30 June 2023",
+    );
+    // Nothing else is asked: what has nothing to do with the words comes up, what was said at other times does not.
+    check(
+        "What did we talk about yesterday?",
+        &[
+            on(1, "2023-06-30", "Tom came by.", None),
+            on(2, "2023-06-29", "Tom called.", Some(0.05)),
+        ],
+        &[1],
+        "from 30 June 2023",
+    );
+    // Where something else is asked, a time alone is too little.
+    check(
+        "What about the fence yesterday?",
+        &[on(1, "2023-06-30", "Tom came by.", None), fence(2, "2023-01-02")],
+        &[2],
+        "says “fence”",
+    );
+}
+
+#[test]
 fn without_embeddings_words_alone_rank() {
     let list = [
         said(1, Voice::Owner, "Nothing of that.", 0.0, None),
@@ -221,7 +261,7 @@ fn pinned_and_neighbours_are_said() {
 proptest! {
     #[test]
     fn any_text_can_be_asked_and_found(question in "\\PC{0,80}|.{0,40}", text in ".{0,80}", bm25 in -1.0f32..50.0, cosine in -1.0f32..1.0) {
-        let Some(asked) = Question::read(&question, NAMES) else {
+        let Some(asked) = Question::read(&question, NAMES, &now()) else {
             prop_assert!(!question.chars().any(char::is_alphanumeric));
             return Ok(());
         };

@@ -26,18 +26,28 @@ pub fn why(question: &Question, found: &[&Term], candidate: &Candidate) -> Strin
     } else if candidate.bm25 > 0.0 && !similar {
         parts.push("from the same stretch of talk".to_owned());
     }
-    if similar || parts.is_empty() {
+    let then = question.times.alone && question.times.stretch_of(candidate.at).is_some();
+    if similar || parts.is_empty() && !then {
         parts.push("similar meaning".to_owned());
     }
     parts.extend(named(question, candidate));
-    if question.months.iter().any(|month| month.has(candidate.at)) {
-        let date = candidate.at.to_zoned(TimeZone::UTC).strftime("%B %Y").to_string();
-        parts.push(format!("from {date}"));
-    }
+    parts.extend(of_time(question, candidate));
     if candidate.pinned {
         parts.push("pinned".to_owned());
     }
     parts.join(", ")
+}
+
+/// The time it is from, if the question names that.
+fn of_time(question: &Question, candidate: &Candidate) -> Option<String> {
+    let times = &question.times;
+    let said = |format: &str, zone: &TimeZone| candidate.at.to_zoned(zone.clone()).strftime(format).to_string();
+    match times.stretch_of(candidate.at) {
+        Some(stretch) if stretch.is_short => Some(format!("from {}", said("%-d %B %Y", &times.zone))),
+        Some(_) => Some(format!("from {}", said("%B %Y", &times.zone))),
+        None if times.has(candidate.at) => Some(format!("from {}", said("%B %Y", &TimeZone::UTC))),
+        None => None,
+    }
 }
 
 /// The words that say most first, quoted.

@@ -67,9 +67,25 @@ pub fn words(text: &str) -> impl Iterator<Item = String> {
         .map(str::to_lowercase)
 }
 
+/// The longest word of [`STOP`] and [`TIME`], in bytes.
+const LONGEST: usize = 9;
+
+/// Whether a word is in a sorted list. Few are looked at whole: every word of every candidate comes by here.
+fn is_in(list: &[&str], word: &str) -> bool {
+    let first = |word: &str| word.bytes().next();
+    let own = first(word);
+    word.len() <= LONGEST
+        && list
+            .get(list.partition_point(|other| first(other) < own)..)
+            .unwrap_or_default()
+            .iter()
+            .take_while(|other| first(other) == own)
+            .any(|other| *other == word)
+}
+
 /// Whether a lower-case word finds nothing by itself.
 pub fn is_stop(word: &str) -> bool {
-    STOP.binary_search(&word).is_ok()
+    is_in(STOP, word)
 }
 
 /// Whether a letter belongs to a script that is written without spaces.
@@ -184,8 +200,8 @@ fn ends_asking(text: &str) -> bool {
 }
 
 /// Years, ordinals and the words of [`TIME`].
-fn is_time(word: &str) -> bool {
-    if TIME.binary_search(&word).is_ok() {
+pub(super) fn is_time(word: &str) -> bool {
+    if is_in(TIME, word) {
         return true;
     }
     let digits = word.bytes().take_while(u8::is_ascii_digit).count();
@@ -203,6 +219,9 @@ mod tests {
     #[test]
     fn lists_are_sorted() {
         assert!(STOP.is_sorted() && TIME.is_sorted());
+        let longest = STOP.iter().chain(TIME).map(|word| word.len()).max();
+        assert_eq!(longest, Some(LONGEST));
+        assert!(STOP.iter().all(|word| is_stop(word)) && TIME.iter().all(|word| is_time(word)));
     }
 
     fn check(text: &str, content: usize, time: bool, ends_asking: bool) {

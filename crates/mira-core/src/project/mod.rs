@@ -73,6 +73,8 @@ pub struct ProjectDeletion {
     pub sessions: u64,
     /// Attached repositories whose clones go.
     pub repos: u64,
+    /// Files that go.
+    pub files: u64,
 }
 
 /// What an artifact is.
@@ -247,6 +249,18 @@ pub fn hex(sha256: &[u8; 32]) -> String {
         .iter()
         .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
         .collect()
+}
+
+/// A hash from how it is written, in small or capital letters.
+pub fn unhex(text: &str) -> Option<[u8; 32]> {
+    let mut sha256 = [0; 32];
+    if text.len() != 64 || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return None;
+    }
+    for (byte, digits) in sha256.iter_mut().zip(text.as_bytes().chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+    }
+    Some(sha256)
 }
 
 /// Something that is worked on: a file, a page, a note, a picture. Shown as its newest version.

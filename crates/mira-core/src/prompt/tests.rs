@@ -72,6 +72,26 @@ fn build_with(history: &[Message], skipped: u64, budget_tokens: usize, mood: &st
 }
 
 #[test]
+fn pictures_cost_what_they_cost() {
+    let picture = |base64: Option<&str>| Picture {
+        media_type: "image/png".into(),
+        sha256: [1; 32],
+        base64: base64.map(Into::into),
+    };
+    let cost = |pictures: Vec<Picture>| {
+        message_tokens(&PromptMessage {
+            role: Role::User,
+            text: "What is this?".into(),
+            calls: Vec::new(),
+            pictures,
+        })
+    };
+    let bare = cost(Vec::new());
+    assert_eq!(cost(vec![picture(Some("iVBOR")); 2]), bare + 2 * PICTURE_TOKENS);
+    assert_eq!(cost(vec![picture(None)]), bare, "one that is not shown is a sentence");
+}
+
+#[test]
 fn two_following_turns_share_everything_before_what_must_change() {
     let long = talk(24);
     let (first, second) = (

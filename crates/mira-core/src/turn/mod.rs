@@ -98,6 +98,16 @@ pub struct Turn {
     said_from: u32,
     thinking_told: bool,
     stored_to: usize,
+    stored_citations: usize,
+}
+
+/// What no checkpoint has stored yet.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Unstored<'a> {
+    /// Of the text.
+    pub text: &'a str,
+    /// Of the places that point at sources.
+    pub citations: &'a [Citation],
 }
 
 impl Turn {
@@ -129,6 +139,7 @@ impl Turn {
             said_from: 0,
             thinking_told: false,
             stored_to: 0,
+            stored_citations: 0,
         }
     }
 
@@ -152,14 +163,20 @@ impl Turn {
         self.head.as_ref().map_or(&self.fallback.persona, |head| &head.persona)
     }
 
-    /// What no checkpoint has stored yet.
-    pub fn unstored(&self) -> Option<&str> {
-        self.text.get(self.stored_to..).filter(|part| !part.is_empty())
+    /// What no checkpoint has stored yet, if there is anything.
+    pub fn unstored(&self) -> Option<Unstored<'_>> {
+        let text = self.text.get(self.stored_to..).unwrap_or_default();
+        let citations = self.citations.get(self.stored_citations..).unwrap_or_default();
+        (!text.is_empty() || !citations.is_empty()).then_some(Unstored { text, citations })
     }
 
-    /// A checkpoint has stored this many more bytes of the text.
-    pub fn mark_stored(&mut self, bytes: usize) {
+    /// A checkpoint has stored this many more bytes of the text, and so many more citations.
+    pub fn mark_stored(&mut self, bytes: usize, citations: usize) {
         self.stored_to = self.stored_to.saturating_add(bytes).min(self.text.len());
+        self.stored_citations = self
+            .stored_citations
+            .saturating_add(citations)
+            .min(self.citations.len());
     }
 
     /// The tools called so far.

@@ -115,17 +115,36 @@ fn endings() {
 }
 
 #[test]
-fn checkpoints_take_each_byte_once() {
+fn checkpoints_take_each_byte_and_each_citation_once() {
+    fn unstored(turn: &Turn) -> Option<(&str, Vec<u32>)> {
+        let left = turn.unstored()?;
+        Some((
+            left.text,
+            left.citations.iter().map(|citation| citation.index).collect(),
+        ))
+    }
     let (mut turn, mut out) = (turn(None), Vec::new());
-    assert_eq!(turn.unstored(), None);
+    assert_eq!(unstored(&turn), None);
     for part in ["a", "bé"] {
         turn.on_model(ModelEvent::Text(part.into()), &mut out);
     }
-    assert_eq!(turn.unstored(), Some("abé"));
-    turn.mark_stored(1);
-    assert_eq!(turn.unstored(), Some("bé"));
-    turn.mark_stored(100);
-    assert_eq!(turn.unstored(), None);
+    assert_eq!(unstored(&turn), Some(("abé", vec![])));
+    turn.mark_stored(1, 0);
+    assert_eq!(unstored(&turn), Some(("bé", vec![])));
+    turn.mark_stored(100, 0);
+    assert_eq!(unstored(&turn), None);
+    // A provider tells of places in text that is stored already.
+    let source = |title: &str| Source {
+        title: title.to_owned(),
+        ..Source::default()
+    };
+    turn.cite(source("one"), Some((0, 1)), &mut out);
+    turn.cite(source("two"), None, &mut out);
+    assert_eq!(unstored(&turn), Some(("", vec![1, 2])));
+    turn.mark_stored(0, 1);
+    assert_eq!(unstored(&turn), Some(("", vec![2])));
+    turn.mark_stored(0, 100);
+    assert_eq!(unstored(&turn), None);
 }
 
 #[test]

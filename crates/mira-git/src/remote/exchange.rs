@@ -5,6 +5,7 @@
 //! A failure inside the transport is kept here with its reason, since libgit2 would only pass on a text.
 
 use super::{
+    advert::Advert,
     credentials::Credentials,
     progress::{Progress, Reporter},
     url::RemoteUrl,
@@ -40,6 +41,8 @@ pub(crate) struct Exchange {
     pub(crate) reporter: Reporter,
     received: AtomicU64,
     failure: Mutex<Option<GitError>>,
+    /// There while it is listened to what the remote has.
+    advert: Mutex<Option<Advert>>,
 }
 
 /// Where ssh finds what it needs.
@@ -97,6 +100,7 @@ impl Exchange {
             reporter: terms.reporter,
             received: AtomicU64::new(0),
             failure: Mutex::new(None),
+            advert: Mutex::new(None),
         })
     }
 
@@ -150,17 +154,31 @@ impl Exchange {
         Ok(())
     }
 
-    /// Counts what came from the remote.
-    pub(crate) fn count(&self, bytes: usize) -> Result<(), GitError> {
-        let before = self.received.fetch_add(bytes as u64, Ordering::Relaxed);
-        let received = before.saturating_add(bytes as u64);
-        if received > self.max_bytes {
+    /// For the transports: counts what came from the remote, and listens to what it has.
+    pub(crate) fn arrived(&self, bytes: &[u8]) -> Result<(), GitError> {
+        let length = bytes.len() as u64;
+        let before = self.received.fetch_add(length, Ordering::Relaxed);
+        if before.saturating_add(length) > self.max_bytes {
             return Err(GitError::TooLarge {
                 what: "what the remote sends",
                 limit: self.max_bytes,
             });
         }
-        Ok(())
+        match &mut *self.advert.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(advert) => advert.hear(bytes),
+            None => Ok(()),
+        }
+    }
+
+    /// From here on, what the remote says it has is heard.
+    pub(crate) fn listen(&self) {
+        *self.advert.lock().unwrap_or_else(PoisonError::into_inner) = Some(Advert::default());
+    }
+
+    /// What was heard since [`Self::listen`].
+    pub(crate) fn heard(&self) -> Advert {
+        let mut advert = self.advert.lock().unwrap_or_else(PoisonError::into_inner);
+        advert.take().unwrap_or_default()
     }
 
     /// Tells whoever listens how far it is.

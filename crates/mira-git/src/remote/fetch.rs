@@ -2,12 +2,16 @@
 //! is checked out changes here, so no writer's turn is needed.
 
 use super::{
+    advert::Advert,
     exchange::Exchange,
     progress::{Progress, Stage, percent},
     register,
 };
 use crate::{error::GitError, path::BranchName};
-use git2::{AutotagOption, Direction, FetchOptions, ReferenceType, RemoteCallbacks, RemoteUpdateFlags, Repository};
+use git2::{
+    AutotagOption, Direction, FetchOptions, Oid, Reference, ReferenceType, RemoteCallbacks, RemoteUpdateFlags,
+    Repository,
+};
 use std::{
     collections::HashSet,
     fs, io,
@@ -17,6 +21,8 @@ use std::{
 
 /// The remote's branches, under their names there.
 const BRANCHES: &str = "+refs/heads/*:refs/remotes/origin/*";
+/// Where a remote has its branches.
+const BRANCH_PREFIX: &str = "refs/heads/";
 /// Where they are here.
 const TRACKING: &str = "refs/remotes/origin/";
 /// More branches than these an error does not carry.
@@ -36,34 +42,37 @@ pub(crate) struct Caps {
 /// What a remote says it has.
 #[derive(Debug, Default)]
 pub(crate) struct Offer {
-    /// Its branches, short.
-    pub(crate) branches: Vec<String>,
+    /// Its branches, short, with their commits. git takes any bytes for a name.
+    branches: Vec<(Vec<u8>, Oid)>,
     /// The one it shows first, short.
     pub(crate) default: Option<String>,
     /// How many tags it has.
     tags: usize,
+    /// Whether a branch or tag has a name that is no text.
+    has_odd_names: bool,
 }
 
 impl Offer {
-    fn hear(connection: &git2::RemoteConnection<'_, '_, '_>, caps: Caps) -> Result<Self, GitError> {
+    fn of(connection: &git2::RemoteConnection<'_, '_, '_>, advert: Advert, caps: Caps) -> Result<Self, GitError> {
         let mut offer = Self::default();
-        for head in connection.list()? {
-            if let Some(branch) = head.name().strip_prefix("refs/heads/") {
-                if offer.branches.len() == caps.branches {
-                    return Err(GitError::TooLarge {
-                        what: "the number of branches of the remote",
-                        limit: caps.branches as u64,
-                    });
-                }
-                offer.branches.push(branch.to_owned());
-            } else if head.name().starts_with("refs/tags/") && !head.name().ends_with("^{}") {
-                offer.tags += 1;
+        for (name, id) in advert.into_refs() {
+            let is_tag = name.starts_with(b"refs/tags/");
+            let branch = name.strip_prefix(BRANCH_PREFIX.as_bytes());
+            offer.tags += usize::from(is_tag);
+            offer.has_odd_names |= (is_tag || branch.is_some()) && str::from_utf8(&name).is_err();
+            let Some(branch) = branch else { continue };
+            if offer.branches.len() == caps.branches {
+                return Err(GitError::TooLarge {
+                    what: "the number of branches of the remote",
+                    limit: caps.branches as u64,
+                });
             }
+            offer.branches.push((branch.to_vec(), id));
         }
         if let Ok(name) = connection.default_branch() {
             let name = str::from_utf8(&name).ok();
             offer.default = name
-                .and_then(|name| name.strip_prefix("refs/heads/"))
+                .and_then(|name| name.strip_prefix(BRANCH_PREFIX))
                 .map(str::to_owned);
         }
         Ok(offer)
@@ -71,20 +80,23 @@ impl Offer {
 
     /// The branch to check out: the wanted one, else the remote's own choice.
     pub(crate) fn choose(&self, wanted: Option<&BranchName>) -> Result<Option<&str>, GitError> {
-        let has = |name: &str| self.branches.iter().find(|branch| *branch == name).map(String::as_str);
+        if self.branches.is_empty() {
+            return Ok(None);
+        }
+        let names = || self.branches.iter().filter_map(|(name, _)| str::from_utf8(name).ok());
+        let has = |name: &str| names().find(|branch| *branch == name);
         if let Some(wanted) = wanted {
-            return match has(wanted.as_str()) {
-                None if self.branches.is_empty() => Ok(None),
-                None => Err(GitError::NoSuchBranch {
-                    branch: wanted.as_str().to_owned(),
-                    known: self.branches.iter().take(NAMED_BRANCHES).cloned().collect(),
-                }),
-                found => Ok(found),
-            };
+            return has(wanted.as_str()).map(Some).ok_or_else(|| GitError::NoSuchBranch {
+                branch: wanted.as_str().to_owned(),
+                known: names().take(NAMED_BRANCHES).map(str::to_owned).collect(),
+            });
         }
         let named = self.default.as_deref().and_then(has);
-        let first = || self.branches.first().map(String::as_str);
-        Ok(named.or_else(|| has("main")).or_else(|| has("master")).or_else(first))
+        let chosen = named.or_else(|| has("main")).or_else(|| has("master"));
+        let chosen = chosen.or_else(|| names().next());
+        chosen.map(Some).ok_or(GitError::Unusable(
+            "the names of the remote's branches are not UTF-8; rename one of them there",
+        ))
     }
 }
 
@@ -97,15 +109,15 @@ pub(crate) fn fetch(
     accept: impl FnOnce(&Offer) -> Result<(), GitError>,
 ) -> Result<(Offer, bool), GitError> {
     exchange.report(Progress::default());
-    let mut news = false;
-    let offer = exchange.hold(|| {
+    exchange.listen();
+    exchange.hold(|| {
         let mut remote = register::remote(repo)?;
         let mut connection = remote.connect_auth(Direction::Fetch, None, None)?;
-        let offer = Offer::hear(&connection, caps)?;
+        let offer = Offer::of(&connection, exchange.heard(), caps)?;
         accept(&offer)?;
         // Nothing is pruned then either: a remote that shows nothing is rather broken than empty all of a sudden.
         if offer.branches.is_empty() {
-            return Ok(offer);
+            return Ok((offer, false));
         }
         let tags = if offer.tags > caps.tags {
             tracing::warn!(
@@ -126,45 +138,49 @@ pub(crate) fn fetch(
         exchange.check()?;
         settle(repo.path())?;
         let _marked = Mark::set(repo)?;
-        prune(repo, exchange, &offer)?;
+        let news = prune(repo, exchange, &offer)?;
         let mut callbacks = RemoteCallbacks::new();
-        callbacks.update_tips(|_, _, _| {
-            news = true;
-            exchange.check().map_err(|error| exchange.fail(error)).is_ok()
-        });
+        // git2 breaks off at a name that is no text: with one among them, they are written without a question in between.
+        if !offer.has_odd_names {
+            callbacks.update_tips(|_, _, _| exchange.check().map_err(|error| exchange.fail(error)).is_ok());
+        }
         remote.update_tips(
             Some(&mut callbacks),
             RemoteUpdateFlags::empty(),
             tags,
             Some("mira: fetch"),
         )?;
-        Ok(offer)
-    })?;
-    Ok((offer, news))
+        Ok((offer, news))
+    })
 }
 
 /// Removes the remote's branches it has no more from here; branches of this clone stay, whatever they follow. Comes before
-/// the new ones are written: `a` has to be gone for `a/b` to come.
-fn prune(repo: &Repository, exchange: &Exchange, offer: &Offer) -> Result<(), GitError> {
-    let there: HashSet<&str> = offer.branches.iter().map(String::as_str).collect();
-    let mut gone = Vec::new();
+/// the new ones are written: `a` has to be gone for `a/b` to come. Says whether a branch that the remote has is new here, or
+/// was at another commit.
+fn prune(repo: &Repository, exchange: &Exchange, offer: &Offer) -> Result<bool, GitError> {
+    let there: HashSet<&[u8]> = offer.branches.iter().map(|(name, _)| name.as_slice()).collect();
+    let mut here: HashSet<(Vec<u8>, Oid)> = HashSet::new();
+    let mut gone: Vec<Reference<'_>> = Vec::new();
     for found in repo.references_glob(&format!("{TRACKING}*"))? {
         let found = found?;
-        // `origin/HEAD` only names another one. A name that is no text cannot be compared, and stays.
-        let Ok(name) = found.name() else { continue };
-        let is_there = name.strip_prefix(TRACKING).is_none_or(|branch| there.contains(branch));
-        if !is_there && found.kind() == Some(ReferenceType::Direct) {
-            gone.push(name.to_owned());
+        // `origin/HEAD` only names another one.
+        let Some(branch) = found.name_bytes().strip_prefix(TRACKING.as_bytes()) else {
+            continue;
+        };
+        if there.contains(branch) {
+            here.extend(found.target().map(|id| (branch.to_vec(), id)));
+        } else if found.kind() == Some(ReferenceType::Direct) {
+            gone.push(found);
         }
     }
     // HEAD may have been made to point anywhere by hand.
     let head = repo.find_reference("HEAD")?;
-    let checked_out = head.symbolic_target().ok().flatten();
-    for name in gone.iter().filter(|name| checked_out != Some(name.as_str())) {
+    let checked_out = head.symbolic_target_bytes();
+    for gone in gone.iter_mut().filter(|gone| checked_out != Some(gone.name_bytes())) {
         exchange.check()?;
-        repo.find_reference(name)?.delete()?;
+        gone.delete()?;
     }
-    Ok(())
+    Ok(offer.branches.iter().any(|branch| !here.contains(branch)))
 }
 
 /// Counts what arrives, and ends it where it is too much or no longer wanted.

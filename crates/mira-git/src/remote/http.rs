@@ -247,7 +247,7 @@ impl Call {
             sending @ State::Send { .. } => self.end_sending(sending)?,
             State::Answer { mut body, rest } if rest.is_empty() => match self.exchange.wait(body.chunk())?? {
                 Some(rest) => {
-                    self.exchange.count(rest.len())?;
+                    self.exchange.arrived(&rest)?;
                     State::Answer { body, rest }
                 }
                 None => State::Ended,

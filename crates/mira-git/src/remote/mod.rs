@@ -4,6 +4,7 @@
 //! secret files, in memory and on the wire to its own host, and nowhere else; one exchange per repository runs at a time,
 //! each with a deadline, a cap and a way to cancel it; what fails or is cancelled leaves nothing.
 
+mod advert;
 mod clone;
 mod credentials;
 mod exchange;

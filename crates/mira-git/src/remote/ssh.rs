@@ -255,7 +255,7 @@ impl Talk {
     fn take(&mut self, buffer: &mut [u8]) -> Result<usize, GitError> {
         let read = self.exchange.wait(self.output.read(buffer))?;
         let length = read.map_err(GitError::io("reading from ssh"))?;
-        self.exchange.count(length)?;
+        self.exchange.arrived(buffer.get(..length).unwrap_or_default())?;
         if length == 0 && !self.heard {
             return Err(self.ended());
         }

@@ -113,6 +113,21 @@ async fn a_bomb_of_trees_is_shown_in_part() {
     assert!(matches!(shown, Err(GitError::TooLarge { limit: 64, .. })), "{shown:?}");
 }
 
+/// The file came with the bomb: from which of ten thousand million it was renamed is not looked for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bomb_of_trees_keeps_no_blame_waiting() {
+    let scene = Scene::with_files(&[("b", "two\n")]);
+    bomb_beside(&scene, "bomb", "two\n", &["main"]);
+    bomb_beside(&scene, "more", "two\nthree\n", &["bomb"]);
+    let revision = Revision::parse("more").unwrap();
+    let found = scene.repos.blame(scene.id, at("a"), Some(revision)).await.unwrap();
+    let commits: Vec<&str> = found.ranges.iter().map(|range| range.sha.as_str()).collect();
+    assert_eq!(
+        commits,
+        [scene.git(&["rev-parse", "bomb"]), scene.git(&["rev-parse", "more"])]
+    );
+}
+
 /// Two branches of 300 files that differ in one.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_stays_as_it_is_counts_for_nothing() {

@@ -1,7 +1,8 @@
 //! Branches and switching.
 
-use crate::support::Scene;
+use crate::support::{Scene, git_in};
 use mira_git::{BranchName, Clash, GitError, Missing, SwitchMode, Switched};
+use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
 
 fn branch(name: &str) -> BranchName {
     BranchName::parse(name).unwrap()
@@ -177,10 +178,7 @@ async fn from_a_bare_commit_and_in_the_middle_of_a_merge() {
     scene.git(&["checkout", "-q", "main"]);
     scene.put("differs", "crash\n");
     scene.git(&["commit", "-q", "-a", "-m", "crash"]);
-    let merge = crate::support::git_in(&scene.dir())
-        .args(["merge", "-q", "other"])
-        .output()
-        .unwrap();
+    let merge = git_in(&scene.dir()).args(["merge", "-q", "other"]).output().unwrap();
     assert!(!merge.status.success());
     let status = scene.repos.status(scene.id, None).await.unwrap();
     assert!(
@@ -201,4 +199,37 @@ async fn from_a_bare_commit_and_in_the_middle_of_a_merge() {
         ),
         "{held:?}"
     );
+}
+
+/// git takes any bytes for a name.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_branch_whose_name_is_no_text_is_shown_and_not_checked_out() {
+    let scene = two_branches();
+    let odd = OsStr::from_bytes(b"refs/heads/caf\xe9");
+    let made = git_in(&scene.dir()).arg("update-ref").arg(odd).arg("main").status();
+    assert!(made.unwrap().success());
+    let found = scene.repos.branches(scene.id).await.unwrap();
+    let shown: Vec<(&str, bool)> = { found.branches.iter() }
+        .map(|branch| (branch.name.as_str(), branch.reachable))
+        .collect();
+    assert_eq!(shown, [("caf\u{fffd}", false), ("main", true), ("other", true)]);
+    let refused = switch(&scene, "caf\u{fffd}", SwitchMode::Existing).await;
+    assert!(
+        matches!(&refused, Err(GitError::Unusable(why)) if why.contains("UTF-8")),
+        "{refused:?}"
+    );
+    let missing = switch(&scene, "caf\u{fffd}\u{fffd}", SwitchMode::Existing).await;
+    assert!(
+        matches!(missing, Err(GitError::NotFound(Missing::Branch))),
+        "{missing:?}"
+    );
+    // Checked out by hand, it is no branch anybody can name; everything else goes on.
+    let checkout = git_in(&scene.dir()).args(["symbolic-ref", "HEAD"]).arg(odd).status();
+    assert!(checkout.unwrap().success());
+    let status = scene.repos.status(scene.id, None).await.unwrap();
+    assert_eq!((status.branch, status.commit), (None, Some(scene.head())));
+    assert_eq!(scene.repos.unpublished(scene.id).await.unwrap().branches.len(), 3);
+    switch(&scene, "main", SwitchMode::Existing).await.unwrap();
+    assert_eq!(scene.git(&["symbolic-ref", "--short", "HEAD"]), "main");
+    scene.assert_sound();
 }

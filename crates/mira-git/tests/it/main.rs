@@ -10,6 +10,7 @@
     reason = "tests"
 )]
 
+mod blame;
 mod bombs;
 mod branches;
 mod edits;

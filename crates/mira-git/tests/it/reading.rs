@@ -274,22 +274,6 @@ async fn large_diffs_are_cut_and_say_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn blame_is_what_git_blame_says() {
-    let scene = history();
-    let found = scene.repos.blame(scene.id, at("src/c.rs"), None).await.unwrap();
-    let mut lines = Vec::new();
-    for range in &found.ranges {
-        assert_eq!(range.start_line, lines.len() + 1);
-        lines.extend(std::iter::repeat_n(range.sha.clone(), range.lines));
-    }
-    let expected = scene.git(&["blame", "-s", "-l", "--root", "src/c.rs"]);
-    let expected: Vec<&str> = expected.lines().map(|line| line.split(' ').next().unwrap()).collect();
-    assert_eq!(lines, expected);
-    let missing = scene.repos.blame(scene.id, at("src/a.rs"), None).await;
-    assert!(matches!(missing, Err(GitError::NotFound(Missing::Path))), "{missing:?}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn the_state_is_what_git_status_says() {
     let scene = history();
     scene.put("b.txt", "staged\n");

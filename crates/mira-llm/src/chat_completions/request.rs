@@ -116,23 +116,21 @@ fn functions<'a>(
     schema: &'a RawValue,
 ) -> Result<Vec<Function<'a>>, LlmError> {
     let ask = dialect.ask(stage);
-    let strict = (ask != Ask::LegacyFunction && dialect.offers.strict).then_some(true);
+    let strict = |strict: bool| (ask != Ask::LegacyFunction && strict).then_some(true);
     let mut functions = Vec::new();
-    if dialect.offers_tools(stage, request) {
-        for tool in request.tools.iter() {
-            functions.push(Function {
-                name: &tool.name,
-                description: &tool.description,
-                strict,
-                parameters: wire::raw_ref(&tool.parameters)?,
-            });
-        }
+    for (tool, is_strict) in dialect.offered(stage, request) {
+        functions.push(Function {
+            name: &tool.name,
+            description: &tool.description,
+            strict: strict(is_strict),
+            parameters: wire::raw_ref(&tool.parameters)?,
+        });
     }
     if ask.is_function() {
         functions.push(Function {
             name: FUNCTION_NAME,
             description: two_step::FUNCTION_DESCRIPTION,
-            strict,
+            strict: strict(dialect.offers.strict),
             parameters: schema,
         });
     }

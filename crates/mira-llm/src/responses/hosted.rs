@@ -4,7 +4,11 @@
 //! Invariants: each call begins once and ends once, one that the stream forgot too, if the stream itself ends well;
 //! items are told apart by their ids, by their places where they have none.
 
-use super::{citations::Citations, hosted_items, output::ItemHead};
+use super::{
+    citations::Citations,
+    hosted_items::{self, Over},
+    output::ItemHead,
+};
 use crate::{
     speech::Speech,
     wire::{Trouble, Words},
@@ -130,12 +134,17 @@ impl HostedCalls {
         };
         call.ended = true;
         speech.working = speech.working.saturating_sub(1);
-        let (outcome, files) = hosted_items::outcome(kind, item.get());
+        let Over {
+            outcome,
+            files,
+            container,
+        } = hosted_items::over(kind, item.get());
         speech.hosted(HostedEvent::Ended {
             key: call.key.clone(),
             arguments: hosted_items::arguments(kind, item.get()),
             outcome,
             files,
+            container,
         });
         Ok(())
     }
@@ -147,8 +156,13 @@ impl HostedCalls {
             speech.hosted(HostedEvent::Ended {
                 key: call.key.clone(),
                 arguments: String::new(),
-                outcome: CallOutcome::unsuccessful(CallStatus::Failed, "the provider did not say what came of it"),
+                // The model may have read what nobody here heard of.
+                outcome: CallOutcome {
+                    untrusted: true,
+                    ..CallOutcome::unsuccessful(CallStatus::Failed, "the provider did not say what came of it")
+                },
                 files: Vec::new(),
+                container: None,
             });
         }
         speech.working = 0;

@@ -1,8 +1,9 @@
 //! What an item of a hosted call says once it is over: its arguments, what came of it for the model and for clients, the
 //! files it made. Lenient: what is missing or null is left out; what is there but odd is passed over.
 //!
-//! Invariants: texts that are told have caps; what a search found is untrusted; a picture larger than
-//! [`MOST_FILE_BYTES`] is a failed call, never half a file.
+//! Invariants: texts that are told have caps; what the model has read there is untrusted, however the call ended: pages,
+//! files, and what code wrote, which may have read either; a picture larger than [`MOST_FILE_BYTES`] is a failed call,
+//! never half a file.
 
 use crate::{MOST_FILE_BYTES, wire::Words};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -34,6 +35,8 @@ struct Call<'a> {
     action: Option<Value>,
     #[serde(borrow, default)]
     code: Words<'a>,
+    #[serde(borrow, default)]
+    container_id: Words<'a>,
     #[serde(default)]
     outputs: Option<Value>,
     #[serde(default)]
@@ -82,17 +85,41 @@ pub(super) fn arguments(kind: HostedKind, item: &str) -> String {
     Value::Object(said).to_string()
 }
 
-/// What came of a call, and the files it made.
-pub(super) fn outcome(kind: HostedKind, item: &str) -> (CallOutcome, Vec<HostedFile>) {
-    let Ok(call) = serde_json::from_str::<Call<'_>>(item) else {
+/// What is said of a call that is over.
+pub(super) struct Over {
+    /// What came of it.
+    pub outcome: CallOutcome,
+    /// The files it made, as far as they are named.
+    pub files: Vec<HostedFile>,
+    /// Where its code ran.
+    pub container: Option<String>,
+}
+
+/// What came of a call.
+pub(super) fn over(kind: HostedKind, item: &str) -> Over {
+    let (mut outcome, files, container) = if let Ok(call) = serde_json::from_str::<Call<'_>>(item) {
+        let (outcome, files) = outcome(kind, &call);
+        let container = call.container_id.get().filter(|_| kind == HostedKind::CodeInterpreter);
+        (outcome, files, container.map(str::to_owned))
+    } else {
         let why = "the provider's account of it cannot be read";
-        return (CallOutcome::unsuccessful(CallStatus::Failed, why), Vec::new());
+        (CallOutcome::unsuccessful(CallStatus::Failed, why), Vec::new(), None)
     };
+    // However it ended, the model may have read what it found.
+    outcome.untrusted = kind != HostedKind::ImageGeneration;
+    Over {
+        outcome,
+        files,
+        container,
+    }
+}
+
+fn outcome(kind: HostedKind, call: &Call<'_>) -> (CallOutcome, Vec<HostedFile>) {
     let (mut outcome, files) = match kind {
-        HostedKind::WebSearch => (searched(&call), Vec::new()),
-        HostedKind::CodeInterpreter => ran(&call),
-        HostedKind::FileSearch => (found(&call), Vec::new()),
-        HostedKind::ImageGeneration => drew(&call),
+        HostedKind::WebSearch => (searched(call), Vec::new()),
+        HostedKind::CodeInterpreter => ran(call),
+        HostedKind::FileSearch => (found(call), Vec::new()),
+        HostedKind::ImageGeneration => drew(call),
     };
     let status = call.status.get().unwrap_or("completed");
     if status != "completed" && outcome.status == CallStatus::Ok {
@@ -135,7 +162,7 @@ fn searched(call: &Call<'_>) -> CallOutcome {
         results.push(json!({ "title": title, "url": url, "snippet": cut(snippet.unwrap_or_default(), SNIPPET_CHARS) }));
     }
     data.insert("results".to_owned(), results.into());
-    told(&output, data, true)
+    told(&output, data)
 }
 
 fn found(call: &Call<'_>) -> CallOutcome {
@@ -155,7 +182,7 @@ fn found(call: &Call<'_>) -> CallOutcome {
     let mut data = Map::new();
     data.insert("queries".to_owned(), lines(call.queries.as_ref()).into());
     data.insert("results".to_owned(), results.into());
-    told(&output, data, true)
+    told(&output, data)
 }
 
 fn ran(call: &Call<'_>) -> (CallOutcome, Vec<HostedFile>) {
@@ -190,7 +217,7 @@ fn ran(call: &Call<'_>) -> (CallOutcome, Vec<HostedFile>) {
         write!(output, "\n({note})").unwrap_or_default();
         data.insert("note".to_owned(), note.into());
     }
-    (told(&output, data, false), files)
+    (told(&output, data), files)
 }
 
 fn drew(call: &Call<'_>) -> (CallOutcome, Vec<HostedFile>) {
@@ -217,15 +244,15 @@ fn drew(call: &Call<'_>) -> (CallOutcome, Vec<HostedFile>) {
         media_type: format!("image/{format}"),
         bytes: bytes.into(),
     };
-    (told("drew a picture", data, false), vec![file])
+    (told("drew a picture", data), vec![file])
 }
 
-fn told(output: &str, data: Map<String, Value>, untrusted: bool) -> CallOutcome {
+fn told(output: &str, data: Map<String, Value>) -> CallOutcome {
     CallOutcome {
         status: CallStatus::Ok,
         output: cut(output, FIELD_CHARS),
         data: Value::Object(data),
-        untrusted,
+        untrusted: false,
     }
 }
 
@@ -244,8 +271,9 @@ fn picture_at(url: &str, name: String) -> Result<Option<HostedFile>, TooLarge> {
     let Some((media_type, data)) = inline.split_once(";base64,") else {
         return Ok(None);
     };
+    let kind = media_type.strip_prefix("image/").filter(|kind| is_word(kind));
     Ok(decoded(data)?.map(|bytes| HostedFile::Here {
-        name,
+        name: kind.map_or_else(|| name.clone(), |kind| format!("{name}.{kind}")),
         media_type: one_line(media_type, 100),
         bytes: bytes.into(),
     }))
@@ -312,12 +340,9 @@ mod tests {
         let item = item.to_string();
         let said: Value = serde_json::from_str(&arguments(kind, &item)).unwrap();
         assert_eq!(&said, arguments_expected);
-        let (outcome, files) = outcome(kind, &item);
+        let Over { outcome, files, .. } = over(kind, &item);
         assert_eq!((&outcome.data, outcome.status), (data, status), "{outcome:?}");
-        assert_eq!(
-            outcome.untrusted,
-            matches!(kind, HostedKind::WebSearch | HostedKind::FileSearch)
-        );
+        assert_eq!(outcome.untrusted, kind != HostedKind::ImageGeneration);
         files
     }
 
@@ -365,7 +390,7 @@ mod tests {
             CallStatus::Ok,
         );
         assert!(
-            matches!(&files[0], HostedFile::Here { bytes, .. } if &bytes[..] == b"hi"),
+            matches!(&files[0], HostedFile::Here { bytes, name, .. } if &bytes[..] == b"hi" && name == "plot-1.png"),
             "{files:?}"
         );
         assert!(
@@ -386,12 +411,28 @@ mod tests {
         );
         for (result, why) in [(json!(null), "no picture"), (json!("%"), "cannot be read")] {
             let item = json!({ "status": "completed", "result": result }).to_string();
-            let (outcome, files) = outcome(HostedKind::ImageGeneration, &item);
+            let Over { outcome, files, .. } = over(HostedKind::ImageGeneration, &item);
             assert!(outcome.output.contains(why) && files.is_empty(), "{outcome:?}");
         }
         let huge = "A".repeat(MOST_FILE_BYTES / 3 * 4 + 8);
-        let (outcome, _) = outcome(HostedKind::ImageGeneration, &json!({ "result": huge }).to_string());
+        let Over { outcome, .. } = over(HostedKind::ImageGeneration, &json!({ "result": huge }).to_string());
         assert!(outcome.output.contains("larger"), "{}", outcome.output);
         assert_eq!(outcome.status, CallStatus::Failed);
+    }
+
+    #[test]
+    fn what_was_read_is_untrusted_however_it_ended() {
+        for (item, container) in [
+            (
+                r#"{"status":"failed","container_id":"cntr_1","outputs":null}"#,
+                Some("cntr_1"),
+            ),
+            (r#"{"status":"completed","code":"1"}"#, None),
+            ("no JSON", None),
+        ] {
+            let over = over(HostedKind::CodeInterpreter, item);
+            assert!(over.outcome.untrusted, "{item}");
+            assert_eq!(over.container.as_deref(), container, "{item}");
+        }
     }
 }

@@ -160,24 +160,21 @@ fn tools<'a>(
     stage: Stage<'_>,
     schema: &'a RawValue,
 ) -> Result<Vec<Tool<'a>>, LlmError> {
-    // The API has no tool without it.
-    let strict = dialect.offers.strict;
     let mut tools: Vec<Tool<'a>> = dialect.offers_hosted(stage, request).into_iter().map(hosted).collect();
-    if dialect.offers_tools(stage, request) {
-        for tool in request.tools.iter() {
-            tools.push(Tool::Function {
-                name: &tool.name,
-                description: &tool.description,
-                strict,
-                parameters: wire::raw_ref(&tool.parameters)?,
-            });
-        }
+    for (tool, strict) in dialect.offered(stage, request) {
+        tools.push(Tool::Function {
+            name: &tool.name,
+            description: &tool.description,
+            // The API has no tool without it.
+            strict,
+            parameters: wire::raw_ref(&tool.parameters)?,
+        });
     }
     if dialect.ask(stage).is_function() {
         tools.push(Tool::Function {
             name: FUNCTION_NAME,
             description: two_step::FUNCTION_DESCRIPTION,
-            strict,
+            strict: dialect.offers.strict,
             parameters: schema,
         });
     }

@@ -2,6 +2,7 @@
 
 use crate::support::{Heard, KEY, body, endpoint, hear, message, openai, request, sim};
 use crate::tools::with_tools;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use mira_core::{
     chat::Role,
     model::{HostedEvent, HostedFile, HostedKind, HostedTool, ModelRequest, Picture},
@@ -318,6 +319,18 @@ async fn files_of_containers_are_fetched() {
     assert_eq!((&fetched.bytes[..], &*fetched.media_type), (&b"a,b"[..], "text/csv"));
     let error = model.fetch_file(files[1].clone()).await.unwrap_err();
     assert!(matches!(error, LlmError::BadRequest { status: 404, .. }), "{error:?}");
+    // What the reply does not point at is found in the container.
+    let container = heard.hosted.iter().find_map(|event| match event {
+        HostedEvent::Ended { container, .. } => container.clone(),
+        _ => None,
+    });
+    let left = model.list_left(container.unwrap()).await.unwrap();
+    let named: Vec<_> = left.iter().map(|left| (left.file.clone(), left.bytes)).collect();
+    assert_eq!(named, [(files[1].clone(), Some(3)), (files[0].clone(), Some(3))]);
+    assert!(matches!(
+        model.list_left("../models".into()).await,
+        Err(LlmError::Unsendable { .. })
+    ));
     let outside = HostedFile::There {
         container: "../models".into(),
         id: "x".into(),
@@ -334,7 +347,8 @@ fn pictured() -> ModelRequest {
     let mut owner = message(Role::User, "What is this?");
     owner.pictures = vec![Picture {
         media_type: "image/png".into(),
-        bytes: PIXEL.into(),
+        sha256: [1; 32],
+        base64: Some(STANDARD.encode(PIXEL).into()),
     }];
     *request.messages.last_mut().unwrap() = owner;
     request
@@ -445,6 +459,11 @@ async fn files_are_given_searched_and_taken_back() {
         files.store_standing(&store).await.unwrap(),
         provider_files::Standing::Gone
     );
+    // What was given can be found again, by whoever does not know its id.
+    let given = files.given_since(0).await.unwrap();
+    assert_eq!((given.len(), &given[0].id, given[0].bytes), (1, &id, text.len() as u64));
+    assert!(given[0].is_called("tea \"1\".md") && !given[0].is_called("tea.md"));
+    assert_eq!(files.given_since(given[0].created_at + 1).await.unwrap(), []);
     files.delete(&id).await.unwrap();
     files.delete(&id).await.unwrap();
     files.delete_store(&store).await.unwrap();

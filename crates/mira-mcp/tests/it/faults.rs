@@ -153,6 +153,16 @@ async fn addresses_that_are_no_servers_say_why() {
         "it redirects",
     )
     .await;
+    check(
+        answering("HTTP/1.1 302 Elsewhere\r\nlocation: /there", Vec::new()).await,
+        "into a question",
+    )
+    .await;
+    check(
+        answering("HTTP/1.1 308 Elsewhere\r\nlocation: /mcp", Vec::new()).await,
+        "redirects again",
+    )
+    .await;
     check(answering(json_head, b"<html>".to_vec()).await, "no MCP message").await;
     check(answering(json_head, vec![b' '; 20 * 1024 * 1024]).await, "larger than").await;
     check(answering(sse_head, b"data: hello\n\n".to_vec()).await, "no MCP message").await;

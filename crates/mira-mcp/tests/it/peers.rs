@@ -4,7 +4,11 @@ use crate::support::{LIMIT, Rig, listening, node, python};
 use mira_mcp::{McpError, ServerStatus};
 use serde_json::{Value, json};
 use std::{path::Path, time::Duration};
-use tokio::time::timeout;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
 
 fn names(rig: &Rig) -> Vec<String> {
     rig.servers
@@ -83,6 +87,39 @@ async fn a_typescript_server_over_its_pipes() {
     assert_eq!(rig.call("mcp__ts__grow", json!({})).await, "grown");
     rig.until(|state| state.tools.len() == 3).await;
     rig.end().await;
+}
+
+/// How many sessions a server has.
+async fn sessions(url: &str) -> usize {
+    let host = url
+        .strip_prefix("http://")
+        .and_then(|rest| rest.strip_suffix("/mcp"))
+        .unwrap();
+    let mut stream = TcpStream::connect(host).await.unwrap();
+    let asked = format!("GET /sessions HTTP/1.0\r\nhost: {host}\r\n\r\n");
+    stream.write_all(asked.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer.rsplit("\r\n\r\n").next().unwrap().trim().parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_refused_message_ends_nothing_and_the_end_is_told() {
+    let peer = listening(&node(&["http"])).await;
+    let headers = json!({ "Authorization": "Bearer s3cret" });
+    // Along a redirect within the origin, the headers go too.
+    let moved = peer.url.replace("/mcp", "/moved");
+    let rig = Rig::start(&json!({ "ts": { "url": moved, "headers": headers } }));
+    rig.ready().await;
+    assert_eq!(rig.call("mcp__ts__grow", json!({})).await, "grown");
+    rig.until(|state| state.tools.len() == 3).await;
+    let refused = rig.call("mcp__ts__echo", json!({"text": "400"})).await;
+    assert!(refused.contains("the status 400"), "{refused}");
+    // The same session: what was learnt in it is known.
+    assert_eq!(rig.call("mcp__ts__grown", json!({})).await, "here");
+    assert_eq!(sessions(&peer.url).await, 1);
+    rig.end().await;
+    assert_eq!(sessions(&peer.url).await, 0);
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! A file of conversations, as lines of an export and as questions.
 
-use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
+use jiff::{Timestamp, Zoned, civil::DateTime, tz::TimeZone};
 use mira_core::ids::MemoryId;
 use serde::Deserialize;
 use serde_json::json;
@@ -123,6 +123,12 @@ fn names(text: &str) -> impl Iterator<Item = (u32, u32)> {
 }
 
 impl Conversation {
+    /// When it ended: the questions are asked then.
+    pub fn end(&self) -> Zoned {
+        let last = self.turns.iter().map(|turn| turn.at).max();
+        last.unwrap_or_default().to_zoned(TimeZone::UTC)
+    }
+
     /// The lines of an export of it.
     pub fn lines(&self) -> Vec<String> {
         let first = self.turns.first().map(|turn| turn.at);

@@ -1,20 +1,23 @@
 //! Recall: the memories that answer a message. Joins the full-text documents, the vector index and the rows of the
 //! store; what counts how much is decided in [`mira_core::fusion`].
 //!
-//! Laws. Candidates are the best [`CANDIDATES`] of both sides, each scored by both; the best [`RANKED`] of them are ranked.
-//! What is excluded never comes up, nor
-//! does a fact whose successor is there: the successor stands in for it. The store's answer is the truth: what only the
+//! Laws. Candidates are the best [`CANDIDATES`] of both sides, and [`OF_A_TIME`] of each stretch of time the message names,
+//! each scored by both; the best [`RANKED`] of them are ranked. What is excluded never comes up, nor does a fact whose
+//! successor is there: the successor stands in for it. The store's answer is the truth: what only the
 //! index knows is not shown. An index that fails makes recall degraded, never an error.
 
 use crate::{
     index::{Filter, Hit, IndexError, IndexStatus, Vector, VectorIndex},
     sqlite::{Store, documents::SpeakerNames, error::StoreError, lexical::LexicalQuery, recall_rows::RecallRow},
 };
-use futures_util::future::join;
+use futures_util::future::join3;
+use jiff::Zoned;
 use mira_core::{
     fusion::{
         Before, Candidate, Names, Question, Ranked, Voice, rank,
         rank::{Corpus, relevance},
+        times::Stretch,
+        weights,
         words::asks,
     },
     ids::{AccountId, MemoryId, ProjectId},
@@ -26,6 +29,8 @@ use std::collections::{HashMap, HashSet};
 const CANDIDATES: usize = 200;
 /// How many of the candidates are ranked by all that is known of them.
 const RANKED: usize = 120;
+/// How many of a stretch of time are candidates: the nearest, and as many of the newest.
+const OF_A_TIME: usize = 50;
 /// How many successors of successors are followed.
 const MAX_STEPS: usize = 8;
 
@@ -42,6 +47,8 @@ pub struct RecallQuery {
     pub project: Option<ProjectId>,
     /// What the speakers are called.
     pub names: SpeakerNames,
+    /// The present moment where the owner is: what "yesterday" is counted from.
+    pub now: Zoned,
     /// The most memories to answer.
     pub considered: usize,
 }
@@ -68,7 +75,7 @@ pub async fn recall(
         owner: &query.names.owner,
         mira: &query.names.mira,
     };
-    let Some(question) = Question::read(&query.text, names) else {
+    let Some(question) = Question::read(&query.text, names, &query.now) else {
         return Ok(RecallOutcome::default());
     };
     // What is excluded would otherwise take places.
@@ -80,18 +87,23 @@ pub async fn recall(
         limit: u32::try_from(wanted).unwrap_or(u32::MAX),
     };
     let mut meaning = Meaning::new(index, account, &query);
-    let (words, ()) = join(
+    let stretches = &question.times.stretches;
+    let (words, (), of_then) = join3(
         store.find_lexical(account, words),
-        meaning.search(query.project, wanted),
+        meaning.search(query.project, wanted, stretches),
+        newest_of(store, account, &query, stretches),
     )
     .await;
     let words = words?;
+    let mut of_then = of_then?;
+    of_then.append(&mut meaning.of_then);
     let df: HashMap<&str, u64> = words.terms.iter().map(|term| (term.text.as_str(), term.df)).collect();
     let corpus = Corpus::new(words.documents, &question.words, &df, &words.df);
     let bm25: HashMap<MemoryId, f32> = words.hits.iter().map(|hit| (hit.id, hit.bm25)).collect();
-    meaning.score(bm25.keys().copied()).await;
+    meaning.score(bm25.keys().chain(&of_then).copied()).await;
 
-    let ids = most_relevant(&corpus, &bm25, &meaning.cosines, &query.exclude);
+    let found = (&bm25, &meaning.cosines, of_then.as_slice());
+    let ids = most_relevant(&corpus, found, &query.exclude);
     let rows = store.recall_rows(account, &ids, query.project).await?;
     meaning
         .score(rows.iter().filter_map(question_before).map(|(id, _)| *id))
@@ -109,21 +121,37 @@ pub async fn recall(
     })
 }
 
-/// The [`RANKED`] candidates that say most about the question; what else is known of a memory does not lift those
-/// behind them into sight.
+/// The newest memories of each stretch of time.
+async fn newest_of(
+    store: &Store,
+    account: AccountId,
+    query: &RecallQuery,
+    stretches: &[Stretch],
+) -> Result<Vec<MemoryId>, StoreError> {
+    let mut newest = Vec::new();
+    for stretch in stretches {
+        let ids = store.list_of_a_time(account, *stretch, query.project, OF_A_TIME);
+        newest.extend(ids.await?);
+    }
+    Ok(newest)
+}
+
+/// The [`RANKED`] candidates that say most about the question, by words, by meaning, or by being of a time it names; what
+/// else is known of a memory does not lift those behind them into sight.
 fn most_relevant(
     corpus: &Corpus,
-    bm25: &HashMap<MemoryId, f32>,
-    cosines: &HashMap<MemoryId, f32>,
+    (bm25, cosines, of_then): (&HashMap<MemoryId, f32>, &HashMap<MemoryId, f32>, &[MemoryId]),
     exclude: &HashSet<MemoryId>,
 ) -> Vec<MemoryId> {
-    let ids: HashSet<MemoryId> = cosines.keys().chain(bm25.keys()).copied().collect();
+    let of_then: HashSet<MemoryId> = of_then.iter().copied().collect();
+    let ids: HashSet<MemoryId> = cosines.keys().chain(bm25.keys()).chain(&of_then).copied().collect();
     let mut scored: Vec<(f32, MemoryId)> = ids
         .into_iter()
         .filter(|id| !exclude.contains(id))
         .map(|id| {
             let lexical = corpus.lexical(bm25.get(&id).copied().unwrap_or_default());
-            (relevance(lexical, cosines.get(&id).copied()), id)
+            let lift = if of_then.contains(&id) { weights::DAYS } else { 0.0 };
+            (relevance(lexical, cosines.get(&id).copied()) + lift, id)
         })
         .collect();
     scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(b.1.cmp(&a.1)));
@@ -137,6 +165,8 @@ struct Meaning<'a> {
     asked: Option<(&'a dyn VectorIndex, Vector)>,
     account: AccountId,
     cosines: HashMap<MemoryId, f32>,
+    /// The nearest memories of the times the question names.
+    of_then: Vec<MemoryId>,
     degraded: Option<Degraded>,
 }
 
@@ -155,20 +185,42 @@ impl<'a> Meaning<'a> {
             asked: index.zip(query.vector.clone().filter(says)).filter(|_| answers),
             account,
             cosines: HashMap::new(),
+            of_then: Vec::new(),
             degraded,
         }
     }
 
-    /// The nearest memories.
-    async fn search(&mut self, project: Option<ProjectId>, limit: usize) {
-        let Some((index, vector)) = &self.asked else { return };
-        let filter = Filter {
+    /// The nearest memories, of all times and of each stretch.
+    async fn search(&mut self, project: Option<ProjectId>, limit: usize, stretches: &[Stretch]) {
+        let any = Filter {
             project,
             ..Filter::default()
         };
+        self.search_in(any.clone(), limit).await;
+        for stretch in stretches {
+            let then = Filter {
+                from: Some(stretch.from),
+                until: Some(stretch.until),
+                ..any.clone()
+            };
+            let hits = self.search_in(then, OF_A_TIME).await;
+            self.of_then.extend(hits);
+        }
+    }
+
+    async fn search_in(&mut self, filter: Filter, limit: usize) -> Vec<MemoryId> {
+        let Some((index, vector)) = &self.asked else {
+            return Vec::new();
+        };
         match index.search(self.account, vector.clone(), filter, limit).await {
-            Ok(hits) => self.learn(&hits),
-            Err(error) => self.fail(&error),
+            Ok(hits) => {
+                self.learn(&hits);
+                hits.iter().map(|hit| hit.id).collect()
+            }
+            Err(error) => {
+                self.fail(&error);
+                Vec::new()
+            }
         }
     }
 

@@ -7,7 +7,7 @@
 use super::{
     Listed, Page, Store,
     error::StoreError,
-    messages::{json, unknown},
+    messages::{json, list_column, parse_list, unknown},
     ord_cursor,
     rows::{Columns, blob, int, ms},
     traces::Needles,
@@ -184,7 +184,9 @@ async fn tell_reply(
     let Some(row) = row else { return Ok(false) };
     let mut c = Columns::new("messages", &row);
     c.named(reply);
-    let mut kept = c.parsed_or_null("tool_calls", calls::parse)?.unwrap_or_default();
+    let mut kept = c
+        .parsed_or_null("tool_calls", parse_list::<ToolCall>)?
+        .unwrap_or_default();
     let Some(call) = kept.iter_mut().find(|call| call.id == ended.id) else {
         return Ok(false);
     };
@@ -192,12 +194,12 @@ async fn tell_reply(
     let was_empty = calls::is_empty(call);
     call.outcome.clone_from(&ended.outcome);
     if was_empty {
-        calls::empty(call);
+        call.empty();
     }
     sqlx::query("UPDATE messages SET tool_calls = ?3 WHERE account_id = ?1 AND id = ?2")
         .bind(account.0)
         .bind(blob(&reply.0))
-        .bind(calls::column(&kept)?)
+        .bind(list_column(&kept)?)
         .execute(conn)
         .await?;
     Ok(true)
@@ -220,7 +222,7 @@ async fn finish(
         .fetch_one(&mut *conn)
         .await?;
     if emptied {
-        calls::empty(&mut approval.call);
+        approval.call.empty();
     }
     store_call(&mut *conn, account, id, &approval.call).await?;
     let in_reply = tell_reply(conn, account, approval.reply_id, &approval.call).await?;
@@ -283,15 +285,18 @@ pub(super) async fn empty_quoting(
     done: &mut Emptied,
 ) -> Result<(), StoreError> {
     // There are few: they are kept for a month.
-    let rows =
-        sqlx::query("SELECT key, reply_id, message_id, call FROM approvals WHERE account_id = ?1 AND emptied = 0")
-            .bind(account.0)
-            .fetch_all(&mut *conn)
-            .await?;
+    let rows = sqlx::query(
+        "SELECT key, id, status, reply_id, message_id, call FROM approvals WHERE account_id = ?1 AND emptied = 0",
+    )
+    .bind(account.0)
+    .fetch_all(&mut *conn)
+    .await?;
     for row in &rows {
         let mut c = Columns::new("approvals", row);
         let key: i64 = c.take("key")?;
         c.named(key);
+        let id = ApprovalId(c.uuid("id")?);
+        let waits = c.take::<&str>("status")? == ApprovalStatus::Pending.as_str();
         let reply = MessageId(c.uuid("reply_id")?);
         let message = c.uuid_or_null("message_id")?.map(MessageId);
         let text: &str = c.take("call")?;
@@ -304,7 +309,10 @@ pub(super) async fn empty_quoting(
         }
         let mut call: ToolCall = serde_json::from_str(text).map_err(|error| c.bad("call", error))?;
         done.note_words(&call.arguments);
-        calls::empty(&mut call);
+        if waits {
+            done.voided.push(id);
+        }
+        call.empty();
         sqlx::query(
             "UPDATE approvals SET call = ?3, emptied = 1,
                     status = CASE status WHEN 'pending' THEN 'void' ELSE status END

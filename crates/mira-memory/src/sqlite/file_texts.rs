@@ -1,20 +1,25 @@
-//! Tables `file_pages`, `file_chunks`, `file_words` and `file_vectors`: the text of files, and how a place in it is found.
+//! Tables `file_pages`, `file_chunks` and `file_words`: the text of files, and how a place in it is found by its words.
+//! Its vectors are in [`file_vectors`](super::file_vectors).
 //!
-//! Invariants: everything goes with its file; a piece is found by its words as soon as it is stored, and by its vector as
-//! soon as that was made; vectors of another model than the one asked with are not compared.
+//! Invariants: everything goes with its file; a text is written a few hundred pieces at a time, so that others get to write
+//! between them, and is found once it is whole: only files that are ready are searched.
 
 use super::{
     Store,
     error::StoreError,
     messages::json,
     rows::{Columns, blob},
-    vectors::vector_of_bytes,
     writer::Class,
 };
 use futures_util::FutureExt;
 use mira_core::ids::{AccountId, FileId, ProjectId};
 use sqlx::{SqliteConnection, sqlite::SqliteRow};
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
+
+/// Pieces written or removed in one transaction.
+const PIECES: usize = 256;
+/// Pages written in one transaction; a text without pages is one, whatever its length.
+const PAGES: usize = 64;
 
 /// A page of a file's text; the whole text where there are no pages.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +56,28 @@ pub struct FoundChunk {
     pub chunk: FileChunk,
 }
 
+/// A piece that holds words that were looked for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WordHit {
+    /// The piece's key.
+    pub key: i64,
+    /// Its file.
+    pub file: FileId,
+    /// Its page, from 1.
+    pub page: Option<u32>,
+    /// Its bm25; more is better.
+    pub score: f64,
+}
+
+/// How common words are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WordCounts {
+    /// In how many pieces each word stands, in their order.
+    pub pieces: Vec<u64>,
+    /// How many pieces there are.
+    pub of: u64,
+}
+
 /// Where to look.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FileScope {
@@ -63,30 +90,24 @@ pub struct FileScope {
 /// `?2` project or null, `?3` ids as a JSON list of hex, or null.
 macro_rules! in_scope {
     () => {
-        " f.account_id = ?1 AND (f.project_id IS NULL OR f.project_id = ?2)
+        " f.account_id = ?1 AND f.status = 'ready' AND (f.project_id IS NULL OR f.project_id = ?2)
           AND (?3 IS NULL OR f.id IN (SELECT unhex(j.value) FROM json_each(?3) j)) "
     };
 }
 
 /// `?4` the words, `?5` limit. A heading's word counts for four of the text.
 const BY_WORDS: &str = concat!(
-    "SELECT c.key, -bm25(file_words, 4.0, 1.0) FROM file_words
+    "SELECT c.key, c.file_id, c.page, -bm25(file_words, 4.0, 1.0) FROM file_words
       CROSS JOIN file_chunks c ON c.key = file_words.rowid
       CROSS JOIN files f ON f.account_id = c.account_id AND f.id = c.file_id
       WHERE file_words MATCH ?4 AND ",
     in_scope!(),
-    "ORDER BY bm25(file_words, 4.0, 1.0) LIMIT (?5 + 0)"
+    "ORDER BY 4 DESC LIMIT (?5 + 0)"
 );
 
-/// `?4` the model, `?5` limit.
-const VECTORS: &str = concat!(
-    "SELECT v.chunk_key, v.vector FROM files f
-      CROSS JOIN file_chunks c ON c.account_id = f.account_id AND c.file_id = f.id
-      CROSS JOIN file_vectors v ON v.chunk_key = c.key AND v.model = ?4
-      WHERE ",
-    in_scope!(),
-    "ORDER BY f.recency DESC LIMIT (?5 + 0)"
-);
+const COUNTS: &str = "
+    SELECT (SELECT count(*) FROM file_words WHERE file_words MATCH j.value), (SELECT count(*) FROM file_chunks)
+      FROM json_each(?1) j ORDER BY j.key";
 
 const FIND: &str = "
     SELECT c.key, c.file_id, f.name, c.page, c.line_from, c.line_to, c.heading, c.text
@@ -134,57 +155,111 @@ fn read(row: &SqliteRow) -> Result<FoundChunk, StoreError> {
     })
 }
 
-async fn write_text(
-    conn: &mut SqliteConnection,
+/// The text of a file on its way into the tables.
+#[derive(Debug)]
+struct Text {
     account: AccountId,
     file: FileId,
-    pages: &[FilePage],
-    chunks: &[FileChunk],
-) -> Result<bool, StoreError> {
-    let there: i64 = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM files WHERE account_id = ?1 AND id = ?2)")
-        .bind(account.0)
-        .bind(blob(&file.0))
-        .fetch_one(&mut *conn)
+    pages: Vec<FilePage>,
+    chunks: Vec<FileChunk>,
+}
+
+/// What is written in one transaction.
+#[derive(Debug, Clone)]
+enum Part {
+    Pages(Range<usize>),
+    Chunks(Range<usize>),
+}
+
+impl Text {
+    fn parts(&self) -> Vec<Part> {
+        let pages = ranges(self.pages.len(), PAGES).map(Part::Pages);
+        pages
+            .chain(ranges(self.chunks.len(), PIECES).map(Part::Chunks))
+            .collect()
+    }
+
+    /// Removes some of what an interrupted reading left; whether there may be more.
+    async fn clear(&self, conn: &mut SqliteConnection) -> Result<bool, StoreError> {
+        let cleared = sqlx::query(
+            "DELETE FROM file_chunks WHERE key IN
+                (SELECT key FROM file_chunks WHERE account_id = ?1 AND file_id = ?2 LIMIT (?3 + 0))",
+        )
+        .bind(self.account.0)
+        .bind(blob(&self.file.0))
+        .bind(i64::try_from(PIECES).unwrap_or(i64::MAX))
+        .execute(&mut *conn)
         .await?;
-    if there == 0 {
-        return Ok(false);
-    }
-    // What an interrupted reading left is done again.
-    for table in [
-        "DELETE FROM file_pages WHERE account_id = ?1 AND file_id = ?2",
-        "DELETE FROM file_chunks WHERE account_id = ?1 AND file_id = ?2",
-    ] {
-        let query = sqlx::query(table).bind(account.0).bind(blob(&file.0));
-        query.execute(&mut *conn).await?;
-    }
-    for (n, page) in (0..).zip(pages) {
-        sqlx::query("INSERT INTO file_pages (account_id, file_id, n, page, text) VALUES (?1, ?2, ?3, ?4, ?5)")
-            .bind(account.0)
-            .bind(blob(&file.0))
-            .bind::<i64>(n)
-            .bind(page.page)
-            .bind(page.text.as_str())
-            .execute(&mut *conn)
+        if cleared.rows_affected() > 0 {
+            return Ok(true);
+        }
+        sqlx::query("DELETE FROM file_pages WHERE account_id = ?1 AND file_id = ?2")
+            .bind(self.account.0)
+            .bind(blob(&self.file.0))
+            .execute(conn)
             .await?;
+        Ok(false)
     }
-    for (n, chunk) in (0..).zip(chunks) {
-        sqlx::query(INSERT_CHUNK)
-            .bind(account.0)
-            .bind(blob(&file.0))
-            .bind::<i64>(n)
-            .bind(chunk.page)
-            .bind(chunk.lines.map(|lines| lines.0))
-            .bind(chunk.lines.map(|lines| lines.1))
-            .bind(chunk.heading.as_str())
-            .bind(chunk.text.as_str())
-            .execute(&mut *conn)
+
+    /// `false` if the file is gone.
+    async fn write(&self, conn: &mut SqliteConnection, part: &Part) -> Result<bool, StoreError> {
+        let there: i64 = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM files WHERE account_id = ?1 AND id = ?2)")
+            .bind(self.account.0)
+            .bind(blob(&self.file.0))
+            .fetch_one(&mut *conn)
             .await?;
+        if there == 0 {
+            return Ok(false);
+        }
+        match part {
+            Part::Pages(range) => self.write_pages(conn, range).await?,
+            Part::Chunks(range) => self.write_chunks(conn, range).await?,
+        }
+        Ok(true)
     }
-    Ok(true)
+
+    async fn write_pages(&self, conn: &mut SqliteConnection, range: &Range<usize>) -> Result<(), StoreError> {
+        for (n, page) in (0_i64..).zip(&self.pages).skip(range.start).take(range.len()) {
+            sqlx::query("INSERT INTO file_pages (account_id, file_id, n, page, text) VALUES (?1, ?2, ?3, ?4, ?5)")
+                .bind(self.account.0)
+                .bind(blob(&self.file.0))
+                .bind(n)
+                .bind(page.page)
+                .bind(page.text.as_str())
+                .execute(&mut *conn)
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn write_chunks(&self, conn: &mut SqliteConnection, range: &Range<usize>) -> Result<(), StoreError> {
+        for (n, chunk) in (0_i64..).zip(&self.chunks).skip(range.start).take(range.len()) {
+            sqlx::query(INSERT_CHUNK)
+                .bind(self.account.0)
+                .bind(blob(&self.file.0))
+                .bind(n)
+                .bind(chunk.page)
+                .bind(chunk.lines.map(|lines| lines.0))
+                .bind(chunk.lines.map(|lines| lines.1))
+                .bind(chunk.heading.as_str())
+                .bind(chunk.text.as_str())
+                .execute(&mut *conn)
+                .await?;
+        }
+        Ok(())
+    }
+}
+
+/// So many things, a few at a time.
+fn ranges(count: usize, step: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..count)
+        .step_by(step)
+        .map(move |start| start..(start + step).min(count))
 }
 
 impl Store {
-    /// Stores the text of a file, in place of what was stored of it before. `false` if the file is gone.
+    /// Stores the text of a file that is being read, in place of what was stored of it before. `false` if the file is
+    /// gone. The caller says that the file is ready; until then nothing of it is found.
     pub async fn write_file_text(
         &self,
         account: AccountId,
@@ -192,12 +267,33 @@ impl Store {
         pages: Vec<FilePage>,
         chunks: Vec<FileChunk>,
     ) -> Result<bool, StoreError> {
-        let text = Arc::new((pages, chunks));
-        self.write(Class::Acknowledged, move |conn| {
-            let text = Arc::clone(&text);
-            async move { write_text(conn, account, file, &text.0, &text.1).await }.boxed()
-        })
-        .await
+        let text = Arc::new(Text {
+            account,
+            file,
+            pages,
+            chunks,
+        });
+        loop {
+            let old = Arc::clone(&text);
+            let clear = self.write(Class::Partial, move |conn| {
+                let old = Arc::clone(&old);
+                async move { old.clear(conn).await }.boxed()
+            });
+            if !clear.await? {
+                break;
+            }
+        }
+        for part in text.parts() {
+            let new = Arc::clone(&text);
+            let write = self.write(Class::Partial, move |conn| {
+                let (new, part) = (Arc::clone(&new), part.clone());
+                async move { new.write(conn, &part).await }.boxed()
+            });
+            if !write.await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// A page of a file's text, counted from 0 whatever the document says, and how many there are.
@@ -229,15 +325,14 @@ impl Store {
         Ok((page.transpose()?, u32::try_from(count).unwrap_or(u32::MAX)))
     }
 
-    /// Pieces that hold any of these words, with their bm25 (more is better), best first. `words` is an expression of
-    /// FTS5 in which every word is quoted.
+    /// Pieces that hold any of these words, best first. `words` is an expression of FTS5 in which every word is quoted.
     pub async fn find_chunks_by_words(
         &self,
         account: AccountId,
         scope: &FileScope,
         words: &str,
         limit: u32,
-    ) -> Result<Vec<(i64, f64)>, StoreError> {
+    ) -> Result<Vec<WordHit>, StoreError> {
         let (project, files) = scope.bound()?;
         let rows = sqlx::query(BY_WORDS)
             .bind(account.0)
@@ -250,36 +345,32 @@ impl Store {
         rows.iter()
             .map(|row| {
                 let mut c = Columns::new("file_words", row);
-                Ok((c.take("rowid")?, c.take("bm25")?))
+                let key: i64 = c.take("rowid")?;
+                c.named(key);
+                Ok(WordHit {
+                    key,
+                    file: FileId(c.uuid("file_id")?),
+                    page: page_number(c.take("page")?),
+                    score: c.take("bm25")?,
+                })
             })
             .collect()
     }
 
-    /// The vectors of pieces, those of the newest files first; damaged ones are left out.
-    pub async fn chunk_vectors(
-        &self,
-        account: AccountId,
-        scope: &FileScope,
-        model: &str,
-        dimension: usize,
-        limit: u32,
-    ) -> Result<Vec<(i64, Vec<f32>)>, StoreError> {
-        let (project, files) = scope.bound()?;
-        let rows = sqlx::query(VECTORS)
-            .bind(account.0)
-            .bind(project)
-            .bind(files)
-            .bind(model)
-            .bind(limit)
+    /// How common words are; each quoted as FTS5 takes it.
+    pub async fn count_word_chunks(&self, words: &[String]) -> Result<WordCounts, StoreError> {
+        let rows = sqlx::query(COUNTS)
+            .bind(json(&words)?)
             .fetch_all(&mut *self.read().await?)
             .await?;
-        let mut vectors = Vec::with_capacity(rows.len());
+        let mut counts = WordCounts::default();
         for row in &rows {
-            let mut c = Columns::new("file_vectors", row);
-            let (key, bytes): (i64, &[u8]) = (c.take("chunk_key")?, c.take("vector")?);
-            vectors.extend(vector_of_bytes(bytes, dimension).map(|vector| (key, vector)));
+            let mut c = Columns::new("file_words", row);
+            let (pieces, of): (i64, i64) = (c.take("count")?, c.take("chunks")?);
+            counts.pieces.push(pieces.unsigned_abs());
+            counts.of = of.unsigned_abs();
         }
-        Ok(vectors)
+        Ok(counts)
     }
 
     /// Pieces by key, in this order; those that are gone are left out.
@@ -290,66 +381,5 @@ impl Store {
             .fetch_all(&mut *self.read().await?)
             .await?;
         rows.iter().map(read).collect()
-    }
-
-    /// Pieces that have no vector of this model yet: key, and heading and text to embed.
-    pub async fn chunks_to_embed(&self, model: &str, limit: u32) -> Result<Vec<(i64, String)>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT c.key, c.heading, c.text FROM file_chunks c LEFT JOIN file_vectors v ON v.chunk_key = c.key
-              WHERE v.chunk_key IS NULL OR v.model <> ?1 ORDER BY c.key LIMIT (?2 + 0)",
-        )
-        .bind(model)
-        .bind(limit)
-        .fetch_all(&mut *self.read().await?)
-        .await?;
-        rows.iter()
-            .map(|row| {
-                let mut c = Columns::new("file_chunks", row);
-                let (key, heading, text): (i64, &str, &str) = (c.take("key")?, c.take("heading")?, c.take("text")?);
-                Ok((key, format!("{heading}\n{text}")))
-            })
-            .collect()
-    }
-
-    /// Stores vectors of pieces; those whose piece is gone are left out.
-    pub async fn write_chunk_vectors(&self, model: &str, vectors: Vec<(i64, Vec<f32>)>) -> Result<(), StoreError> {
-        let (model, vectors): (Arc<str>, _) = (model.into(), Arc::new(vectors));
-        self.write(Class::Acknowledged, move |conn| {
-            let (model, vectors) = (Arc::clone(&model), Arc::clone(&vectors));
-            async move {
-                for (key, vector) in vectors.iter() {
-                    let bytes: Vec<u8> = vector.iter().flat_map(|x| x.to_le_bytes()).collect();
-                    sqlx::query(
-                        "INSERT INTO file_vectors (chunk_key, model, vector)
-                         SELECT key, ?2, ?3 FROM file_chunks WHERE key = ?1
-                         ON CONFLICT (chunk_key) DO UPDATE SET model = excluded.model, vector = excluded.vector",
-                    )
-                    .bind(key)
-                    .bind(&*model)
-                    .bind(bytes)
-                    .execute(&mut *conn)
-                    .await?;
-                }
-                Ok(())
-            }
-            .boxed()
-        })
-        .await
-    }
-
-    /// How many pieces there are.
-    pub async fn count_chunks(&self, account: AccountId, scope: &FileScope) -> Result<u64, StoreError> {
-        let (project, files) = scope.bound()?;
-        let count: i64 = sqlx::query_scalar(concat!(
-            "SELECT count(*) FROM files f CROSS JOIN file_chunks c ON c.account_id = f.account_id AND c.file_id = f.id
-              WHERE ",
-            in_scope!()
-        ))
-        .bind(account.0)
-        .bind(project)
-        .bind(files)
-        .fetch_one(&mut *self.read().await?)
-        .await?;
-        Ok(count.unsigned_abs())
     }
 }

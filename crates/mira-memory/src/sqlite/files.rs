@@ -1,9 +1,10 @@
-//! Tables `files`, `message_files`, `file_leftovers` and `provider_files`: what is known of the owner's files and of those
-//! Mira makes. The bytes lie in the data directory under their SHA-256; nothing here touches them.
+//! Tables `files`, `message_files` and `file_leftovers`: what is known of the owner's files and of those Mira makes. The
+//! bytes lie in the data directory under their SHA-256; nothing here touches them.
 //!
-//! Invariants: bytes whose last row goes are among the leftovers, in the same transaction and whoever removes the row
-//! (a trigger sees to it), until somebody says that they are gone; the owner's same bytes under the same name in the same
-//! place are one row.
+//! Invariants: bytes that are about to come, and those whose last row goes, are among the leftovers (for the latter a
+//! trigger sees to it, in the same transaction and whoever removes the row), until a row speaks of them (another trigger)
+//! or somebody says that they are gone: a crash at any instant leaves no bytes that nobody knows. The owner's same bytes
+//! under the same name in the same place are one row.
 
 use super::{
     Listed, Page, Store,
@@ -19,7 +20,7 @@ use jiff::Timestamp;
 use mira_core::{
     file::{FileStatus, StoredFile},
     ids::{AccountId, FileId, MessageId, ProjectId},
-    project::Author,
+    project::{Author, unhex},
 };
 use sqlx::{SqliteConnection, sqlite::SqliteRow};
 use std::sync::Arc;
@@ -29,31 +30,6 @@ ord_cursor! {
     FileCursor
 }
 
-/// A file to store, its bytes already on disk.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewFile {
-    /// Its id.
-    pub id: FileId,
-    /// The project it goes to.
-    pub project_id: Option<ProjectId>,
-    /// One line, never a path.
-    pub name: String,
-    /// As its bytes say.
-    pub media_type: String,
-    /// In bytes.
-    pub size: u64,
-    /// SHA-256 of the bytes.
-    pub sha256: [u8; 32],
-    /// `Processing` where its text is to be read.
-    pub status: FileStatus,
-    /// Who made it.
-    pub author: Author,
-    /// The reply it was made for.
-    pub message_id: Option<MessageId>,
-    /// When.
-    pub now: Timestamp,
-}
-
 /// What became of storing a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FileOutcome {
@@ -61,8 +37,21 @@ pub enum FileOutcome {
     Created(StoredFile),
     /// The owner has it here already.
     Known(StoredFile),
+    /// The same, and its text could not be read before: it waits to be read again.
+    Requeued(StoredFile),
     /// There is no such project.
     NoSuchProject,
+}
+
+/// A document that is to be read now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WaitingFile {
+    /// Whose it is.
+    pub account: AccountId,
+    /// The file.
+    pub file: StoredFile,
+    /// How often reading it was begun before.
+    pub tries: u32,
 }
 
 /// Which files to list.
@@ -78,6 +67,9 @@ pub enum FilePlace {
     SeenFrom(ProjectId),
 }
 
+/// How many columns [`file_columns`] are.
+pub(super) const COLUMNS: usize = 13;
+
 /// The columns of a file `f`, as [`read`] takes them.
 macro_rules! file_columns {
     () => {
@@ -85,6 +77,7 @@ macro_rules! file_columns {
          f.created_at, f.recency"
     };
 }
+pub(super) use file_columns;
 
 /// The files sent with a message `m`, as [`parse_attached`] takes them; NULL where there are none.
 macro_rules! attached_column {
@@ -105,7 +98,7 @@ fn parse_status(text: &str) -> Result<FileStatus, String> {
         .ok_or_else(|| unknown(text))
 }
 
-fn read(row: &SqliteRow) -> Result<(StoredFile, FileCursor), StoreError> {
+pub(super) fn read(row: &SqliteRow) -> Result<(StoredFile, FileCursor), StoreError> {
     let mut c = Columns::new("files", row);
     let id = FileId(c.uuid("id")?);
     c.named(id);
@@ -161,7 +154,7 @@ pub(super) fn parse_attached(text: &str) -> Result<Vec<StoredFile>, String> {
                 name: row.2,
                 media_type: row.3,
                 size: row.4,
-                sha256: sha_of_hex(&row.5).ok_or_else(|| unknown(&row.5))?,
+                sha256: unhex(&row.5).ok_or_else(|| unknown(&row.5))?,
                 status: parse_status(&row.6)?,
                 error: row.7,
                 pages: row.8,
@@ -173,18 +166,11 @@ pub(super) fn parse_attached(text: &str) -> Result<Vec<StoredFile>, String> {
         .collect()
 }
 
-fn sha_of_hex(text: &str) -> Option<[u8; 32]> {
-    let mut sha = [0; 32];
-    if text.len() != 64 || !text.is_ascii() {
-        return None;
-    }
-    for (at, byte) in sha.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(text.get(at * 2..at * 2 + 2)?, 16).ok()?;
-    }
-    Some(sha)
-}
-
-async fn find(conn: &mut SqliteConnection, account: AccountId, id: FileId) -> Result<Option<StoredFile>, StoreError> {
+pub(super) async fn find(
+    conn: &mut SqliteConnection,
+    account: AccountId,
+    id: FileId,
+) -> Result<Option<StoredFile>, StoreError> {
     let row = sqlx::query(concat!(
         "SELECT ",
         file_columns!(),
@@ -212,7 +198,40 @@ const INSERT: &str = concat!(
     next_recency!("files")
 );
 
-async fn insert(conn: &mut SqliteConnection, account: AccountId, new: &NewFile) -> Result<FileOutcome, StoreError> {
+/// What puts a file back among those that wait to be read.
+const REQUEUE: &str = "
+    UPDATE files SET status = 'processing', error = NULL, tries = 0, retry_at = NULL, updated_at = ?3
+     WHERE account_id = ?1 AND id = ?2 AND status <> 'ready'";
+
+async fn requeue(
+    conn: &mut SqliteConnection,
+    account: AccountId,
+    id: FileId,
+    now: Timestamp,
+) -> Result<Option<StoredFile>, StoreError> {
+    sqlx::query(REQUEUE)
+        .bind(account.0)
+        .bind(blob(&id.0))
+        .bind(ms(now))
+        .execute(&mut *conn)
+        .await?;
+    find(conn, account, id).await
+}
+
+/// Whether a row speaks of these bytes.
+pub(super) async fn is_spoken_of(conn: &mut SqliteConnection, sha: [u8; 32]) -> Result<bool, StoreError> {
+    let held: i64 = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM files WHERE sha256 = ?1)")
+        .bind(sha.as_slice())
+        .fetch_one(conn)
+        .await?;
+    Ok(held != 0)
+}
+
+pub(super) async fn insert(
+    conn: &mut SqliteConnection,
+    account: AccountId,
+    new: &StoredFile,
+) -> Result<FileOutcome, StoreError> {
     if let Some(project) = new.project_id
         && !projects::exists(&mut *conn, account, project).await?
     {
@@ -228,7 +247,12 @@ async fn insert(conn: &mut SqliteConnection, account: AccountId, new: &NewFile) 
             .fetch_optional(&mut *conn)
             .await?;
         if let Some(row) = row {
-            return Ok(FileOutcome::Known(read(&row)?.0));
+            let known = read(&row)?.0;
+            if known.status != FileStatus::Failed {
+                return Ok(FileOutcome::Known(known));
+            }
+            let again = requeue(conn, account, known.id, new.created_at).await?;
+            return Ok(FileOutcome::Requeued(again.ok_or(StoreError::Closed)?));
         }
     }
     sqlx::query(INSERT)
@@ -242,7 +266,7 @@ async fn insert(conn: &mut SqliteConnection, account: AccountId, new: &NewFile) 
         .bind(new.status.as_str())
         .bind(new.author.as_str())
         .bind(new.message_id.as_ref().map(|id| blob(&id.0)))
-        .bind(ms(new.now))
+        .bind(ms(new.created_at))
         .execute(&mut *conn)
         .await?;
     let file = find(conn, account, new.id).await?.ok_or(StoreError::Closed)?;
@@ -276,18 +300,53 @@ const ATTACH: &str = "
     SELECT ?1, ?2, j.key, f.id FROM json_each(?3) j
      CROSS JOIN files f ON f.account_id = ?1 AND f.id = unhex(j.value) ORDER BY j.key";
 
-/// Whether the account has all of these.
-pub(super) async fn are_there(
+/// `?2` ids as a JSON list of hex; those that are there, each as often as it is asked for and in that order.
+const FIND_ALL: &str = concat!(
+    "SELECT ",
+    file_columns!(),
+    " FROM json_each(?2) j CROSS JOIN files f ON f.account_id = ?1 AND f.id = unhex(j.value) ORDER BY j.key"
+);
+
+/// These files; `None` where the account does not have all of them.
+pub(super) async fn find_all(
     conn: &mut SqliteConnection,
     account: AccountId,
-    files: &[FileId],
-) -> Result<bool, StoreError> {
-    for id in files {
-        if find(&mut *conn, account, *id).await?.is_none() {
-            return Ok(false);
-        }
+    ids: &[FileId],
+) -> Result<Option<Vec<StoredFile>>, StoreError> {
+    if ids.is_empty() {
+        return Ok(Some(Vec::new()));
     }
-    Ok(true)
+    let rows = sqlx::query(FIND_ALL)
+        .bind(account.0)
+        .bind(id_list(ids)?)
+        .fetch_all(conn)
+        .await?;
+    let files: Result<Vec<StoredFile>, StoreError> = rows.iter().map(|row| Ok(read(row)?.0)).collect();
+    Ok(Some(files?).filter(|files| files.len() == ids.len()))
+}
+
+/// Ids as a JSON list of hex.
+fn id_list(ids: &[FileId]) -> Result<String, StoreError> {
+    let ids: Vec<String> = ids.iter().map(|id| id.0.simple().to_string()).collect();
+    json(&ids)
+}
+
+/// The files of a project, oldest first.
+pub(super) async fn list_of(
+    conn: &mut SqliteConnection,
+    account: AccountId,
+    project: ProjectId,
+) -> Result<Vec<StoredFile>, StoreError> {
+    let rows = sqlx::query(concat!(
+        "SELECT ",
+        file_columns!(),
+        " FROM files f WHERE f.account_id = ?1 AND f.project_id = ?2 ORDER BY f.recency"
+    ))
+    .bind(account.0)
+    .bind(blob(&project.0))
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(|row| Ok(read(row)?.0)).collect()
 }
 
 /// Hangs files on a new message. A file that is gone meanwhile is left out.
@@ -300,11 +359,10 @@ pub(super) async fn attach(
     if files.is_empty() {
         return Ok(());
     }
-    let ids: Vec<String> = files.iter().map(|id| id.0.simple().to_string()).collect();
     sqlx::query(ATTACH)
         .bind(account.0)
         .bind(blob(&message.0))
-        .bind(json(&ids)?)
+        .bind(id_list(files)?)
         .execute(conn)
         .await?;
     Ok(())
@@ -349,8 +407,9 @@ pub(super) async fn of_message(
 }
 
 impl Store {
-    /// Stores what is known of a file whose bytes are on disk.
-    pub async fn insert_file(&self, account: AccountId, new: NewFile) -> Result<FileOutcome, StoreError> {
+    /// Stores what is known of a file whose bytes are on disk. Why its text could not be read, and its pages, are not
+    /// known yet.
+    pub async fn insert_file(&self, account: AccountId, new: StoredFile) -> Result<FileOutcome, StoreError> {
         let new = Arc::new(new);
         self.write(Class::Acknowledged, move |conn| {
             let new = Arc::clone(&new);
@@ -362,6 +421,14 @@ impl Store {
     /// The file with this id.
     pub async fn find_file(&self, account: AccountId, id: FileId) -> Result<Option<StoredFile>, StoreError> {
         find(&mut *self.read().await?, account, id).await
+    }
+
+    /// The files with these ids, in their order; `None` where one of them is not there.
+    pub async fn find_files(&self, account: AccountId, ids: &[FileId]) -> Result<Option<Vec<StoredFile>>, StoreError> {
+        if ids.is_empty() {
+            return Ok(Some(Vec::new()));
+        }
+        find_all(&mut *self.read().await?, account, ids).await
     }
 
     /// Files, newest first.
@@ -393,18 +460,107 @@ impl Store {
         Ok(found != 0)
     }
 
-    /// The oldest file that waits to be read, whoever's.
-    pub async fn next_file_to_read(&self) -> Result<Option<(AccountId, StoredFile)>, StoreError> {
+    /// The oldest file that is to be read now, whoever's.
+    pub async fn next_file_to_read(&self, now: Timestamp) -> Result<Option<WaitingFile>, StoreError> {
         let row = sqlx::query(concat!(
             "SELECT ",
             file_columns!(),
-            ", f.account_id FROM files f WHERE f.status = 'processing' ORDER BY f.key LIMIT 1"
+            ", f.account_id, f.tries FROM files f
+              WHERE f.status = 'processing' AND (f.retry_at IS NULL OR f.retry_at <= ?1) ORDER BY f.key LIMIT 1"
         ))
+        .bind(ms(now))
         .fetch_optional(&mut *self.read().await?)
         .await?;
         let Some(row) = row else { return Ok(None) };
-        let account = Columns::at("files", &row, 13).take("account_id").map(AccountId)?;
-        Ok(Some((account, read(&row)?.0)))
+        let mut c = Columns::at("files", &row, COLUMNS);
+        Ok(Some(WaitingFile {
+            account: c.take("account_id").map(AccountId)?,
+            tries: c.take("tries")?,
+            file: read(&row)?.0,
+        }))
+    }
+
+    /// When the next file that was put off is to be read.
+    pub async fn next_file_retry(&self) -> Result<Option<Timestamp>, StoreError> {
+        let row = sqlx::query("SELECT min(f.retry_at) FROM files f WHERE f.status = 'processing'")
+            .fetch_one(&mut *self.read().await?)
+            .await?;
+        Columns::new("files", &row).time_or_null("retry_at")
+    }
+
+    /// Notes that reading a file begins, before it does: what ends the process every time is not begun forever.
+    pub async fn count_file_try(&self, account: AccountId, id: FileId) -> Result<(), StoreError> {
+        self.write(Class::Acknowledged, move |conn| {
+            async move {
+                sqlx::query("UPDATE files SET tries = tries + 1, retry_at = NULL WHERE account_id = ?1 AND id = ?2")
+                    .bind(account.0)
+                    .bind(blob(&id.0))
+                    .execute(conn)
+                    .await?;
+                Ok(())
+            }
+            .boxed()
+        })
+        .await
+    }
+
+    /// A file that could not be read now waits until `retry_at`; `None` if it is gone.
+    pub async fn put_off_file(
+        &self,
+        account: AccountId,
+        id: FileId,
+        error: String,
+        retry_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<Option<StoredFile>, StoreError> {
+        let error: Arc<str> = error.into();
+        self.write(Class::Acknowledged, move |conn| {
+            let error = Arc::clone(&error);
+            async move {
+                sqlx::query(
+                    "UPDATE files SET error = ?3, retry_at = ?4, updated_at = ?5
+                      WHERE account_id = ?1 AND id = ?2 AND status = 'processing'",
+                )
+                .bind(account.0)
+                .bind(blob(&id.0))
+                .bind(&*error)
+                .bind(ms(retry_at))
+                .bind(ms(now))
+                .execute(&mut *conn)
+                .await?;
+                find(conn, account, id).await
+            }
+            .boxed()
+        })
+        .await
+    }
+
+    /// A file that could not be read, or not yet, is to be read at once; one that was read stays as it is. `None` if
+    /// there is none.
+    pub async fn requeue_file(
+        &self,
+        account: AccountId,
+        id: FileId,
+        now: Timestamp,
+    ) -> Result<Option<StoredFile>, StoreError> {
+        self.write(Class::Acknowledged, move |conn| {
+            async move { requeue(conn, account, id, now).await }.boxed()
+        })
+        .await
+    }
+
+    /// What was put off is to be read at once: for a start, when what was in the way may be gone.
+    pub async fn hasten_files(&self) -> Result<(), StoreError> {
+        self.write(Class::Partial, |conn| {
+            async move {
+                sqlx::query("UPDATE files SET retry_at = NULL WHERE status = 'processing' AND retry_at IS NOT NULL")
+                    .execute(conn)
+                    .await?;
+                Ok(())
+            }
+            .boxed()
+        })
+        .await
     }
 
     /// Says where a file stands; `None` if it is gone.
@@ -460,7 +616,29 @@ impl Store {
         .await
     }
 
-    /// SHA-256 of bytes no row speaks of any more.
+    /// Notes that bytes are about to come: without a row they are leftovers.
+    pub async fn insert_file_leftover(&self, sha: [u8; 32]) -> Result<(), StoreError> {
+        self.execute_for_bytes(
+            "INSERT OR IGNORE INTO file_leftovers (sha256)
+             SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM files f WHERE f.sha256 = ?1)",
+            sha,
+        )
+        .await
+    }
+
+    /// `?1` the hash.
+    async fn execute_for_bytes(&self, sql: &'static str, sha: [u8; 32]) -> Result<(), StoreError> {
+        self.write(Class::Acknowledged, move |conn| {
+            async move {
+                sqlx::query(sql).bind(sha.as_slice()).execute(conn).await?;
+                Ok(())
+            }
+            .boxed()
+        })
+        .await
+    }
+
+    /// SHA-256 of bytes no row speaks of.
     pub async fn list_file_leftovers(&self) -> Result<Vec<[u8; 32]>, StoreError> {
         let rows = sqlx::query("SELECT l.sha256 FROM file_leftovers l")
             .fetch_all(&mut *self.read().await?)
@@ -470,30 +648,18 @@ impl Store {
 
     /// Whether no row speaks of these bytes.
     pub async fn is_file_leftover(&self, sha: [u8; 32]) -> Result<bool, StoreError> {
-        let held: i64 = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM files WHERE sha256 = ?1)")
-            .bind(sha.as_slice())
-            .fetch_one(&mut *self.read().await?)
-            .await?;
-        Ok(held == 0)
+        Ok(!is_spoken_of(&mut *self.read().await?, sha).await?)
     }
 
     /// Notes that leftover bytes are gone.
     pub async fn delete_file_leftover(&self, sha: [u8; 32]) -> Result<(), StoreError> {
-        self.write(Class::Acknowledged, move |conn| {
-            async move {
-                sqlx::query("DELETE FROM file_leftovers WHERE sha256 = ?1")
-                    .bind(sha.as_slice())
-                    .execute(conn)
-                    .await?;
-                Ok(())
-            }
-            .boxed()
-        })
-        .await
+        self.execute_for_bytes("DELETE FROM file_leftovers WHERE sha256 = ?1", sha)
+            .await
     }
 }
 
-fn sha256(row: &SqliteRow) -> Result<[u8; 32], StoreError> {
+/// The hash a row is about, its only column.
+pub(super) fn sha256(row: &SqliteRow) -> Result<[u8; 32], StoreError> {
     let mut c = Columns::new("files", row);
     let bytes: &[u8] = c.take("sha256")?;
     bytes.try_into().map_err(|error| c.bad("sha256", error))

@@ -3,13 +3,13 @@
 //!
 //! Law: what is forgotten is as if it had never been known, but for its empty place in the conversation. Everything made
 //! of it goes along: facts it is the evidence of, summaries that cover it, what a reply noted about it (intent, moods'
-//! causes, topics), an automatic title, the documents of its neighbours, what tools were given and brought for it or
-//! quote of it. What others said in words of their own stays.
+//! causes, topics), an automatic title, which files came with it, the documents of its neighbours, what tools were given
+//! and brought for it or quote of it. The files themselves are the owner's to delete. What others said in words of their own stays.
 
 use super::{
     Store, documents,
     error::StoreError,
-    memories,
+    files, memories,
     messages::{parse_role, parse_status},
     outbox::hex_list,
     receipts,
@@ -24,7 +24,7 @@ use futures_util::FutureExt;
 use jiff::Timestamp;
 use mira_core::{
     chat::{MessageStatus, Role, title_from},
-    ids::{AccountId, MemoryId, MessageId, SessionId},
+    ids::{AccountId, ApprovalId, MemoryId, MessageId, SessionId},
     memory::MemoryKind,
 };
 use sqlx::{AssertSqlSafe, SqliteConnection};
@@ -59,6 +59,8 @@ pub struct Forgotten {
     pub sessions: Vec<SessionId>,
     /// The summaries that lost their text; they wait to be made anew ([`Store::next_range`]).
     pub stale_summaries: Vec<MemoryId>,
+    /// The approvals that waited, of calls that quoted it: they are void.
+    pub voided: Vec<ApprovalId>,
 }
 
 /// What [`Store::scrub`] could do.
@@ -129,6 +131,7 @@ const EMPTY: &str = "
     UPDATE messages SET mood_cause = NULL, intent = NULL, owner_mood = NULL, tags = NULL
      WHERE account_id = ?1 AND id IN (SELECT unhex(value) FROM json_each(?2));
     UPDATE messages SET content = '', status = 'forgotten', metadata = NULL WHERE account_id = ?1 AND id = ?4;
+    DELETE FROM message_files WHERE account_id = ?1 AND message_id = ?4;
     DELETE FROM receipts WHERE account_id = ?1 AND message_id = ?4;
     DELETE FROM memories WHERE account_id = ?1 AND id = ?4;
     DELETE FROM outbox WHERE account_id = ?1 AND memory_id = ?4 AND step <> 'remove'";
@@ -198,6 +201,7 @@ impl Work<'_> {
         for words in &emptied.words {
             self.traces.add_text(words);
         }
+        self.done.voided = emptied.voided;
         for session in emptied.sessions {
             if !self.done.sessions.contains(&session) {
                 self.done.sessions.push(session);
@@ -253,6 +257,9 @@ impl Work<'_> {
             self.quotes.add_message(MessageId(note.0));
         }
         let noted = hex_list(&noted)?;
+        for file in files::of_message(&mut *self.conn, self.account, id).await? {
+            self.traces.add_text(&file.name);
+        }
         let notes: Vec<String> = sqlx::query_scalar(LIST_NOTES)
             .bind(self.account.0)
             .bind(noted.as_str())
@@ -447,6 +454,7 @@ impl Store {
                             message_ids: Vec::new(),
                             sessions: Vec::new(),
                             stale_summaries: Vec::new(),
+                            voided: Vec::new(),
                         },
                         traces: Traces::default(),
                         quotes: Quotes::default(),

@@ -1,6 +1,12 @@
 //! Backups, checks and sizes. None of this changes a row.
 
-use super::{Store, connect_options, create_private, error::StoreError, reader_options, writer::Class};
+use super::{
+    Store, connect_options, create_private,
+    error::StoreError,
+    file_bytes::{self, FileBytes, Packed},
+    reader_options,
+    writer::Class,
+};
 use futures_util::FutureExt;
 use jiff::Timestamp;
 use mira_core::ids::AccountId;
@@ -57,7 +63,7 @@ impl Store {
     pub async fn backup_to(&self, target: &Path) -> Result<BackupReport, StoreError> {
         // A connection of its own: `query_only` would refuse to write even the copy.
         let mut conn = connect_options(&self.path).read_only(true).connect().await?;
-        let bytes = backup_file(&mut conn, target).await?;
+        let bytes = backup_file(&mut conn, target, None).await?;
         conn.close().await?;
         Ok(BackupReport {
             path: target.to_owned(),
@@ -223,9 +229,13 @@ async fn check_file(conn: &mut SqliteConnection) -> Result<Vec<String>, StoreErr
     Ok(problems)
 }
 
-/// Copies an open database to a new file and answers its size. The copy has its name only when it is whole, checked
-/// and on the disk.
-pub(crate) async fn backup_file(conn: &mut SqliteConnection, target: &Path) -> Result<u64, StoreError> {
+/// Copies an open database to a new file, with the bytes of its files if they are given, and answers its size. The copy
+/// has its name only when it is whole, checked and on the disk.
+pub(crate) async fn backup_file(
+    conn: &mut SqliteConnection,
+    target: &Path,
+    files: Option<(&dyn FileBytes, &mut Packed)>,
+) -> Result<u64, StoreError> {
     let io = |source| StoreError::Io {
         what: target.display().to_string(),
         source,
@@ -236,7 +246,7 @@ pub(crate) async fn backup_file(conn: &mut SqliteConnection, target: &Path) -> R
     let mut partial = target.as_os_str().to_owned();
     partial.push(".partial");
     let partial = PathBuf::from(partial);
-    let made = copy_and_check(conn, &partial).await;
+    let made = copy_and_check(conn, &partial, files).await;
     if made.is_err() {
         // The first error is the one to tell.
         drop(tokio::fs::remove_file(&partial).await);
@@ -262,7 +272,11 @@ pub(crate) async fn backup_file(conn: &mut SqliteConnection, target: &Path) -> R
     Ok(tokio::fs::metadata(target).await.map_err(io)?.len())
 }
 
-async fn copy_and_check(conn: &mut SqliteConnection, partial: &Path) -> Result<(), StoreError> {
+async fn copy_and_check(
+    conn: &mut SqliteConnection,
+    partial: &Path,
+    files: Option<(&dyn FileBytes, &mut Packed)>,
+) -> Result<(), StoreError> {
     match tokio::fs::remove_file(partial).await {
         Ok(()) => {}
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
@@ -279,7 +293,10 @@ async fn copy_and_check(conn: &mut SqliteConnection, partial: &Path) -> Result<(
         path: partial.to_owned(),
         detail: "the path is not UTF-8".to_owned(),
     })?;
-    sqlx::query("VACUUM INTO ?1").bind(name).execute(conn).await?;
+    sqlx::query("VACUUM INTO ?1").bind(name).execute(&mut *conn).await?;
+    if let Some((bytes, packed)) = files {
+        *packed = file_bytes::pack(conn, partial, bytes).await?;
+    }
     let mut copy = connect_options(partial)
         .read_only(true)
         .immutable(true)

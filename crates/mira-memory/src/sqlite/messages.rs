@@ -2,11 +2,10 @@
 //! forgotten. `ord` is the order of arrival, `depth` the number of messages above it.
 
 use super::{
-    Store, citations,
+    Store,
     error::StoreError,
     files,
     rows::{Columns, blob, int, ms},
-    turns::calls,
 };
 use jiff::Timestamp;
 use mira_core::{
@@ -109,8 +108,8 @@ pub(super) fn read(row: &SqliteRow) -> Result<Placed, StoreError> {
     let meta = read_meta(&mut c)?;
     let model: Option<String> = c.take("model")?;
     let usage = read_usage(&mut c)?;
-    let tool_calls = c.parsed_or_null("tool_calls", calls::parse)?.unwrap_or_default();
-    let citations = c.parsed_or_null("citations", citations::parse)?.unwrap_or_default();
+    let tool_calls = c.parsed_or_null("tool_calls", parse_list)?.unwrap_or_default();
+    let citations = c.parsed_or_null("citations", parse_list)?.unwrap_or_default();
     let created_at = c.time("created_at")?;
     let files = c.parsed_or_null("files", files::parse_attached)?.unwrap_or_default();
     let message = Message {
@@ -330,6 +329,16 @@ pub(super) fn usage_columns(usage: Option<Usage>) -> [Option<i64>; 4] {
         Some(u) => [u.input_tokens, u.cached_tokens, u.output_tokens, u.reasoning_tokens].map(|n| Some(int(n))),
         None => [None; 4],
     }
+}
+
+/// A list as a column holds it: JSON, NULL where it is empty.
+pub(super) fn list_column<T: serde::Serialize>(list: &[T]) -> Result<Option<String>, StoreError> {
+    (!list.is_empty()).then(|| json(&list)).transpose()
+}
+
+/// A list from its column.
+pub(super) fn parse_list<T: serde::de::DeserializeOwned>(text: &str) -> Result<Vec<T>, serde_json::Error> {
+    serde_json::from_str(text)
 }
 
 /// JSON for a column; what we serialise always can be.

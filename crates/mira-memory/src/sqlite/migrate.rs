@@ -62,6 +62,30 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
         include_str!("../../../../migrations/0008_approvals.up.sql"),
         include_str!("../../../../migrations/0008_approvals.down.sql"),
     ),
+    (
+        9,
+        "file tries",
+        include_str!("../../../../migrations/0009_file_tries.up.sql"),
+        include_str!("../../../../migrations/0009_file_tries.down.sql"),
+    ),
+    (
+        10,
+        "file vectors",
+        include_str!("../../../../migrations/0010_file_vectors.up.sql"),
+        include_str!("../../../../migrations/0010_file_vectors.down.sql"),
+    ),
+    (
+        11,
+        "citations",
+        include_str!("../../../../migrations/0011_citations.up.sql"),
+        include_str!("../../../../migrations/0011_citations.down.sql"),
+    ),
+    (
+        12,
+        "provider sends",
+        include_str!("../../../../migrations/0012_provider_sends.up.sql"),
+        include_str!("../../../../migrations/0012_provider_sends.down.sql"),
+    ),
 ];
 
 /// The table sqlx keeps its books in.
@@ -172,7 +196,7 @@ async fn copy_before(
             source,
         })?;
     let target = options.backup_dir.join(name);
-    backup_file(conn, &target).await?;
+    backup_file(conn, &target, None).await?;
     tracing::info!(path = %target.display(), "database copied before its schema changes");
     Ok(())
 }

@@ -12,7 +12,9 @@ mod citations;
 pub mod documents;
 pub mod error;
 pub mod facts;
+pub mod file_bytes;
 pub mod file_texts;
+pub mod file_vectors;
 pub mod files;
 pub mod forget;
 pub mod handover;
@@ -45,6 +47,7 @@ pub mod vectors;
 pub mod writer;
 
 use error::StoreError;
+use file_vectors::Shelves;
 use forget::Traces;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
@@ -201,6 +204,8 @@ pub struct Store {
     writer: Option<Writer>,
     /// What is kept for queries of recall.
     terms: Terms,
+    /// Vectors of files, once they were asked for.
+    shelves: Shelves,
     /// What is being summarised.
     handed_out: Arc<HandedOut>,
     /// What is still to be wiped out of the file.
@@ -230,6 +235,7 @@ impl Store {
             readers,
             writer: Some(writer),
             terms: Terms::new(),
+            shelves: Shelves::default(),
             handed_out: Arc::default(),
             traces: Arc::default(),
             scrubbing: Semaphore::new(1),
@@ -262,6 +268,7 @@ impl Store {
             readers,
             writer: None,
             terms: Terms::new(),
+            shelves: Shelves::default(),
             handed_out: Arc::default(),
             traces: Arc::default(),
             scrubbing: Semaphore::new(1),

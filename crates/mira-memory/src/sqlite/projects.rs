@@ -4,6 +4,7 @@
 use super::{
     Listed, Page, Store,
     error::StoreError,
+    files,
     messages::{json, unknown},
     ord_cursor, repos,
     rows::{Columns, blob, int, ms},
@@ -14,6 +15,7 @@ use futures_util::FutureExt;
 use jiff::Timestamp;
 use mira_core::{
     approval::Asks,
+    file::StoredFile,
     ids::{AccountId, ProjectId, SessionId},
     project::{Project, ProjectDeletion},
     repo::Repo,
@@ -78,6 +80,8 @@ pub struct DeletedProject {
     pub sessions: Vec<SessionId>,
     /// The repositories that were attached to it, as they were; they are among the leftovers now.
     pub repos: Vec<Repo>,
+    /// Its files, as they were; their bytes are among the leftovers now.
+    pub files: Vec<StoredFile>,
 }
 
 /// The columns of a project `p`, as [`read`] takes them.
@@ -236,7 +240,8 @@ const COUNT: &str = "
                 ON v.account_id = a.account_id AND v.artifact_id = a.id
              WHERE a.account_id = ?1 AND a.project_id = p.id),
            (SELECT count(*) FROM sessions s WHERE s.account_id = ?1 AND s.project_id = p.id),
-           (SELECT count(*) FROM repos r WHERE r.account_id = ?1 AND r.project_id = p.id)
+           (SELECT count(*) FROM repos r WHERE r.account_id = ?1 AND r.project_id = p.id),
+           (SELECT count(*) FROM files f WHERE f.account_id = ?1 AND f.project_id = p.id)
       FROM projects p WHERE p.account_id = ?1 AND p.id = ?2";
 
 async fn count(
@@ -257,10 +262,11 @@ async fn count(
         versions: c.count("versions")?,
         sessions: c.count("sessions")?,
         repos: c.count("repos")?,
+        files: c.count("files")?,
     }))
 }
 
-/// In this order: what stays leaves the project, then it goes, its artifacts with it.
+/// In this order: what stays leaves the project, then it goes, its artifacts and files with it.
 const DELETE: [&str; 4] = [
     "UPDATE sessions SET project_id = NULL WHERE account_id = ?1 AND project_id = ?2",
     "UPDATE messages SET project_id = NULL WHERE account_id = ?1 AND project_id = ?2",
@@ -286,6 +292,7 @@ async fn delete(
         .map(|row| Columns::new("sessions", row).parsed("id", str::parse))
         .collect();
     let repos = repos::list_of(&mut *conn, account, id).await?;
+    let files = files::list_of(&mut *conn, account, id).await?;
     for statement in DELETE {
         sqlx::query(statement)
             .bind(account.0)
@@ -297,6 +304,7 @@ async fn delete(
         counts,
         sessions: sessions?,
         repos,
+        files,
     }))
 }
 

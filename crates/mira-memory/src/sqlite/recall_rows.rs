@@ -1,7 +1,7 @@
 //! What ranking needs of each candidate of recall, and what is told of those that come up: tables `memories` and
-//! `messages`, read in one query.
+//! `messages`, read in one query. And which memories are of a time.
 //!
-//! The query answers one row. A row for each candidate would be cut into values, copied and handed over to the waiting
+//! The query of candidates answers one row. A row for each candidate would be cut into values, copied and handed over to the waiting
 //! task one by one, which takes longer than reading them. A candidate stands in it as a line of short columns with
 //! commas between, the last of them lengths in bytes, a semicolon, and as many bytes of text.
 //!
@@ -14,11 +14,12 @@ use super::{
     memories::parse_source,
     messages::parse_role,
     outbox::{hex_list, parse_kind},
-    rows::blob,
+    rows::{Columns, blob, ms},
 };
 use jiff::Timestamp;
 use mira_core::{
     chat::Salience,
+    fusion::times::Stretch,
     ids::{AccountId, MemoryId, MessageId, ProjectId},
     memory::{Memory, MemoryKind},
 };
@@ -60,6 +61,22 @@ const LIST: &str = "
               LEFT JOIN memories q ON q.account_id = p.account_id AND q.id = p.id
              WHERE k.kind <> 'summary' AND (k.kind = 'fact' OR m.status <> 'forgotten')
                AND (?3 IS NULL OR k.project_id = ?3))";
+
+/// `?2` the least id of the first moment, `?3` that of the first moment after it, `?4` and `?5` the same two moments, `?6`
+/// project, `?7` the most. An id begins with the time it was made at, so that the range of ids finds what is of a time
+/// without an index of its own; an import may bring ids that do not, which are found by their words alone.
+const LIST_OF_A_TIME: &str = "
+    SELECT group_concat(hex(id), '')
+      FROM (SELECT id FROM memories
+             WHERE account_id = ?1 AND id >= ?2 AND id < ?3 AND kind <> 'summary' AND valid_from >= ?4 AND valid_from < ?5
+               AND (?6 IS NULL OR project_id = ?6)
+             ORDER BY id DESC LIMIT ?7)";
+
+/// The least UUIDv7 of a moment.
+fn least_id(at: Timestamp) -> Uuid {
+    let ms = u128::try_from(at.as_millisecond()).unwrap_or(0);
+    Uuid::from_u128(ms << 80)
+}
 
 /// The columns of one candidate, from the left, and after them its texts.
 struct Line<'l> {
@@ -215,6 +232,28 @@ impl Store {
             .fetch_one(&mut *self.read().await?)
             .await?;
         read_all(lines.as_deref().unwrap_or_default())
+    }
+
+    /// The newest messages and facts of a stretch of time, at most `limit`.
+    pub(crate) async fn list_of_a_time(
+        &self,
+        account: AccountId,
+        stretch: Stretch,
+        project: Option<ProjectId>,
+        limit: usize,
+    ) -> Result<Vec<MemoryId>, StoreError> {
+        let row = sqlx::query(LIST_OF_A_TIME)
+            .bind(account.0)
+            .bind(blob(&least_id(stretch.from)))
+            .bind(blob(&least_id(stretch.until)))
+            .bind(ms(stretch.from))
+            .bind(ms(stretch.until))
+            .bind(project.as_ref().map(|id| blob(&id.0)))
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .fetch_one(&mut *self.read().await?)
+            .await?;
+        let ids = Columns::new("memories", &row).uuids("id")?;
+        Ok(ids.into_iter().map(MemoryId).collect())
     }
 }
 

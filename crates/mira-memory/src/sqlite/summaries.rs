@@ -74,6 +74,8 @@ pub struct NewSummary {
     pub text: String,
     /// The model that wrote it.
     pub model: String,
+    /// Whether what it was made of shows what strangers wrote. Its memory is marked as learnt there.
+    pub untrusted: bool,
 }
 
 /// A stored summary.
@@ -99,6 +101,8 @@ pub struct Summary {
     pub tokens: u64,
     /// The model that wrote it.
     pub model: String,
+    /// Whether what it was made of shows what strangers wrote.
+    pub untrusted: bool,
     /// When.
     pub created_at: Timestamp,
 }
@@ -156,7 +160,7 @@ impl HandedOut {
 macro_rules! summary_columns {
     () => {
         "s.id, s.session_id, s.level, s.first_id, s.last_id, s.first_depth, s.last_depth, coalesce(k.text, ''),
-         s.tokens, s.model, s.created_at"
+         s.tokens, s.model, k.source IS 'tool', s.created_at"
     };
 }
 
@@ -181,6 +185,7 @@ fn read(row: &SqliteRow) -> Result<Summary, StoreError> {
         text: c.take("text")?,
         tokens: c.count("tokens")?,
         model: c.take("model")?,
+        untrusted: c.take::<i64>("source")? != 0,
         created_at: c.time("created_at")?,
     })
 }
@@ -196,7 +201,7 @@ const FIND_RANGE: &str = concat!(
 );
 
 /// `?2` session, `?3` level, `?4` first, `?5` last, `?6` id, `?7` and `?8` depths, `?9` text, `?10` tokens, `?11` model,
-/// `?12` now. Nothing where the session or the range's end is gone. Stale ones that end within the range are done with.
+/// `?12` now, `?13` whether it is untrusted. Nothing where the session or the range's end is gone. Stale ones that end within the range are done with.
 const INSERT: &str = "
     DELETE FROM summaries
      WHERE account_id = ?1 AND session_id = ?2 AND level = ?3 AND stale = 1 AND last_id IN (
@@ -213,7 +218,7 @@ const INSERT: &str = "
        AND EXISTS (SELECT 1 FROM messages WHERE account_id = ?1 AND session_id = ?2 AND id = ?5);
     INSERT INTO memories (account_id, id, kind, session_id, message_id, project_id, about, text, source, valid_from,
                           created_at, updated_at)
-    SELECT ?1, s.id, 'summary', ?2, ?5, p.project_id, 'mira', ?9, 'conversation', ?12, ?12, ?12
+    SELECT ?1, s.id, 'summary', ?2, ?5, p.project_id, 'mira', ?9, iif(?13, 'tool', 'conversation'), ?12, ?12, ?12
       FROM summaries s JOIN sessions p ON p.account_id = ?1 AND p.id = ?2
      WHERE s.account_id = ?1 AND s.id = ?6";
 
@@ -256,7 +261,8 @@ async fn insert(
         .bind(new.text.as_str())
         .bind(int(tokens))
         .bind(new.model.as_str())
-        .bind(ms(now));
+        .bind(ms(now))
+        .bind(new.untrusted);
     bind_spare(query, SPARE).execute(&mut *conn).await?;
     find_range(conn, account, new).await
 }

@@ -11,7 +11,7 @@ use mira_core::{
     ids::{AccountId, ApprovalId, ToolCallId},
     tool::{CallOutcome, CallStatus, Effect, ToolCall},
 };
-use mira_memory::{Answered, BeginTurn, FinishOutcome, Page, SendParent, TurnState};
+use mira_memory::{Answered, BeginTurn, CheckpointPart, FinishOutcome, Page, SendParent, TurnState};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -159,9 +159,10 @@ async fn a_crash_leaves_what_waits_and_ends_what_ran() {
         .begin_tool_calls(ME, turn.turn_id, 0, &calls)
         .await
         .unwrap();
-    let part = mira_memory::CheckpointPart {
+    let part = CheckpointPart {
         n: 0,
         text: "One moment.".to_owned(),
+        citations: Vec::new(),
         head: None,
     };
     fixture.store.checkpoint_turn(ME, turn.turn_id, part).await.unwrap();
@@ -275,12 +276,8 @@ async fn what_quotes_something_forgotten_is_emptied() {
             .citations
     };
     assert_eq!(read().await, citations);
-    fixture
-        .store
-        .forget(ME, memory.id, &key(), now())
-        .await
-        .unwrap()
-        .unwrap();
+    let forgotten = fixture.store.forget(ME, memory.id, &key(), now()).await;
+    assert_eq!(forgotten.unwrap().unwrap().voided, [quoting.id]);
     assert_eq!(read().await, [bare(&citations[0]), citations[1].clone()]);
     let found = |id| fixture.store.find_approval(ME, id, now());
     let emptied = found(quoting.id).await.unwrap().unwrap();
@@ -312,6 +309,44 @@ async fn what_quotes_something_forgotten_is_emptied() {
         .unwrap()
         .unwrap();
     assert_eq!(read().await, [bare(&citations[0]), bare(&citations[1])]);
+}
+
+#[tokio::test]
+async fn a_crash_keeps_where_a_reply_points() {
+    const TEXT: &str = "The owner's sister Anna plays the violin.";
+    let (fixture, session) = Fixture::with_session().await;
+    let memory = stored(&fixture, fact(1, "owner", TEXT)).await;
+    let (one, two) = (cited(1, "A page", "nothing of it"), cited(2, "Another", TEXT));
+    let part = |n, text: &str, citation: &Citation| CheckpointPart {
+        n,
+        text: text.to_owned(),
+        citations: vec![citation.clone()],
+        head: None,
+    };
+    // The second of them forgets while it runs.
+    for (forgets, expect) in [(false, vec![one.clone(), two.clone()]), (true, vec![])] {
+        let (turn, _) = fixture
+            .begun(&session, send(fixture.message_id(), "Who plays?", SendParent::Head))
+            .await;
+        let mut call = approval(&turn, 1, &json!({ "text": TEXT }).to_string()).call;
+        call.outcome = Some(sent());
+        let begun = fixture.store.begin_tool_calls(ME, turn.turn_id, 0, &[call]).await;
+        assert!(begun.unwrap());
+        for part in [
+            part(0, "One [1]", &two),
+            part(0, "One [1]", &one),
+            part(1, ", two [2].", &two),
+        ] {
+            fixture.store.checkpoint_turn(ME, turn.turn_id, part).await.unwrap();
+        }
+        if forgets {
+            let gone = fixture.store.forget(ME, memory.id, &key(), now()).await;
+            assert!(gone.unwrap().is_some());
+        }
+        fixture.store.recover_turns(ME, now()).await.unwrap();
+        let reply = fixture.store.find_message(ME, turn.reply_id).await.unwrap().unwrap();
+        assert_eq!((reply.content.as_str(), reply.citations), ("One [1], two [2].", expect));
+    }
 }
 
 #[tokio::test]

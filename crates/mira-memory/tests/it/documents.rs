@@ -84,6 +84,7 @@ async fn neighbours_are_of_the_session_the_branch_and_remembered() {
     // Another branch: what stands above sees the newest way on.
     let edit = BeginKind::Edit {
         of: q.id,
+        keeps_files: true,
         message_id: fixture.message_id(),
         content: "epsilon".to_owned(),
         client_id: None,

@@ -2,6 +2,7 @@
 
 use crate::{
     facts::{fact, id, key, stored},
+    shelf::{Shelf, file, insert},
     support::*,
 };
 use mira_core::{
@@ -63,6 +64,7 @@ async fn everywhere(word: &str) -> (Fixture, SessionId, MessageId, MessageId) {
     let part = CheckpointPart {
         n: 0,
         text: format!("So {word} it is"),
+        citations: Vec::new(),
         head: Some(ReplyHead {
             persona: persona("haven"),
             mood: mood("curious"),
@@ -112,9 +114,37 @@ async fn everywhere(word: &str) -> (Fixture, SessionId, MessageId, MessageId) {
         last_depth: range.last_depth,
         text: format!("They spoke of {word}."),
         model: "m".to_owned(),
+        untrusted: false,
     };
     fixture.store.insert_summary(ME, summary, now()).await.unwrap().unwrap();
     (fixture, session, user_message.id, begin.reply_id)
+}
+
+#[tokio::test]
+async fn a_forgotten_message_does_not_tell_which_files_came_with_it() {
+    let (fixture, session) = Fixture::with_session().await;
+    let store = &fixture.store;
+    let plan = insert(store, file(&Shelf::new(), 1, "qzxvorbing-plan.bin", b"plan")).await;
+    let mut begin = fixture.begin(&session, send(fixture.message_id(), "Look at this.", SendParent::Head));
+    begin.files = vec![plan.id];
+    let BeginOutcome::Begun { user_message } = store.begin_turn(ME, begin.clone()).await.unwrap() else {
+        panic!("it begins")
+    };
+    assert_eq!(user_message.files, std::slice::from_ref(&plan));
+    fixture.finished(&begin, "A fine plan.").await;
+    forget(&fixture, user_message.id).await;
+    let tombstone = store.find_message(ME, user_message.id).await.unwrap().unwrap();
+    assert_eq!(
+        (tombstone.status, tombstone.files),
+        (MessageStatus::Forgotten, Vec::new())
+    );
+    assert_eq!(fixture.count("SELECT count(*) FROM message_files").await, 0);
+    assert_eq!(
+        store.find_file(ME, plan.id).await.unwrap(),
+        Some(plan),
+        "the file is the owner's to delete"
+    );
+    assert!(store.scrub().await.unwrap().is_clean());
 }
 
 #[tokio::test]
@@ -246,6 +276,7 @@ async fn a_message_is_forgotten_while_its_reply_is_on_the_way() {
     let part = |n, text: &str| CheckpointPart {
         n,
         text: text.to_owned(),
+        citations: Vec::new(),
         head: None,
     };
     let store = &fixture.store;
@@ -367,6 +398,7 @@ async fn no_bytes_are_left_whatever_was_written_around_them() {
             let part = CheckpointPart {
                 n: part,
                 text: format!("{} {}", word(1000 + n), filler),
+                citations: Vec::new(),
                 head: None,
             };
             fixture.store.checkpoint_turn(ME, turn.turn_id, part).await.unwrap();

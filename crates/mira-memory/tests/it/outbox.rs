@@ -32,6 +32,7 @@ async fn turns_queue_what_is_to_be_remembered() {
     check(3).await;
     let edit = BeginKind::Edit {
         of: q.id,
+        keeps_files: true,
         message_id: fixture.message_id(),
         content: "in other words".to_owned(),
         client_id: Some(client_id("c")),
@@ -65,6 +66,7 @@ async fn turns_queue_what_is_to_be_remembered() {
     let part = CheckpointPart {
         n: 0,
         text: "half an answer 東京".to_owned(),
+        citations: Vec::new(),
         head: None,
     };
     fixture.store.checkpoint_turn(ME, turn.turn_id, part).await.unwrap();

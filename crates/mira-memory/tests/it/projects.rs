@@ -1,6 +1,9 @@
 //! Projects: made, found, changed, and deleted without taking along what people said.
 
-use crate::support::*;
+use crate::{
+    shelf::{Shelf, file, insert},
+    support::*,
+};
 use mira_core::{
     ids::{AccountId, ProjectId},
     project::ProjectDeletion,
@@ -131,6 +134,7 @@ async fn deleting_takes_only_what_is_the_projects() {
     assert_eq!(refused, BeginOutcome::NoSuchProject);
     let edited = mira_memory::BeginKind::Edit {
         of: elsewhere.id,
+        keeps_files: true,
         message_id: fixture.message_id(),
         content: "Edited".to_owned(),
         client_id: None,
@@ -148,16 +152,28 @@ async fn deleting_takes_only_what_is_the_projects() {
     fixture.put(artifact.id, "two").await;
     fixture.artifact(kept, "b", "one").await;
 
+    let shelf = Shelf::new();
+    let mut own = file(&shelf, 1, "own.txt", b"own");
+    own.project_id = Some(gone);
+    let own = insert(store, own).await;
+    let other = insert(store, file(&shelf, 2, "other.txt", b"other")).await;
+
     let expect = ProjectDeletion {
         artifacts: 1,
         versions: 2,
         sessions: 1,
         repos: 0,
+        files: 1,
     };
     assert_eq!(store.count_project(ME, gone).await.unwrap(), Some(expect));
     assert_eq!(store.count_project(OTHER, gone).await.unwrap(), None);
     let deleted = store.delete_project(ME, gone).await.unwrap().unwrap();
     assert_eq!((deleted.counts, deleted.sessions), (expect, vec![session.clone()]));
+    assert_eq!(deleted.files, std::slice::from_ref(&own));
+    assert_eq!(store.list_file_leftovers().await.unwrap(), [own.sha256]);
+    let both = [other.id, own.id];
+    assert_eq!(store.find_files(ME, &both).await.unwrap(), None, "one of them is gone");
+    assert_eq!(store.find_files(ME, &both[..1]).await.unwrap(), Some(vec![other]));
     assert_eq!(store.delete_project(ME, gone).await.unwrap(), None);
     assert_eq!(store.find_project(ME, gone).await.unwrap(), None);
     assert_eq!(store.find_artifact(ME, artifact.id).await.unwrap(), None);

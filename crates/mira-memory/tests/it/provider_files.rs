@@ -1,18 +1,18 @@
 //! Copies at a provider: what is wanted, what can be used from where, what goes with its file.
 
-use crate::support::*;
+use crate::{shelf::insert, support::*};
 use mira_core::{
-    file::FileStatus,
+    file::{FileStatus, StoredFile},
     ids::{FileId, ProjectId},
     project::Author,
 };
-use mira_memory::{CopyState, FileOutcome, NewFile, ProviderCopy, ProviderScope};
+use mira_memory::{CopyState, ProviderCopy, ProviderScope, SentAs};
 
 const AT: &str = "https://provider.example/v1";
 
 async fn file(fixture: &Fixture, name: &str, media_type: &str, project_id: Option<ProjectId>) -> FileId {
     let id = FileId(fixture.message_id().0);
-    let new = NewFile {
+    let new = StoredFile {
         id,
         project_id,
         name: name.to_owned(),
@@ -20,12 +20,13 @@ async fn file(fixture: &Fixture, name: &str, media_type: &str, project_id: Optio
         size: 3,
         sha256: [7; 32],
         status: FileStatus::Ready,
+        error: None,
+        pages: None,
         author: Author::Owner,
         message_id: None,
-        now: now(),
+        created_at: now(),
     };
-    let stored = fixture.store.insert_file(ME, new).await.unwrap();
-    assert!(matches!(stored, FileOutcome::Created(_)));
+    insert(&fixture.store, new).await;
     id
 }
 
@@ -33,12 +34,9 @@ async fn wanted(fixture: &Fixture) -> Vec<ProviderCopy> {
     fixture.store.list_provider_wanted(ME, AT, 10).await.unwrap()
 }
 
-async fn put(fixture: &Fixture, copy: &ProviderCopy, state: CopyState) -> bool {
-    fixture
-        .store
-        .put_provider_copy(ME, AT, copy, state, now())
-        .await
-        .unwrap()
+async fn put(fixture: &Fixture, copy: &mut ProviderCopy, state: CopyState) -> bool {
+    copy.state = state;
+    fixture.store.put_provider_copy(ME, AT, copy, now()).await.unwrap()
 }
 
 async fn scope(fixture: &Fixture, project: Option<ProjectId>) -> ProviderScope {
@@ -61,7 +59,7 @@ async fn copies_from_their_wish_to_their_end() {
     // One is ready: it can be searched where nothing is missing.
     let mut first = list[0].clone();
     (first.remote_id, first.store_id) = (Some("file-1".into()), Some("vs_1".into()));
-    assert!(put(&fixture, &first, CopyState::Ready).await);
+    assert!(put(&fixture, &mut first, CopyState::Ready).await);
     let usable = ProviderScope {
         stores: vec!["vs_1".into()],
         copies: vec!["file-1".into()],
@@ -74,9 +72,9 @@ async fn copies_from_their_wish_to_their_end() {
     assert_eq!(scope(&fixture, Some(id)).await, incomplete);
     let mut second = list[1].clone();
     (second.remote_id, second.store_id) = (Some("file-2".into()), Some("vs_2".into()));
-    assert!(put(&fixture, &second, CopyState::Sent).await);
+    assert!(put(&fixture, &mut second, CopyState::Sent).await);
     assert_eq!(wanted(&fixture).await, [second.clone()]);
-    assert!(put(&fixture, &second, CopyState::Ready).await);
+    assert!(put(&fixture, &mut second, CopyState::Ready).await);
     assert_eq!(scope(&fixture, Some(id)).await.stores, ["vs_1", "vs_2"]);
     let store = fixture.store.find_provider_store(ME, AT, Some(id)).await.unwrap();
     assert_eq!(store.as_deref(), Some("vs_2"));
@@ -89,22 +87,79 @@ async fn copies_from_their_wish_to_their_end() {
         .forget_provider_store(ME, AT, "vs_2", now())
         .await
         .unwrap();
-    second.store_id = None;
+    (second.store_id, second.state) = (None, CopyState::Wanted);
     assert_eq!(wanted(&fixture).await, [second.clone()]);
     assert_eq!(fixture.store.list_provider_stores(ME, AT).await.unwrap(), ["vs_1"]);
 
     // Its file goes: nothing brings the copy back, and it is known what is to be removed.
     fixture.store.delete_file(ME, free).await.unwrap();
-    assert!(!put(&fixture, &first, CopyState::Ready).await);
+    assert!(!put(&fixture, &mut first, CopyState::Ready).await);
     let doomed = fixture.store.list_provider_doomed(ME, AT).await.unwrap();
+    first.state = CopyState::Wanted;
     assert_eq!(doomed, [first.clone()]);
+    assert!(fixture.store.is_provider_copy(ME, AT, "file-1").await.unwrap());
     assert_eq!(fixture.store.find_file_of_copy(ME, AT, "file-1").await.unwrap(), None);
-    assert!(
-        fixture.store.delete_provider_copy(ME, AT, &first).await.unwrap(),
-        "its store is empty"
-    );
+    assert!(fixture.store.is_alone_in_provider_store(ME, AT, &first).await.unwrap());
+    fixture.store.delete_provider_copy(ME, AT, free).await.unwrap();
+    assert!(!fixture.store.is_provider_copy(ME, AT, "file-1").await.unwrap());
     assert!(fixture.store.list_provider_doomed(ME, AT).await.unwrap().is_empty());
     // One that was never noted is not noted after its end.
-    assert!(!put(&fixture, &first, CopyState::Wanted).await);
+    assert!(!put(&fixture, &mut first, CopyState::Wanted).await);
     assert!(fixture.store.list_provider_stores(ME, AT).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_sent_is_known_before_and_what_fails_waits_behind_the_rest() {
+    let fixture = Fixture::new().await;
+    let ids = [
+        file(&fixture, "a.md", "text/markdown", None).await,
+        file(&fixture, "b.md", "text/markdown", None).await,
+        file(&fixture, "c.md", "text/markdown", None).await,
+    ];
+    let listed = |copies: Vec<ProviderCopy>| copies.iter().map(|copy| copy.file_id).collect::<Vec<_>>();
+    let mut first = wanted(&fixture).await.remove(0);
+    assert_eq!(
+        (first.file_id, first.state, &first.sent),
+        (ids[0], CopyState::Wanted, &None)
+    );
+    // The sending begins, and is cut off.
+    first.sent = Some(SentAs {
+        name: "a.md".to_owned(),
+        bytes: 3,
+        at: now(),
+    });
+    assert!(put(&fixture, &mut first, CopyState::Wanted).await);
+    assert_eq!(listed(wanted(&fixture).await), [ids[1], ids[2], ids[0]]);
+    assert_eq!(wanted(&fixture).await[2], first);
+    // It is still known once its file is gone.
+    fixture.store.delete_file(ME, ids[0]).await.unwrap();
+    let doomed = fixture.store.list_provider_doomed(ME, AT).await.unwrap();
+    assert_eq!(doomed, [first.clone()]);
+
+    // Two in one store; neither is alone there. What was tried last comes last.
+    let mut rest = wanted(&fixture).await;
+    for (n, copy) in rest.iter_mut().enumerate() {
+        (copy.remote_id, copy.store_id) = (Some(format!("file-{n}")), Some("vs_1".to_owned()));
+        assert!(put(&fixture, copy, CopyState::Ready).await);
+    }
+    assert!(
+        !fixture
+            .store
+            .is_alone_in_provider_store(ME, AT, &rest[0])
+            .await
+            .unwrap()
+    );
+    for copy in &rest {
+        fixture.store.delete_file(ME, copy.file_id).await.unwrap();
+    }
+    let doomed = fixture.store.list_provider_doomed(ME, AT).await.unwrap();
+    let before = listed(doomed);
+    let later = now() + jiff::SignedDuration::from_secs(60);
+    fixture
+        .store
+        .touch_provider_copy(ME, AT, before[0], later)
+        .await
+        .unwrap();
+    let after = listed(fixture.store.list_provider_doomed(ME, AT).await.unwrap());
+    assert_eq!((after.len(), after.last()), (3, before.first()));
 }

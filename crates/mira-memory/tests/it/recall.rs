@@ -2,6 +2,7 @@
 
 use crate::support::*;
 use futures_util::{FutureExt, future::BoxFuture};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use mira_core::{
     ids::{AccountId, MemoryId, MessageId, ProjectId, SessionId, TurnId},
     memory::{Degraded, MemorySource, Recalled},
@@ -55,8 +56,10 @@ impl World {
         }
     }
 
-    fn uuid(&self) -> Uuid {
-        Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0000 + u128::from(self.next.fetch_add(1, Relaxed)))
+    fn uuid(&self, at: Timestamp) -> Uuid {
+        let ms = u128::try_from(at.as_millisecond()).unwrap();
+        let n = u128::from(self.next.fetch_add(1, Relaxed));
+        Uuid::from_u128((ms << 80) | 0x7000_8000_0000_0000_0000 | n)
     }
 
     /// Something the owner says, and her reply.
@@ -65,18 +68,23 @@ impl World {
     }
 
     async fn say_in(&self, session: &SessionId, text: &str, answer: &str) -> MemoryId {
-        let id = MessageId(self.uuid());
-        let turn_id = TurnId(self.uuid());
+        self.say_at(session, now(), text, answer).await
+    }
+
+    /// The same at another time; ids begin with it.
+    async fn say_at(&self, session: &SessionId, at: Timestamp, text: &str, answer: &str) -> MemoryId {
+        let id = MessageId(self.uuid(at));
+        let turn_id = TurnId(self.uuid(at));
         let begin = BeginTurn {
             files: Vec::new(),
             turn_id,
             session: session.clone(),
             kind: send(id, text, SendParent::Head),
-            reply_id: MessageId(self.uuid()),
+            reply_id: MessageId(self.uuid(at)),
             after: None,
             reserve_seq_to: None,
             title_if_none: None,
-            now: now(),
+            now: at,
         };
         let finish = FinishTurn {
             turn_id,
@@ -86,7 +94,7 @@ impl World {
             tokens: None,
             mira: None,
             told_nudge: None,
-            now: now(),
+            now: at,
         };
         self.store.begin_turn(ME, begin).await.unwrap();
         self.store.finish_turn(ME, finish).await.unwrap();
@@ -142,6 +150,7 @@ impl World {
             exclude: HashSet::new(),
             project: None,
             names: names(),
+            now: now().to_zoned(TimeZone::UTC),
             considered: 20,
         }
     }
@@ -299,6 +308,67 @@ async fn any_script_is_found() {
         let outcome = world.ask(question).await;
         assert_eq!(outcome.items[0].memory.text, expect);
     }
+}
+
+// ---- times --------------------------------------------------------------------------------------------------------
+
+#[tokio::test]
+async fn a_time_that_is_named_is_looked_into() {
+    let world = World::new().await;
+    let days_ago = |days: i64| now() - SignedDuration::from_hours(24 * days);
+    let say = async |name: &str, days, text: &str| {
+        let session = session_id(name);
+        world.store.insert_session(ME, new_session(name)).await.unwrap();
+        world.say_at(&session, days_ago(days), text, "I see.").await
+    };
+    let old = say("old", 30, "The soup was too salty again.").await;
+    let new = say("new", 1, "The soup came out well.").await;
+    let walk = say("walk", 1, "We walked along the canal.").await;
+    // So many that what was said yesterday is not among the best by words alone.
+    for n in 0..250 {
+        world
+            .say_in(&world.session, &format!("Soup number {n} of the day."), "Noted.")
+            .await;
+    }
+    world.settle().await;
+    for (question, expect, from) in [
+        ("How was the soup yesterday?", vec![new], "from 14 January 2027"),
+        (
+            "What did I tell you yesterday?",
+            vec![new, walk],
+            "from 14 January 2027",
+        ),
+        ("And what happened about a month ago?", vec![old], "from December 2026"),
+    ] {
+        let query = RecallQuery {
+            considered: 5,
+            ..world.query(question).await
+        };
+        let words = RecallQuery {
+            vector: None,
+            ..query.clone()
+        };
+        let meant = recall(&world.store, Some(&world.index), ME, query).await.unwrap();
+        let said = recall(&world.store, None, ME, words).await.unwrap();
+        for (side, outcome) in [("meaning", &meant), ("words", &said)] {
+            let first = outcome.items.first().unwrap();
+            assert!(first.why.contains(from), "{question} by {side}: {outcome:#?}");
+            let found = ids(&outcome.items);
+            let all = expect.iter().all(|id| found.contains(id));
+            assert!(all, "{question} by {side}: {outcome:#?}");
+        }
+    }
+    // Where nothing but a time is asked for, nothing of another time comes up by words.
+    let query = RecallQuery {
+        vector: None,
+        ..world.query("What did we talk about yesterday?").await
+    };
+    let outcome = recall(&world.store, None, ME, query).await.unwrap();
+    let on_the_day = |item: &Recalled| item.memory.date == days_ago(1);
+    assert!(
+        !outcome.items.is_empty() && outcome.items.iter().all(on_the_day),
+        "{outcome:#?}"
+    );
 }
 
 // ---- an index that fails ------------------------------------------------------------------------------------------

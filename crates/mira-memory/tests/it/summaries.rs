@@ -4,7 +4,7 @@ use crate::{facts::key, support::*};
 use mira_core::{
     chat::{MemoryMode, Message},
     ids::{AccountId, MemoryId, MessageId, SessionId},
-    memory::MemoryKind,
+    memory::{MemoryKind, MemorySource},
 };
 use mira_memory::{BeginKind, NewSummary, SessionPatch, Summary, SummaryLevel, SummaryRange};
 use uuid::Uuid;
@@ -56,6 +56,7 @@ fn of_range(session: &SessionId, range: &SummaryRange, n: u128) -> NewSummary {
         last_depth: range.last_depth,
         text: format!("They spoke, part {n}."),
         model: "a-model".to_owned(),
+        untrusted: false,
     }
 }
 
@@ -70,6 +71,7 @@ fn overview(session: &SessionId, first: &Message, last: &Message, last_depth: u6
         last_depth,
         text: format!("All of it, up to {last_depth}."),
         model: "a-model".to_owned(),
+        untrusted: false,
     }
 }
 
@@ -111,6 +113,33 @@ async fn blocks_are_summarised_once_and_in_order() {
 }
 
 #[tokio::test]
+async fn what_it_was_made_of_stays_known() {
+    let (fixture, session, messages) = told(20).await;
+    let head = messages[39].id;
+    for (n, untrusted) in [(1, true), (2, false)] {
+        let range = fixture.next_range(&session, head, 40).await.unwrap();
+        let new = NewSummary {
+            untrusted,
+            ..of_range(&session, &range, n)
+        };
+        let stored = fixture.store.insert_summary(ME, new, now()).await.unwrap().unwrap();
+        assert_eq!(stored.untrusted, untrusted);
+    }
+    let listed = fixture.store.list_summaries(ME, &session, head).await.unwrap();
+    assert_eq!(
+        listed.iter().map(|summary| summary.untrusted).collect::<Vec<_>>(),
+        [true, false]
+    );
+    let memories = fixture.store.find_memories(ME, &[id(1), id(2)]).await.unwrap();
+    let mut sources: Vec<_> = memories.iter().map(|memory| (memory.id, memory.source)).collect();
+    sources.sort_by_key(|(id, _)| id.0);
+    assert_eq!(
+        sources,
+        [(id(1), MemorySource::Tool), (id(2), MemorySource::Conversation)]
+    );
+}
+
+#[tokio::test]
 async fn another_branch_has_its_own() {
     let (fixture, session, messages) = told(20).await;
     let head = messages[39].id;
@@ -121,6 +150,7 @@ async fn another_branch_has_its_own() {
     // A branch off from the middle of the second block.
     let kind = BeginKind::Edit {
         of: messages[20].id,
+        keeps_files: true,
         message_id: fixture.message_id(),
         content: "another question".to_owned(),
         client_id: None,

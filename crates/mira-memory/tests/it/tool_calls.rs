@@ -119,6 +119,7 @@ async fn checkpoint(fixture: &Fixture, turn: &BeginTurn, text: &str) {
     let part = CheckpointPart {
         n: 0,
         text: text.to_owned(),
+        citations: Vec::new(),
         head: None,
     };
     fixture.store.checkpoint_turn(ME, turn.turn_id, part).await.unwrap();

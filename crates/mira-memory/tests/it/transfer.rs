@@ -1,23 +1,29 @@
 //! Export and import.
 
 use crate::{
+    shelf::{Shelf, file, hash, in_project, insert, made_for},
     support::*,
     tool_calls::{awkward, calls_of, said},
 };
 use mira_core::{
     citation::{Citation, Source},
-    ids::{AttachmentId, MessageId, ProposalId},
+    file::FileStatus,
+    ids::{AttachmentId, FileId, MessageId, ProposalId},
     project::ArtifactContent,
     repo::{ProposalKind, Repo, RepoStatus, WriteMode},
 };
 use mira_memory::{
-    BeginKind, Decision, ExportReport, ImportReport, NewProposal, NewRepo, Page, ProjectFilter, RepoPatch, SendParent,
-    SessionPatch, Store, StoreError,
+    BeginKind, BeginTurn, Decision, ExportReport, FileBytes, ImportReport, NewProposal, NewRepo, NoFiles, Page,
+    ProjectFilter, RepoPatch, SendParent, SessionPatch, Store, StoreError,
 };
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
 async fn export(store: &Store) -> (Vec<String>, ExportReport) {
+    export_with(store, &NoFiles).await
+}
+
+async fn export_with(store: &Store, bytes: &dyn FileBytes) -> (Vec<String>, ExportReport) {
     let (sender, mut lines) = mpsc::channel(8);
     let collect = async {
         let mut all = Vec::new();
@@ -26,11 +32,15 @@ async fn export(store: &Store) -> (Vec<String>, ExportReport) {
         }
         all
     };
-    let (report, all) = tokio::join!(store.export(ME, now(), sender), collect);
+    let (report, all) = tokio::join!(store.export(ME, now(), bytes, sender), collect);
     (all, report.unwrap())
 }
 
 async fn import(store: &Store, lines: &[String]) -> Result<ImportReport, StoreError> {
+    import_with(store, &NoFiles, lines).await
+}
+
+async fn import_with(store: &Store, bytes: &dyn FileBytes, lines: &[String]) -> Result<ImportReport, StoreError> {
     let (sender, receiver) = mpsc::channel(8);
     let feed = async move {
         for line in lines {
@@ -39,7 +49,7 @@ async fn import(store: &Store, lines: &[String]) -> Result<ImportReport, StoreEr
             }
         }
     };
-    let ((), report) = tokio::join!(feed, store.import(ME, receiver, |_| ()));
+    let ((), report) = tokio::join!(feed, store.import(ME, bytes, receiver, |_| ()));
     report
 }
 
@@ -120,7 +130,10 @@ async fn bad_files_name_their_line() {
     };
     check(&["not json".to_owned()], 1).await;
     check(&lines[1..], 1).await;
-    check(&[lines[0].replace("\"version\":3", "\"version\":4")], 1).await;
+    assert!(lines[0].contains("\"version\":5,"), "{}", lines[0]);
+    let mut newer = lines.clone();
+    newer[0] = newer[0].replace("\"version\":5,", "\"version\":6,");
+    check(&newer, 1).await;
     check(&[], 0).await;
     // Without its session and parents a message is refused, and its batch with it.
     let orphan = lines.iter().find(|line| line.contains("with a name")).unwrap();
@@ -505,4 +518,150 @@ async fn an_export_carries_calls() {
             other => panic!("{other:?}"),
         }
     }
+}
+
+/// A session in which two files were sent along, and one was made.
+async fn with_files(shelf: &Shelf) -> (Fixture, MessageId, Vec<FileId>) {
+    let (fixture, session) = Fixture::with_session().await;
+    let store = &fixture.store;
+    let project = fixture.project("P").await;
+    let large: Vec<u8> = (0..300_000_u32).flat_map(u32::to_le_bytes).collect();
+    let mut ids = Vec::new();
+    for (n, name, bytes) in [
+        (1, "large.bin", large.as_slice()),
+        (2, "note.txt", b"a note"),
+        (3, "empty.bin", b""),
+    ] {
+        ids.push(insert(store, file(shelf, n, name, bytes)).await.id);
+    }
+    let there = in_project(file(shelf, 4, "there.txt", b"a note"), project);
+    ids.push(insert(store, there).await.id);
+    let turn = BeginTurn {
+        files: ids.iter().copied().take(2).rev().collect(),
+        ..fixture.begin(&session, send(fixture.message_id(), "look", SendParent::Head))
+    };
+    store.begin_turn(ME, turn.clone()).await.unwrap();
+    fixture.finished(&turn, "seen").await;
+    let made = made_for(file(shelf, 5, "plot.bin", b"a plot"), turn.reply_id);
+    ids.push(insert(store, made).await.id);
+    let BeginKind::Send { message_id, .. } = turn.kind else {
+        unreachable!()
+    };
+    (fixture, message_id, ids)
+}
+
+#[tokio::test]
+async fn files_come_along() {
+    let shelf = Shelf::new();
+    let (fixture, message, ids) = with_files(&shelf).await;
+    let (lines, report) = export_with(&fixture.store, &shelf).await;
+    assert_eq!((report.files, report.files_left_out), (5, 0));
+    let pieces = lines
+        .iter()
+        .filter(|line| line.contains("\"type\":\"file_bytes\""))
+        .count();
+    assert_eq!(pieces, 8, "1.2 MB in five pieces, each content once");
+
+    let (copy, other) = (Fixture::new().await, Shelf::new());
+    let imported = import_with(&copy.store, &other, &lines).await.unwrap();
+    assert_eq!((imported.files, imported.skipped), (5, 0));
+    assert!(other.all() == shelf.all());
+    for id in &ids {
+        let found = copy.store.find_file(ME, *id).await.unwrap();
+        assert_eq!(found, fixture.store.find_file(ME, *id).await.unwrap());
+    }
+    let sent = async |store: &Store| store.find_message(ME, message).await.unwrap().unwrap().files;
+    assert_eq!(sent(&copy.store).await, sent(&fixture.store).await);
+    assert_eq!(sent(&copy.store).await.len(), 2);
+    same(&lines[1..], &export_with(&copy.store, &other).await.0[1..]);
+    let repeated = import_with(&copy.store, &other, &lines).await.unwrap();
+    assert_eq!(repeated.files, 0);
+    assert_eq!(copy.store.list_file_leftovers().await.unwrap(), [[0; 32]; 0]);
+
+    // What is gone from the disk is left out, and told.
+    std::fs::remove_file(shelf.path(b"a note")).unwrap();
+    std::fs::write(shelf.path(b"a plot"), b"a blot").unwrap();
+    let (lines, report) = export_with(&fixture.store, &shelf).await;
+    assert_eq!((report.files, report.files_left_out), (2, 3));
+    let copy = Fixture::new().await;
+    import_with(&copy.store, &Shelf::new(), &lines).await.unwrap();
+    assert_eq!(sent(&copy.store).await.len(), 1);
+}
+
+#[tokio::test]
+async fn files_that_are_here_already_are_the_same() {
+    let shelf = Shelf::new();
+    let (fixture, message, ids) = with_files(&shelf).await;
+    let (lines, _) = export_with(&fixture.store, &shelf).await;
+    let copy = Fixture::new().await;
+    let mine = insert(&copy.store, file(&shelf, 99, "note.txt", b"a note")).await;
+    let failed = copy
+        .store
+        .set_file_status(ME, mine.id, FileStatus::Failed, Some("no".to_owned()), None, now());
+    failed.await.unwrap();
+    let imported = import_with(&copy.store, &shelf, &lines).await.unwrap();
+    assert_eq!((imported.files, imported.skipped), (4, 1));
+    assert_eq!(copy.store.find_file(ME, ids[1]).await.unwrap(), None);
+    let sent = copy.store.find_message(ME, message).await.unwrap().unwrap().files;
+    assert_eq!(sent.iter().map(|file| file.id).collect::<Vec<_>>(), [mine.id, ids[0]]);
+    assert_eq!(sent[0].status, FileStatus::Processing, "its text is read again");
+
+    // The conversation came with an older export; its files catch up.
+    let silent: Vec<String> = { lines.iter() }
+        .filter(|line| !line.contains("\"type\":\"file"))
+        .cloned()
+        .collect();
+    let behind = Fixture::new().await;
+    import(&behind.store, &silent).await.unwrap();
+    import_with(&behind.store, &Shelf::new(), &lines).await.unwrap();
+    let sent = behind.store.find_message(ME, message).await.unwrap().unwrap().files;
+    assert_eq!(sent.len(), 2);
+}
+
+#[tokio::test]
+async fn files_that_lie_are_refused() {
+    let shelf = Shelf::new();
+    let (fixture, ..) = with_files(&shelf).await;
+    let (lines, _) = export_with(&fixture.store, &shelf).await;
+    let note = mira_core::project::hex(&hash(b"a note"));
+    let changed = |what: &str, with: &str| -> Vec<String> {
+        assert!(lines.iter().any(|line| line.contains(what)), "{what}");
+        lines.iter().map(|line| line.replace(what, with)).collect()
+    };
+    let without = |what: &str| -> Vec<String> { lines.iter().filter(|line| !line.contains(what)).cloned().collect() };
+    let mut cases = vec![
+        changed("YSBub3Rl", "YSBsaWUh"),
+        changed("YSBub3Rl", "!!!!"),
+        changed("\"size\":6,", "\"size\":7,"),
+        changed("\"author\":\"mira\"", "\"author\":\"guest\""),
+        changed(&note, "abc"),
+        without("YSBub3Rl"),
+        without("\"type\":\"project\""),
+    ];
+    // The bytes end in the middle.
+    let last = lines
+        .iter()
+        .rposition(|line| line.contains("\"type\":\"file_bytes\""))
+        .unwrap();
+    cases.push(lines[..last].to_vec());
+    for (n, case) in cases.iter().enumerate() {
+        let (copy, other) = (Fixture::new().await, Shelf::new());
+        let refused = import_with(&copy.store, &other, case).await;
+        assert!(matches!(refused, Err(StoreError::Import { .. })), "{n}: {refused:?}");
+        // Bytes without a file are known as such.
+        let leftovers = copy.store.list_file_leftovers().await.unwrap();
+        for (name, bytes) in other.all() {
+            let stored = copy.store.is_file_leftover(hash(&bytes)).await.unwrap();
+            assert_eq!(stored, leftovers.contains(&hash(&bytes)), "{n}: {name}");
+        }
+        // And nothing is in the way of the right ones.
+        import_with(&copy.store, &other, &lines).await.unwrap();
+        assert!(other.all() == shelf.all(), "{n}");
+        assert_eq!(copy.store.list_file_leftovers().await.unwrap(), [[0; 32]; 0], "{n}");
+    }
+    let refused = import(&Fixture::new().await.store, &lines).await;
+    assert!(
+        matches!(refused, Err(StoreError::Io { .. })),
+        "nobody keeps them: {refused:?}"
+    );
 }

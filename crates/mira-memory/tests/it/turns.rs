@@ -56,6 +56,7 @@ async fn edit_regenerate_and_select_grow_a_tree() {
     // An edit of the second question is its sibling, below the first answer.
     let edit = BeginKind::Edit {
         of: q2.id,
+        keeps_files: true,
         message_id: fixture.message_id(),
         content: "q2, better".to_owned(),
         client_id: None,
@@ -136,6 +137,7 @@ async fn wrong_turns_do_not_begin() {
     fixture.store.insert_session(ME, new_session("other")).await.unwrap();
     let edit = |of| BeginKind::Edit {
         of,
+        keeps_files: true,
         message_id: fixture.message_id(),
         content: "x".to_owned(),
         client_id: None,
@@ -337,6 +339,7 @@ async fn a_turn_of_a_cleared_session_is_gone() {
     let part = CheckpointPart {
         n: 0,
         text: "par".to_owned(),
+        citations: Vec::new(),
         head: None,
     };
     fixture
@@ -393,6 +396,7 @@ async fn a_crash_keeps_the_partial_text() {
         let part = CheckpointPart {
             n: u32::try_from(n).unwrap(),
             text: text.to_owned(),
+            citations: Vec::new(),
             head,
         };
         fixture
@@ -407,6 +411,7 @@ async fn a_crash_keeps_the_partial_text() {
     let part = CheckpointPart {
         n: 3,
         text: "bare".to_owned(),
+        citations: Vec::new(),
         head: None,
     };
     fixture.store.checkpoint_turn(ME, bare.turn_id, part).await.unwrap();

@@ -151,6 +151,35 @@ async fn files_live_until_their_container_expires() {
     };
     assert_eq!(get(0).await, (200, "a".to_owned()));
     assert_eq!(get(1).await.0, 404);
+    let list = async |query: &str| {
+        let container = annotations[0]["container_id"].as_str().unwrap();
+        let url = format!("{}/containers/{container}/files{query}", sim.url());
+        let response = client().get(url).send().await.unwrap();
+        let status = response.status().as_u16();
+        (
+            status,
+            serde_json::from_str::<Value>(&response.text().await.unwrap()).unwrap(),
+        )
+    };
+    let (_, listed) = list("?limit=1").await;
+    assert_eq!(
+        (
+            &listed["data"][0]["path"],
+            &listed["data"][0]["bytes"],
+            &listed["has_more"]
+        ),
+        (&json!("/mnt/data/b.txt"), &json!(1), &json!(true)),
+        "the newest first"
+    );
+    let after = format!("?after={}", listed["last_id"].as_str().unwrap());
+    let (_, rest) = list(&after).await;
+    assert_eq!(
+        (&rest["data"][0]["path"], rest["data"].as_array().unwrap().len()),
+        (&json!("/mnt/data/a.txt"), 1)
+    );
+    assert_eq!(rest["data"][0]["source"], "assistant");
+    assert_eq!(list("?limit=101").await.0, 400);
+    assert_eq!(list("?page=2").await.0, 400);
 }
 
 #[tokio::test]

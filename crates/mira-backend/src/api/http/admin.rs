@@ -5,6 +5,7 @@ use crate::{
     api::error::{ApiError, Problem},
     services::{
         auth::Identity,
+        files::travel::Shelf,
         forget, import,
         restore::{Copy, Record, RestoreError, State as RestoreState, Ticket},
     },
@@ -54,6 +55,8 @@ pub struct ImportObject {
     pub repos: u64,
     /// Proposals stored.
     pub proposals: u64,
+    /// Files stored, with their bytes.
+    pub files: u64,
     /// Objects that were there already.
     pub skipped: u64,
 }
@@ -71,6 +74,7 @@ impl From<mira_memory::ImportReport> for ImportObject {
             versions,
             repos,
             proposals,
+            files,
             skipped,
         } = report;
         Self {
@@ -84,6 +88,7 @@ impl From<mira_memory::ImportReport> for ImportObject {
             versions,
             repos,
             proposals,
+            files,
             skipped,
         }
     }
@@ -200,7 +205,7 @@ pub async fn restore(
 }
 
 async fn receive(state: &AppState, body: Body) -> Result<Copy, ApiError> {
-    let mut copy = Copy::begin(state.config())?;
+    let mut copy = Copy::begin(state.config(), Shelf::of(&state.hub().deps().files))?;
     let mut pieces = pieces(body);
     while let Some(piece) = pieces.next().await {
         if let Err(error) = copy.write(&piece.map_err(ApiError::Malformed)?).await {

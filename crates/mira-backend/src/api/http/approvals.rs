@@ -30,11 +30,6 @@ const OUTCOME_WITHIN: Duration = Duration::from_secs(10);
 pub struct ApprovalsQuery {
     /// `pending` (when absent), `approved`, `denied`, `expired`, `void` or `all`.
     status: Option<String>,
-    /// At most so many, 1 to 200; 50 when absent.
-    #[param(minimum = 1, maximum = 200, default = 50)]
-    limit: Option<u32>,
-    /// The `next_cursor` of the page before.
-    cursor: Option<String>,
 }
 
 /// A page of approvals.
@@ -47,7 +42,7 @@ pub struct ApprovalList {
 }
 
 /// Lists the calls that wait for the owner's word, or have waited in the last thirty days.
-#[utoipa::path(get, path = "/api/approvals", tag = "tools", params(ApprovalsQuery), responses(
+#[utoipa::path(get, path = "/api/approvals", tag = "tools", params(ApprovalsQuery, ListQuery), responses(
     (status = 200, description = "A page of approvals", body = ApprovalList),
     (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json"),
 ))]
@@ -55,12 +50,9 @@ pub async fn list_approvals(
     State(state): State<AppState>,
     identity: Identity,
     Query(query): Query<ApprovalsQuery>,
+    Query(page): Query<ListQuery>,
 ) -> Result<Json<ApprovalList>, ApiError> {
-    let page = ListQuery {
-        limit: query.limit,
-        cursor: query.cursor,
-    }
-    .page()?;
+    let page = page.page()?;
     let status = match query.status.as_deref() {
         None => Some(ApprovalStatus::Pending),
         Some("all") => None,

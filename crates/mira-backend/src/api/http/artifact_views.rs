@@ -156,13 +156,35 @@ fn file_name(name: &str, extension: &str) -> String {
     out
 }
 
-/// `Content-Disposition` of a download (RFC 6266): the name in ASCII for all, and as it is for those who read RFC 8187.
-pub(super) fn disposition(name: &str) -> String {
+/// How a browser is to take bytes.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Taken {
+    /// Shown where they are.
+    InPlace,
+    /// Saved.
+    AsFile,
+}
+
+/// What a browser is told of bytes that are somebody's file, whatever is in them.
+pub(super) fn label(headers: &mut HeaderMap, taken: Taken, name: &str, media_type: &str) -> Result<(), ApiError> {
+    let value = |text: &str| HeaderValue::from_str(text).map_err(|error| ApiError::internal(&error));
+    headers.insert(header::CONTENT_TYPE, value(media_type)?);
+    headers.insert(header::CONTENT_DISPOSITION, value(&disposition(taken, name))?);
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(DOWNLOAD));
+    Ok(())
+}
+
+/// `Content-Disposition` (RFC 6266): the name in ASCII for all, and as it is for those who read RFC 8187.
+fn disposition(taken: Taken, name: &str) -> String {
+    let how = match taken {
+        Taken::InPlace => "inline",
+        Taken::AsFile => "attachment",
+    };
     let plain: String = name
         .chars()
         .map(|c| if c.is_ascii() && c != '"' && c != '\\' { c } else { '_' })
         .collect();
-    let mut out = format!("attachment; filename=\"{plain}\"; filename*=UTF-8''");
+    let mut out = format!("{how}; filename=\"{plain}\"; filename*=UTF-8''");
     for byte in name.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
             out.push(char::from(byte));
@@ -211,9 +233,9 @@ pub async fn raw(
     let artifact = bare(&state, &identity, &id).await?;
     let content = content_of(version_of(&state, identity.account, &artifact, query.version).await?)?;
     let name = file_name(&artifact.name, extension(artifact.kind, &content));
-    let disposition = HeaderValue::from_str(&disposition(&name)).map_err(|error| ApiError::internal(&error))?;
-    let mut response = page(DOWNLOAD, media_type(artifact.kind, &content), bytes_of(content));
-    response.headers_mut().insert(header::CONTENT_DISPOSITION, disposition);
+    let media_type = media_type(artifact.kind, &content);
+    let mut response = page(DOWNLOAD, media_type, bytes_of(content));
+    label(response.headers_mut(), Taken::AsFile, &name, media_type)?;
     Ok(response)
 }
 
@@ -402,7 +424,7 @@ mod tests {
     fn check(name: &str, expect: &str) {
         let found = file_name(name, "txt");
         assert_eq!(found, expect, "{name:?}");
-        let header = disposition(&found);
+        let header = disposition(Taken::AsFile, &found);
         assert!(HeaderValue::from_str(&header).is_ok(), "{header:?}");
     }
 
@@ -429,9 +451,10 @@ mod tests {
     #[test]
     fn names_in_headers() {
         assert_eq!(
-            disposition("größe 1.md"),
+            disposition(Taken::AsFile, "größe 1.md"),
             "attachment; filename=\"gr__e 1.md\"; filename*=UTF-8''gr%C3%B6%C3%9Fe%201.md"
         );
+        assert!(disposition(Taken::InPlace, "a.png").starts_with("inline; "));
     }
 
     #[test]

@@ -232,7 +232,7 @@ fn outcome(outcome: VersionOutcome) -> Result<Response, ApiError> {
 pub async fn create_artifact(
     State(state): State<AppState>,
     identity: Identity,
-    ArtifactJson(body): ArtifactJson<CreateArtifact>,
+    Json(body): ArtifactJson<CreateArtifact>,
 ) -> Result<Response, ApiError> {
     let mut complaints = Complaints::default();
     let project_id: Option<ProjectId> = complaints.parse("project_id", Some(&body.project_id));
@@ -304,7 +304,7 @@ pub async fn put_artifact(
     identity: Identity,
     headers: HeaderMap,
     Path(id): Path<String>,
-    ArtifactJson(body): ArtifactJson<PutArtifact>,
+    Json(body): ArtifactJson<PutArtifact>,
 ) -> Result<Response, ApiError> {
     let old = bare(&state, &identity, &id).await?;
     let expected = expected(&headers, &old)?.ok_or(ApiError::PreconditionRequired(

@@ -471,7 +471,7 @@ impl Events {
                 self.read();
                 continue;
             }
-            if draining && self.live.active_turn().is_none() {
+            if draining && !self.live.is_active() {
                 return None;
             }
             tokio::select! {

@@ -4,7 +4,7 @@
 //! safely are shown in place, all else is a download.
 
 use super::{
-    artifact_views::disposition,
+    artifact_views::{Taken, label},
     projects::{found, project_id},
     sessions::check_limit,
 };
@@ -45,8 +45,6 @@ const MOST_FILES: usize = 20;
 pub const MAX_UPLOAD_BYTES: usize = MOST_FILES * (100 * 1024 * 1024 + 4096);
 /// How long the next bytes may take.
 const IDLE: Duration = Duration::from_secs(30);
-/// A download that somebody manages to open all the same.
-const DOWNLOAD: HeaderValue = HeaderValue::from_static("sandbox; default-src 'none'; frame-ancestors 'none'");
 
 impl From<FilesError> for ApiError {
     fn from(error: FilesError) -> Self {
@@ -107,7 +105,8 @@ pub struct FileForm {
 
 // ---- uploads ------------------------------------------------------------------------------------------------------
 
-/// Stores files in no project. The owner's same bytes under the same name are one file.
+/// Stores files in no project. The owner's same bytes under the same name are one file; one that could not be read is
+/// read again.
 #[utoipa::path(post, path = "/api/files", tag = "files",
     request_body(content = FileForm, content_type = "multipart/form-data"), responses(
     (status = 201, description = "The file; `{\"files\": [...]}` where several were sent", body = Uploaded),
@@ -298,6 +297,22 @@ pub async fn get_file(
     Ok(axum::Json(FileObject::of(&file)))
 }
 
+/// Reads a file again that could not be read, or not yet, and at once. One that was read stays as it is.
+#[utoipa::path(post, path = "/api/files/{id}/retry", tag = "files", params(("id" = String, Path)), responses(
+    (status = 200, description = "The file, `processing` where it is read again", body = FileObject),
+    (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json"),
+))]
+pub async fn retry(
+    State(state): State<AppState>,
+    identity: Identity,
+    Path(id): Path<String>,
+) -> Result<axum::Json<FileObject>, ApiError> {
+    let files = &state.hub().deps().files;
+    let file = files.retry(identity.account, file_id(&id)?).await?;
+    let file = file.ok_or(ApiError::NotFound("file"))?;
+    Ok(axum::Json(FileObject::of(&file)))
+}
+
 /// Deletes a file, with what was read of it. Messages it was sent with stay.
 #[utoipa::path(delete, path = "/api/files/{id}", tag = "files", params(("id" = String, Path)), responses(
     (status = 204, description = "It is gone"),
@@ -356,13 +371,13 @@ pub async fn content(
         tracing::error!(file.id = %file.id, "the bytes of a file are not on the disk");
         return Err(ApiError::Internal);
     }
-    let in_place = if file.is_picture() { "inline" } else { "attachment" };
-    let disposition = disposition(&file.name).replacen("attachment", in_place, 1);
+    let taken = if file.is_picture() {
+        Taken::InPlace
+    } else {
+        Taken::AsFile
+    };
     let headers = response.headers_mut();
-    let value = |text: &str| HeaderValue::from_str(text).map_err(|error| ApiError::internal(&error));
-    headers.insert(header::CONTENT_TYPE, value(&file.media_type)?);
-    headers.insert(header::CONTENT_DISPOSITION, value(&disposition)?);
-    headers.insert(header::CONTENT_SECURITY_POLICY, DOWNLOAD);
+    label(headers, taken, &file.name, &file.media_type)?;
     headers.insert(header::ETAG, etag);
     // The bytes of an id never change, but the owner may delete them.
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));

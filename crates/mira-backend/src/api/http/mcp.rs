@@ -36,7 +36,6 @@ const VERSION_HEADER: &str = "mcp-protocol-version";
 const INSTRUCTIONS: &str = "Mira is the owner's companion and keeps what they told her. `recall` and `search_history` find \
     it, `remember` asks her to keep a fact, projects and artifacts are what they work on together.";
 
-const INVALID_REQUEST: i64 = -32600;
 const METHOD_NOT_FOUND: i64 = -32601;
 const INVALID_PARAMS: i64 = -32602;
 
@@ -102,6 +101,10 @@ pub async fn mcp(
         return Err(ApiError::field("jsonrpc", "must be 2.0"));
     }
     let Message { id, method, params, .. } = message;
+    // Before it has been agreed on, there is no revision to speak.
+    if method.as_deref() != Some("initialize") {
+        speaks(&headers)?;
+    }
     let (Some(id), Some(method)) = (id, method) else {
         return Ok(StatusCode::ACCEPTED.into_response());
     };
@@ -112,11 +115,8 @@ pub async fn mcp(
     let outcome = match method.as_str() {
         "initialize" => Ok(greeting(&params)),
         "ping" => Ok(json!({})),
-        "tools/list" => speaks(&headers).map(|()| list(&state)),
-        "tools/call" => match speaks(&headers) {
-            Ok(()) => call(&state, &identity, params).await,
-            Err(error) => Err(error),
-        },
+        "tools/list" => Ok(list(&state)),
+        "tools/call" => call(&state, &identity, params).await,
         _ => Err(error(METHOD_NOT_FOUND, format!("there is no method {method:?} here"))),
     };
     let (result, error) = match outcome {
@@ -140,18 +140,17 @@ fn error(code: i64, message: impl Into<String>) -> AnswerError {
 }
 
 /// Whether the client speaks a revision that is spoken here; one that names none speaks an old one.
-fn speaks(headers: &HeaderMap) -> Result<(), AnswerError> {
+fn speaks(headers: &HeaderMap) -> Result<(), ApiError> {
     let Some(named) = headers.get(VERSION_HEADER) else {
         return Ok(());
     };
     if VERSIONS.iter().any(|version| named == version) {
         return Ok(());
     }
-    let message = format!(
-        "this revision of the protocol is not spoken here, only {}",
+    Err(ApiError::Malformed(format!(
+        "{VERSION_HEADER}: this revision of the protocol is not spoken here, only {}",
         VERSIONS.join(", ")
-    );
-    Err(error(INVALID_REQUEST, message))
+    )))
 }
 
 fn greeting(params: &Map<String, Value>) -> Value {

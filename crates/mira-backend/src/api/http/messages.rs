@@ -73,11 +73,6 @@ pub struct History {
 pub struct SearchQuery {
     /// Any text.
     q: Option<String>,
-    /// At most so many, 1 to 200; 50 when absent.
-    #[param(minimum = 1, maximum = 200, default = 50)]
-    limit: Option<u32>,
-    /// The `next_cursor` of the page before.
-    cursor: Option<String>,
 }
 
 /// One find.
@@ -216,7 +211,7 @@ pub async fn get_message(
 }
 
 /// Full-text search over everything said. Each message is found by each of its words; any text is a valid query.
-#[utoipa::path(get, path = "/api/search", tag = "chat", params(SearchQuery), responses(
+#[utoipa::path(get, path = "/api/search", tag = "chat", params(SearchQuery, ListQuery), responses(
     (status = 200, description = "A page of finds", body = SearchResults),
     (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json"),
 ))]
@@ -224,12 +219,9 @@ pub async fn search(
     State(state): State<AppState>,
     identity: Identity,
     Query(query): Query<SearchQuery>,
+    Query(page): Query<ListQuery>,
 ) -> Result<Json<SearchResults>, ApiError> {
-    let page = ListQuery {
-        limit: query.limit,
-        cursor: query.cursor,
-    }
-    .page()?;
+    let page = page.page()?;
     let text = query.q.unwrap_or_default();
     let listed = state.store().search(identity.account, &text, page).await?;
     let work = move || {

@@ -1,14 +1,14 @@
 //! Client frames: parsed once, checked whole, turned into what the services understand.
 
 use crate::api::{
-    chat_body::{ChatBody, Complaints, check_content, check_tz, parse_session},
+    chat_body::{ChatBody, Complaints, check_content, check_file_ids, check_tz, parse_session},
     error::ApiError,
     extract::parse_json,
 };
 use mira_core::{
     approval::Answer,
     chat::{ChatRequest, Mood},
-    ids::{ApprovalId, MessageId, SessionId, TurnId},
+    ids::{ApprovalId, FileId, MessageId, SessionId, TurnId},
     persona::PersonaName,
 };
 use serde::{Deserialize, Deserializer};
@@ -54,6 +54,8 @@ pub enum ClientMsg {
         message_id: MessageId,
         /// The new words.
         content: String,
+        /// The files that go with it; absent keeps those of the message.
+        file_ids: Option<Vec<FileId>>,
         /// The client's time zone.
         tz: Option<String>,
     },
@@ -112,6 +114,8 @@ struct OfMessage {
     message_id: String,
     #[serde(default)]
     content: Option<String>,
+    #[serde(default)]
+    file_ids: Option<Vec<String>>,
     #[serde(default)]
     tz: Option<String>,
 }
@@ -173,10 +177,12 @@ pub fn parse(text: &str) -> Result<ClientMsg, ApiError> {
             let (message_id, rest) = of_message(body)?;
             let mut complaints = Complaints::default();
             let content = check_content(rest.content.as_deref().unwrap_or_default(), &mut complaints);
+            let file_ids = rest.file_ids.map(|ids| check_file_ids(&ids, &mut complaints));
             let tz = check_tz(rest.tz, &mut complaints);
             complaints.done().map(|()| ClientMsg::Edit {
                 message_id,
                 content,
+                file_ids,
                 tz,
             })
         }
@@ -309,6 +315,16 @@ mod tests {
         check(
             &format!(r#"{{"type":"edit","message_id":"{id}","content":"new"}}"#),
             Ok("Edit"),
+        );
+        check(
+            &format!(r#"{{"type":"edit","message_id":"{id}","content":"new","file_ids":[]}}"#),
+            Ok(&format!(
+                r#"Edit {{ message_id: MessageId({id}), content: "new", file_ids: Some([])"#
+            )),
+        );
+        check(
+            &format!(r#"{{"type":"edit","message_id":"{id}","content":"new","file_ids":["nope"]}}"#),
+            Err((422, "file_ids")),
         );
         check(
             &format!(r#"{{"type":"edit","message_id":"{id}"}}"#),

@@ -263,11 +263,7 @@ impl Connection {
         let mut pending: Option<Pending> = None;
         loop {
             self.write_out(peer).await?;
-            if draining
-                && pending.is_none()
-                && self.live.active_turn().is_none()
-                && self.live.log.is_at_end(&self.cursor)
-            {
+            if draining && pending.is_none() && !self.live.is_active() && self.live.log.is_at_end(&self.cursor) {
                 return Err(Goodbye::Close(AWAY, "Mira is shutting down"));
             }
             tokio::select! {
@@ -396,6 +392,7 @@ impl Connection {
             ClientMsg::Edit {
                 message_id,
                 content,
+                file_ids,
                 tz,
             } => ask(
                 &self.state,
@@ -403,6 +400,7 @@ impl Connection {
                 Ask::Edit {
                     message_id,
                     content,
+                    file_ids,
                     tz,
                 },
             ),

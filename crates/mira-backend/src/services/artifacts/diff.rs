@@ -3,6 +3,7 @@
 //! Limits: a comparison that takes too long, or texts of very many lines, end in a coarse diff (right, but not the
 //! shortest); of a very large diff the beginning is told, and that it is one.
 
+use mira_git::{DiffHunk, DiffLine, LineKind};
 use similar::{Algorithm, ChangeTag, DiffOp, TextDiff, group_diff_ops};
 use std::{
     fmt::Write,
@@ -20,52 +21,11 @@ const MAX_BYTES: usize = 1024 * 1024;
 /// And how many of them.
 const MAX_TOLD: usize = 20_000;
 
-/// What became of a line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LineKind {
-    /// It stands in both.
-    Context,
-    /// It stands in the new text only.
-    Added,
-    /// It stood in the old text only.
-    Removed,
-}
-
-/// One line of a hunk.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DiffLine {
-    /// What became of it.
-    pub kind: LineKind,
-    /// Its number in the old text, from 1.
-    pub old_number: Option<u64>,
-    /// Its number in the new text, from 1.
-    pub new_number: Option<u64>,
-    /// The line without its end.
-    pub text: String,
-    /// Whether it is the last of its text and has no end.
-    pub no_newline: bool,
-}
-
-/// Changes that stand close together, with the lines around them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hunk {
-    /// Its first line in the old text, from 1; where it has none there, the line before (0: at the beginning).
-    pub old_start: u64,
-    /// Lines of the old text.
-    pub old_lines: u64,
-    /// Its first line in the new text.
-    pub new_start: u64,
-    /// Lines of the new text.
-    pub new_lines: u64,
-    /// The lines.
-    pub lines: Vec<DiffLine>,
-}
-
 /// What changed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Diff {
     /// The changes, in their order.
-    pub hunks: Vec<Hunk>,
+    pub hunks: Vec<DiffHunk>,
     /// Lines added, all told.
     pub added: u64,
     /// Lines removed, all told.
@@ -149,7 +109,8 @@ fn ends_only(old: &[&str], new: &[&str]) -> Vec<DiffOp> {
 fn tell(diff: &mut Diff, ops: Vec<DiffOp>, old: &[&str], new: &[&str]) {
     let (mut bytes, mut told) = (0, 0);
     for group in group_diff_ops(ops, CONTEXT) {
-        let mut hunk = Hunk {
+        let mut hunk = DiffHunk {
+            header: String::new(),
             old_start: 0,
             old_lines: 0,
             new_start: 0,
@@ -167,13 +128,17 @@ fn tell(diff: &mut Diff, ops: Vec<DiffOp>, old: &[&str], new: &[&str]) {
                     diff.truncated = true;
                     break 'hunk;
                 }
-                hunk.old_lines += u64::from(line.old_number.is_some());
-                hunk.new_lines += u64::from(line.new_number.is_some());
+                hunk.old_lines += u32::from(line.old_line.is_some());
+                hunk.new_lines += u32::from(line.new_line.is_some());
                 hunk.lines.push(line);
             }
         }
-        hunk.old_start = old_first as u64 + u64::from(hunk.old_lines > 0);
-        hunk.new_start = new_first as u64 + u64::from(hunk.new_lines > 0);
+        hunk.old_start = number(old_first) + u32::from(hunk.old_lines > 0);
+        hunk.new_start = number(new_first) + u32::from(hunk.new_lines > 0);
+        hunk.header = format!(
+            "@@ -{},{} +{},{} @@",
+            hunk.old_start, hunk.old_lines, hunk.new_start, hunk.new_lines
+        );
         if !hunk.lines.is_empty() {
             diff.hunks.push(hunk);
         }
@@ -184,7 +149,7 @@ fn tell(diff: &mut Diff, ops: Vec<DiffOp>, old: &[&str], new: &[&str]) {
 }
 
 fn line_of(tag: ChangeTag, old: Option<usize>, new: Option<usize>, value: &str) -> DiffLine {
-    let number = |index: Option<usize>| index.map(|index| index as u64 + 1);
+    let from_one = |index: Option<usize>| index.map(|index| number(index) + 1);
     let text = value.strip_suffix('\n');
     DiffLine {
         kind: match tag {
@@ -192,11 +157,16 @@ fn line_of(tag: ChangeTag, old: Option<usize>, new: Option<usize>, value: &str) 
             ChangeTag::Insert => LineKind::Added,
             ChangeTag::Delete => LineKind::Removed,
         },
-        old_number: number(old),
-        new_number: number(new),
+        old_line: from_one(old),
+        new_line: from_one(new),
         text: text.unwrap_or(value).to_owned(),
         no_newline: text.is_none(),
     }
+}
+
+/// A text has at most as many lines as bytes, which are far fewer than this holds.
+fn number(index: usize) -> u32 {
+    u32::try_from(index).unwrap_or(u32::MAX - 1)
 }
 
 /// The diff as text that `patch` takes; empty where nothing changed.
@@ -211,10 +181,7 @@ pub fn unified(diff: &Diff, old_name: &str, new_name: &str) -> String {
     };
     write(format_args!("--- {old_name}\n+++ {new_name}\n"));
     for hunk in &diff.hunks {
-        write(format_args!(
-            "@@ -{},{} +{},{} @@\n",
-            hunk.old_start, hunk.old_lines, hunk.new_start, hunk.new_lines
-        ));
+        write(format_args!("{}\n", hunk.header));
         for line in &hunk.lines {
             let sign = match line.kind {
                 LineKind::Context => ' ',
@@ -293,7 +260,7 @@ mod tests {
         let mut out = String::new();
         let mut at = 0;
         for hunk in &diff.hunks {
-            let start = usize::try_from(hunk.old_start - u64::from(hunk.old_lines > 0)).unwrap();
+            let start = usize::try_from(hunk.old_start - u32::from(hunk.old_lines > 0)).unwrap();
             out.extend(old[at..start].iter().copied());
             at = start + usize::try_from(hunk.old_lines).unwrap();
             for line in hunk.lines.iter().filter(|line| line.kind != LineKind::Removed) {

@@ -6,6 +6,10 @@ use mira_memory::StoreError;
 
 /// Of what the tools of earlier rounds told, so much is left of each output where room is short, in characters.
 const SHORT_CHARS: usize = 600;
+/// So much is left of each output of the newest round, however little room there is, in tokens.
+const LEAST_TOKENS: usize = 200;
+/// Of what is left of an output of the newest round, so much is its end: a part of it.
+const END_SHARE: usize = 4;
 /// The least room the rounds of a turn have, as a part of the prompt's budget.
 const LEAST_SHARE: usize = 4;
 /// Said where something was cut.
@@ -59,22 +63,31 @@ fn round_tokens(round: &Round) -> usize {
     estimate_tokens(&round.said) + asked + told
 }
 
-/// Shortens what tools told until the rounds fit, the oldest first, the newest round never. Three quarters of the room
-/// are aimed at, so that the prompt's beginning then stays the same for some rounds.
+/// Shortens what tools told until the rounds fit, the oldest first; of the newest round only what is too long for it by
+/// itself, the longest first.
 pub(super) fn fit(rounds: &mut [Round], room: usize) {
-    let mut total: usize = rounds.iter().map(round_tokens).sum();
-    if total <= room {
-        return;
-    }
-    let aim = room / 4 * 3;
-    let Some((_newest, older)) = rounds.split_last_mut() else {
+    let total: usize = rounds.iter().map(round_tokens).sum();
+    let Some((newest, older)) = rounds.split_last_mut() else {
         return;
     };
+    if total > room {
+        let total = shorten_older(older, total, room);
+        if total > room {
+            let told: usize = newest.outputs.iter().map(|output| estimate_tokens(output)).sum();
+            shorten_newest(&mut newest.outputs, room.saturating_sub(total - told));
+        }
+    }
+}
+
+/// What all rounds cost after what older ones told was shortened. Three quarters of the room are aimed at, so that the
+/// prompt's beginning then stays the same for some rounds.
+fn shorten_older(older: &mut [Round], mut total: usize, room: usize) -> usize {
+    let aim = room / 4 * 3;
     let steps: [fn(&str) -> Option<String>; 2] = [shortened, left_out];
     for shorten in steps {
         for output in older.iter_mut().flat_map(|round| &mut round.outputs) {
             if total <= aim {
-                return;
+                return total;
             }
             let before = estimate_tokens(output);
             if let Some(less) = shorten(output.as_str()) {
@@ -83,6 +96,64 @@ pub(super) fn fit(rounds: &mut [Round], room: usize) {
             }
         }
     }
+    total
+}
+
+/// Cuts the longest outputs down to one length, so that all together they cost no more than `room`.
+fn shorten_newest(outputs: &mut [String], room: usize) {
+    let costs: Vec<usize> = outputs.iter().map(|output| estimate_tokens(output)).collect();
+    let level = level(&costs, room).max(LEAST_TOKENS);
+    for (output, cost) in outputs.iter_mut().zip(costs) {
+        if cost > level {
+            *output = without_middle(output, cost, level);
+        }
+    }
+}
+
+/// The cost nothing may be above so that the sum is `room`.
+fn level(costs: &[usize], room: usize) -> usize {
+    let mut sorted = costs.to_vec();
+    sorted.sort_unstable();
+    let mut left = room;
+    for (n, cost) in sorted.iter().enumerate() {
+        let share = left / (sorted.len() - n);
+        if *cost > share {
+            return share;
+        }
+        left -= cost;
+    }
+    usize::MAX
+}
+
+/// The beginning and the end of an output that costs `cost`, so that it costs `level` at most.
+fn without_middle(output: &str, cost: usize, level: usize) -> String {
+    let chars = output.chars().count();
+    let mut kept = chars * level / cost.max(1);
+    loop {
+        let end = kept / END_SHARE;
+        let at = |n: usize| output.char_indices().nth(n).map_or(output.len(), |(at, _)| at);
+        let (begin, rest) = output.split_at(at(kept - end));
+        let (middle, end) = rest.split_at(at(chars - end).saturating_sub(begin.len()));
+        let left_out = grouped(middle.chars().count());
+        let short = format!("{begin}\n… {left_out} characters left out: ask for less, or for a part of it …\n{end}");
+        if kept == 0 || estimate_tokens(&short) <= level {
+            return short;
+        }
+        kept = kept / 10 * 9;
+    }
+}
+
+/// A number as people write it: `12,345`.
+fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (n, digit) in digits.chars().enumerate() {
+        if n > 0 && (digits.len() - n).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
 }
 
 fn shortened(output: &str) -> Option<String> {
@@ -117,6 +188,8 @@ mod tests {
                 "left out"
             } else if output.ends_with(SHORTENED) {
                 "short"
+            } else if output.contains("characters left out") {
+                "cut"
             } else {
                 "whole"
             }
@@ -126,19 +199,48 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_goes_first_and_the_newest_never() {
+    fn the_oldest_goes_first_and_the_newest_last() {
         let one = estimate_tokens(&"word ".repeat(1000));
         check(&[&[1000], &[1000], &[1000]], 3 * one, &["whole", "whole", "whole"]);
         check(&[&[1000], &[1000], &[1000]], 3 * one - 1, &["short", "whole", "whole"]);
         check(&[&[1000, 1000], &[1000]], 2 * one, &["short", "short", "whole"]);
-        check(&[&[1000], &[1000], &[1000]], one, &["left out", "left out", "whole"]);
+        check(&[&[1000], &[1000], &[1000]], one, &["left out", "left out", "cut"]);
         check(
             &[&[1000], &[1, 1000], &[1]],
             one / 4,
             &["left out", "whole", "short", "whole"],
         );
-        check(&[&[1000]], 1, &["whole"]);
+        check(&[&[1000]], one, &["whole"]);
+        check(&[&[1000]], 1, &["cut"]);
+        check(&[&[1000], &[1000, 10]], one, &["left out", "cut", "whole"]);
         check(&[], 0, &[]);
+    }
+
+    #[test]
+    fn the_longest_of_the_newest_are_cut_to_what_there_is_room_for() {
+        let mut rounds = vec![round(&[20_000; 8])];
+        rounds[0].outputs[3] = "small".to_owned();
+        rounds[0].outputs[5] = format!("first{}last", " ä1 b2-c3".repeat(10_000));
+        let (room, before) = (16_384, rounds[0].outputs[5].chars().count());
+        fit(&mut rounds, room);
+        let total = round_tokens(&rounds[0]);
+        assert!(total <= room && total > room / 2, "{total}");
+        assert_eq!(rounds[0].outputs[3], "small");
+        let output = &rounds[0].outputs[5];
+        assert!(output.starts_with("first") && output.ends_with("last"), "{output}");
+        let (begin, rest) = output.split_once("\n… ").unwrap();
+        let (number, end) = rest.split_once(" characters left out").unwrap();
+        let end = end.split_once("…\n").unwrap().1;
+        let kept = begin.chars().count() + end.chars().count();
+        assert_eq!(number.replace(',', "").parse(), Ok(before - kept));
+        assert_eq!(
+            (grouped(12_345), grouped(999), grouped(1_000_000)),
+            ("12,345".into(), "999".into(), "1,000,000".into())
+        );
+        // What fits is left alone, and a second look changes nothing.
+        let once = rounds.clone();
+        fit(&mut rounds, room);
+        assert_eq!(rounds, once);
     }
 
     #[test]

@@ -9,9 +9,9 @@ use crate::services::{
 };
 use futures_util::FutureExt;
 use mira_core::{
-    chat::{MemoryMode, MessageStatus, Mood, ReplyMeta},
+    chat::{MemoryMode, MessageStatus, Mood, ReplyMeta, Salience},
     ids::{AccountId, MessageId, MoodId, TurnId},
-    memory::Receipt,
+    memory::{FactNote, Receipt},
     turn::{Draft, End, Failure, FailureKind, Outcome, TurnEvent, laws::Law},
 };
 use mira_llm::LlmError;
@@ -45,7 +45,7 @@ pub(super) async fn close_with(
     live: &Live,
     scope: &Scope<'_>,
     end: End,
-    closing: Closing,
+    mut closing: Closing,
     law: &mut Law,
 ) -> TurnEnd {
     let End {
@@ -55,20 +55,21 @@ pub(super) async fn close_with(
         usage,
     } = end;
     let had_draft = draft.is_some();
-    let (lesson, overflow) = (closing.lesson.clone(), closing.overflow.clone());
+    let (lesson, overflow) = (closing.lesson.take(), closing.overflow.take());
     if let Some(draft) = &mut draft
         && live.is_window_stale()
         && is_forgotten(deps, live.account, closing.own).await
     {
         forget_notes(&mut draft.meta);
     }
-    let notes = draft.as_ref().filter(|_| outcome == Outcome::Complete).cloned();
+    let told = draft.as_ref().filter(|_| outcome == Outcome::Complete);
+    let teaching = lesson.zip(told.and_then(Teaching::of));
     let mut finish = finish_turn(deps, scope.turn_id, draft, outcome, closing);
     finish.tokens = usage.map(tokens);
     // Side by side, so that both are in one commit where nothing stands against it.
     let (finished, learnt) = tokio::join!(
         deps.store.finish_turn(live.account, finish),
-        AssertUnwindSafe(learn(deps, live.account, lesson, notes)).catch_unwind(),
+        AssertUnwindSafe(learn(deps, live.account, teaching)).catch_unwind(),
     );
     if learnt.is_err() {
         // Its own words are in the log.
@@ -122,30 +123,47 @@ pub(super) async fn close_with(
     }
 }
 
+/// What of a reply may become facts.
+struct Teaching {
+    notes: Vec<FactNote>,
+    salience: Option<Salience>,
+    text: String,
+}
+
+impl Teaching {
+    /// `None` where the reply wants nothing remembered.
+    fn of(draft: &Draft) -> Option<Self> {
+        (!draft.meta.remember.is_empty()).then(|| Self {
+            notes: draft.meta.remember.clone(),
+            salience: draft.meta.salience,
+            text: draft.content.clone(),
+        })
+    }
+}
+
 /// Stores what the reply wants remembered. A failure costs the facts, never the reply.
-async fn learn(deps: &Deps, account: AccountId, lesson: Option<Lesson>, draft: Option<Draft>) {
-    let (Some(lesson), Some(draft)) = (lesson, draft) else {
+async fn learn(deps: &Deps, account: AccountId, teaching: Option<(Lesson, Teaching)>) {
+    let Some((lesson, Teaching { notes, salience, text })) = teaching else {
         return;
     };
-    if draft.meta.remember.is_empty() || !writes(deps, account, &lesson).await {
+    if !writes(deps, account, &lesson).await {
         return;
     }
-    let (notes, salience) = (&draft.meta.remember, draft.meta.salience);
-    match facts::learn(&deps.memories, account, &lesson, notes, &draft.content, salience).await {
+    match facts::learn(&deps.memories, account, &lesson, &notes, &text, salience).await {
         Ok(learnt) => facts::announce(deps, &learnt.created, &learnt.superseded),
-        Err(error) => tracing::error!(%error, session.id = %lesson.session, "facts could not be stored"),
+        Err(error) => tracing::error!(%error, session.id = ?lesson.session, "facts could not be stored"),
     }
 }
 
 /// Whether memory is still written where the lesson was told: the owner may have turned it off meanwhile.
 async fn writes(deps: &Deps, account: AccountId, lesson: &Lesson) -> bool {
-    if deps.memories.is_paused() {
+    let Some(session) = lesson.session.as_ref().filter(|_| !deps.memories.is_paused()) else {
         return false;
-    }
-    match deps.store.find_session(account, &lesson.session).await {
+    };
+    match deps.store.find_session(account, session).await {
         Ok(session) => session.is_some_and(|session| session.memory == MemoryMode::On),
         Err(error) => {
-            tracing::error!(%error, session.id = %lesson.session, "facts could not be stored");
+            tracing::error!(%error, session.id = %session, "facts could not be stored");
             false
         }
     }

@@ -1,8 +1,9 @@
 //! Tools the provider runs in the course of its answer: what they do is shown and kept like any call, what they make is
-//! taken into Mira's own files before it expires, and what the reply points at becomes a citation.
+//! taken into Mira's own files before it expires, whether the reply points at it or not, and what the reply points at
+//! becomes a citation.
 //!
 //! Invariants: a call begins durably before clients hear of it and has exactly one result; files are kept before the
-//! result that names them is told; what could not be kept is said, never left out in silence.
+//! result that names them is told, each once; what could not be kept is said, never left out in silence.
 
 use super::{close::shutting_down, close::storage_failure, voice::Voice};
 use crate::services::{deps::Deps, files::Made};
@@ -16,6 +17,7 @@ use mira_core::{
     tool::{CallOutcome, CallStatus, Effect, ToolCall},
     turn::{End, Failure, FailureKind, Interruption, Stage, TurnEvent},
 };
+use mira_llm::{LeftFile, MOST_FILE_BYTES};
 use mira_tools::images::file_object;
 use serde_json::Value;
 use std::fmt::Write;
@@ -24,6 +26,9 @@ use std::fmt::Write;
 const MOST_CALLS: usize = 96;
 /// So many files are fetched at once.
 const AT_ONCE: usize = 4;
+/// The most files that one call left behind without naming them which are kept, and all of them together, in bytes.
+const MOST_LEFT: usize = 16;
+const MOST_LEFT_BYTES: u64 = 2 * MOST_FILE_BYTES as u64;
 
 /// The calls of the provider's own tools in one turn.
 #[derive(Debug, Default)]
@@ -32,8 +37,25 @@ pub(super) struct Hosted {
     pub(super) project: Option<ProjectId>,
     /// The provider's names of the calls, and Mira's.
     calls: Vec<(String, ToolCallId)>,
-    /// Files of containers that were kept: the provider's id, and Mira's.
-    kept: Vec<(String, FileId)>,
+    /// Files of containers that were kept.
+    kept: Vec<Kept>,
+}
+
+/// A file of a container, as it was when it was kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Kept {
+    /// The container's id and the file's own.
+    key: String,
+    bytes: u64,
+    id: FileId,
+}
+
+/// What tells files of containers apart; none for any other.
+fn key_of(file: &HostedFile) -> Option<String> {
+    match file {
+        HostedFile::There { container, id, .. } => Some(format!("{container}/{id}")),
+        HostedFile::Here { .. } | HostedFile::At { .. } | HostedFile::Given { .. } => None,
+    }
 }
 
 /// Where what a call makes is kept.
@@ -60,7 +82,8 @@ impl Voice<'_> {
                 arguments,
                 outcome,
                 files,
-            } => self.hosted_ended(&key, arguments, outcome, files).await,
+                container,
+            } => self.hosted_ended(&key, arguments, outcome, (files, container)).await,
             HostedEvent::Cited { source, file, place } => self.hosted_cited(source, file, place).await,
         }
     }
@@ -102,19 +125,27 @@ impl Voice<'_> {
         key: &str,
         arguments: String,
         mut outcome: CallOutcome,
-        files: Vec<HostedFile>,
+        (mut files, container): (Vec<HostedFile>, Option<String>),
     ) -> Result<(), Box<End>> {
         let Some(id) = self.hosted_call(key).map(|call| call.id) else {
             return Ok(());
         };
         let shelf = self.shelf();
         let deps = self.task.deps.clone();
+        let known = self.hosted.kept.clone();
         let work = async {
             name_own_files(&deps, shelf.account, &mut outcome.data).await;
-            keep_all(&deps, shelf, &mut outcome, files).await;
-            outcome
+            if let Some(container) = container {
+                files.extend(left_behind(&deps, container, &known, &mut outcome).await);
+            }
+            let kept = keep_all(&deps, shelf, &mut outcome, files).await;
+            (outcome, kept)
         };
-        let outcome = self.unless_ended(work).await?;
+        let (outcome, kept) = self.unless_ended(work).await?;
+        self.hosted
+            .kept
+            .retain(|old| !kept.iter().any(|new| new.key == old.key));
+        self.hosted.kept.extend(kept);
         if !arguments.is_empty() {
             self.turn.set_arguments(id, arguments);
         }
@@ -157,19 +188,18 @@ impl Voice<'_> {
 
     /// A file of a container, kept when it is first pointed at.
     async fn keep_once(&mut self, file: HostedFile) -> Result<Option<FileId>, Box<End>> {
-        let key = match &file {
-            HostedFile::There { container, id, .. } => format!("{container}/{id}"),
-            HostedFile::Here { .. } | HostedFile::At { .. } | HostedFile::Given { .. } => return Ok(None),
-        };
-        if let Some((_, id)) = self.hosted.kept.iter().find(|(known, _)| *known == key) {
-            return Ok(Some(*id));
+        let Some(key) = key_of(&file) else { return Ok(None) };
+        if let Some(kept) = self.hosted.kept.iter().find(|kept| kept.key == key) {
+            return Ok(Some(kept.id));
         }
         let (deps, shelf) = (self.task.deps.clone(), self.shelf());
-        let kept = self.unless_ended(async move { keep(&deps, shelf, file).await }).await?;
+        let work = async move { keep(&deps, shelf, &fetch(&deps, file).await?).await };
+        let kept = self.unless_ended(work).await?;
         Ok(match kept {
             Ok(file) => {
-                self.hosted.kept.push((key, file.id));
-                Some(file.id)
+                let (id, bytes) = (file.id, file.size);
+                self.hosted.kept.push(Kept { key, bytes, id });
+                Some(id)
             }
             Err(why) => {
                 tracing::warn!(%why, turn.id = %self.task.turn_id, "a file the model made could not be kept");
@@ -210,35 +240,107 @@ impl Voice<'_> {
     }
 }
 
-/// Keeps what a call made, and says in its outcome what became of it.
-async fn keep_all(deps: &Deps, shelf: Shelf, outcome: &mut CallOutcome, files: Vec<HostedFile>) {
-    if files.is_empty() {
-        return;
-    }
-    let keeping = stream::iter(files).map(|file| keep(deps, shelf, file));
-    let kept: Vec<Result<StoredFile, String>> = keeping.buffered(AT_ONCE).collect().await;
-    let mut shown = Vec::with_capacity(kept.len());
-    let mut lost = Vec::new();
-    for file in kept {
-        match file {
-            Ok(file) => {
-                // Writing to a string does not fail.
-                write!(outcome.output, "\nmade {} (file {})", file.name, file.id).unwrap_or_default();
-                shown.push(file_object(&file));
-            }
-            Err(why) => lost.push(why),
+/// What code left in its container that is not kept yet, as much as is taken; the outcome says what is not.
+async fn left_behind(deps: &Deps, container: String, known: &[Kept], outcome: &mut CallOutcome) -> Vec<HostedFile> {
+    let left = match deps.model.list_left(container).await {
+        Ok(left) => left,
+        Err(error) => {
+            tracing::warn!(%error, "what code left with the provider could not be listed");
+            note(
+                outcome,
+                format!("what the code left with the provider could not be listed: {error}"),
+            );
+            return Vec::new();
+        }
+    };
+    // One that was written anew has another size, mostly; its name is the same.
+    let is_known = |left: &LeftFile| {
+        let key = key_of(&left.file);
+        known
+            .iter()
+            .any(|kept| Some(&kept.key) == key.as_ref() && left.bytes.is_none_or(|bytes| bytes == kept.bytes))
+    };
+    let mut room = MOST_LEFT_BYTES;
+    let mut taken = Vec::new();
+    let mut passed_over = 0_usize;
+    for left in left.into_iter().filter(|left| !is_known(left)) {
+        let bytes = left.bytes.unwrap_or_default();
+        if taken.len() >= MOST_LEFT || bytes > room.min(MOST_FILE_BYTES as u64) {
+            passed_over += 1;
+        } else {
+            room -= bytes;
+            taken.push(left.file);
         }
     }
+    if passed_over > 0 {
+        let text = format!("{passed_over} more files are left with the provider, which removes them soon");
+        note(outcome, text);
+    }
+    taken
+}
+
+/// Adds a line to what is told of a call.
+fn note(outcome: &mut CallOutcome, text: String) {
+    // Writing to a string does not fail.
+    write!(outcome.output, "\n({text})").unwrap_or_default();
+    set(&mut outcome.data, "note", text.into());
+}
+
+/// Keeps what a call made, and says in its outcome what became of it. Answers what of containers was kept.
+async fn keep_all(deps: &Deps, shelf: Shelf, outcome: &mut CallOutcome, files: Vec<HostedFile>) -> Vec<Kept> {
+    if files.is_empty() {
+        return Vec::new();
+    }
+    let mut keys = files.iter().map(key_of).collect::<Vec<_>>().into_iter();
+    let mut fetched = stream::iter(files).map(|file| fetch(deps, file)).buffered(AT_ONCE);
+    let mut made: Vec<StoredFile> = Vec::new();
+    let mut kept = Vec::new();
+    let mut lost = Vec::new();
+    // Whether what the call answered with is all there; what only lies in its container is an extra.
+    let mut whole = true;
+    // A plot comes with the answer and lies in the container too: the same bytes are one file.
+    let mut came_along: Vec<(Bytes, FileId)> = Vec::new();
+    while let Some(file) = fetched.next().await {
+        let key = keys.next().flatten();
+        let twin = |bytes: &Bytes| came_along.iter().find(|(known, _)| known == bytes).map(|(_, id)| *id);
+        let stored = match &file {
+            Ok(file) => match twin(&file.bytes).filter(|_| key.is_some()) {
+                Some(id) => Ok(id),
+                None => keep(deps, shelf, file).await.map(|stored| {
+                    let id = stored.id;
+                    // Writing to a string does not fail.
+                    write!(outcome.output, "\nmade {} (file {id})", stored.name).unwrap_or_default();
+                    made.push(stored);
+                    id
+                }),
+            },
+            Err(why) => Err(why.clone()),
+        };
+        match (stored, file, key) {
+            (Ok(id), Ok(file), Some(key)) => kept.push(Kept {
+                key,
+                bytes: file.bytes.len() as u64,
+                id,
+            }),
+            (Ok(id), Ok(file), None) => came_along.push((file.bytes, id)),
+            (Err(why), _, key) | (Ok(_), Err(why), key) => {
+                whole &= key.is_some();
+                lost.push(why);
+            }
+        }
+    }
+    let shown: Vec<Value> = made.iter().map(file_object).collect();
     if !lost.is_empty() {
         let why = lost.join("; ");
         tracing::warn!(%why, "files a provider's tool made could not be kept");
         write!(outcome.output, "\n({why})").unwrap_or_default();
-        if shown.is_empty() {
+        if shown.is_empty() && !whole {
             outcome.status = CallStatus::Failed;
         }
         set(&mut outcome.data, "error", why.into());
     }
     set(&mut outcome.data, "files", Value::Array(shown));
+    kept
 }
 
 fn set(data: &mut Value, key: &str, value: Value) {
@@ -247,8 +349,14 @@ fn set(data: &mut Value, key: &str, value: Value) {
     }
 }
 
-/// Takes a file into Mira's own; else why not, in words for the owner.
-async fn keep(deps: &Deps, shelf: Shelf, file: HostedFile) -> Result<StoredFile, String> {
+/// A file that is here.
+struct Fetched {
+    name: String,
+    bytes: Bytes,
+}
+
+/// The bytes of a file; else why not, in words for the owner.
+async fn fetch(deps: &Deps, file: HostedFile) -> Result<Fetched, String> {
     let (name, bytes) = match file {
         HostedFile::Here { name, bytes, .. } => (name, Ok(Bytes::from_owner(bytes))),
         HostedFile::There { ref name, .. } => {
@@ -263,9 +371,14 @@ async fn keep(deps: &Deps, shelf: Shelf, file: HostedFile) -> Result<StoredFile,
         HostedFile::Given { name, .. } => (name, Err("it is the owner's own".to_owned())),
     };
     let bytes = bytes.map_err(|why| format!("{name} could not be fetched: {why}"))?;
+    Ok(Fetched { name, bytes })
+}
+
+/// Takes a file into Mira's own; else why not, in words for the owner.
+async fn keep(deps: &Deps, shelf: Shelf, Fetched { name, bytes }: &Fetched) -> Result<StoredFile, String> {
     let (project, reply) = (shelf.project, Some(shelf.reply));
-    let made = Made::Bytes(bytes);
-    let kept = deps.files.keep_made(shelf.account, project, reply, &name, made).await;
+    let made = Made::Bytes(bytes.clone());
+    let kept = deps.files.keep_made(shelf.account, project, reply, name, made).await;
     kept.map_err(|error| format!("{name} could not be kept: {error}"))
 }
 

@@ -14,6 +14,7 @@ mod rounds;
 pub mod toolbelt;
 mod voice;
 
+pub use attached::Pictures;
 pub use close::{close, fallback_meta, shutting_down};
 
 use self::{
@@ -38,7 +39,7 @@ use mira_core::{
     turn::{End, Failure, Outcome, Stage, TurnEvent, laws::Law},
 };
 use mira_llm::LlmError;
-use mira_memory::{BeginKind, BeginOutcome, BeginTurn};
+use mira_memory::{BeginKind, BeginOutcome, BeginTurn, StoreError};
 use std::sync::Arc;
 use tokio::{sync::oneshot, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -165,7 +166,8 @@ impl TurnTask {
                 return Ok(None);
             }
             self.push_message(&mut window, stored);
-            let alternatives = self.alternatives(ask).await?;
+            let target = self.target(ask).await?;
+            let alternatives = self.alternatives(target.as_ref()).await?;
             Ok::<_, Refusal>(Some(self.plan(view, window, alternatives, ask)))
         }
         .await;
@@ -225,8 +227,10 @@ impl TurnTask {
         {
             return Err(Refusal::NoSuchPersona(name.to_string()));
         }
-        let window = self.window_before(ask, &begin, &view).await?;
-        let plan = self.plan(view, window, self.alternatives(ask).await?, ask);
+        let target = self.target(ask).await?;
+        let alternatives = self.alternatives(target.as_ref()).await?;
+        let window = self.window_before(ask, &begin, &view, target).await?;
+        let plan = self.plan(view, window, alternatives, ask);
         let mut preparing = Preparing::Running(prepare(self.deps.clone(), plan).boxed());
         let (deps, live) = (self.deps.clone(), self.live.clone());
         let commit = async move { store_begin(&deps, &live, begin).await };
@@ -281,35 +285,40 @@ impl TurnTask {
         }
     }
 
+    /// The message that is edited or answered anew, if it is there.
+    async fn target(&self, ask: &Ask) -> Result<Option<Message>, StoreError> {
+        let (Ask::Edit { message_id, .. } | Ask::Regenerate { message_id, .. }) = ask else {
+            return Ok(None);
+        };
+        let found = self.deps.store.find_message(self.live.account, *message_id).await?;
+        Ok(found.filter(|message| message.session_id == self.live.id))
+    }
+
     /// The window of a turn that is not stored yet, its own message last.
-    async fn window_before(&mut self, ask: &Ask, begin: &BeginTurn, view: &View) -> Result<Window, Refusal> {
+    async fn window_before(
+        &mut self,
+        ask: &Ask,
+        begin: &BeginTurn,
+        view: &View,
+        target: Option<Message>,
+    ) -> Result<Window, Refusal> {
         let cached = std::mem::take(&mut self.window);
-        let (store, account) = (&self.deps.store, self.live.account);
-        let mut files = Vec::new();
-        let parent = match ask {
-            Ask::Send(request) => {
-                for id in &request.file_ids {
-                    files.push(store.find_file(account, *id).await?.ok_or(Refusal::NoSuchFile)?);
+        let account = self.live.account;
+        let files = self.deps.store.find_files(account, &begin.files).await?;
+        let mut files = files.ok_or(Refusal::NoSuchFile)?;
+        let parent = match (ask, target) {
+            (Ask::Send(request), _) => request.parent_id.or(view.session.head_id),
+            (Ask::Edit { .. }, Some(edited)) => {
+                if let BeginKind::Edit { keeps_files: true, .. } = begin.kind {
+                    files = edited.files;
                 }
-                request.parent_id.or(view.session.head_id)
-            }
-            Ask::Edit { message_id, .. } => {
-                let edited = store.find_message(account, *message_id).await?;
-                let edited = edited.filter(|m| m.session_id == self.live.id);
-                let edited = edited.ok_or(Refusal::NoSuchMessage)?;
-                files = edited.files;
                 edited.parent_id
             }
-            Ask::Regenerate { message_id, .. } => {
-                let found = store.find_message(account, *message_id).await?;
-                let found = found
-                    .filter(|m| m.session_id == self.live.id)
-                    .ok_or(Refusal::NoSuchMessage)?;
-                match found.role {
-                    Role::User => Some(found.id),
-                    Role::Assistant => found.parent_id,
-                }
-            }
+            (Ask::Regenerate { .. }, Some(found)) => match found.role {
+                Role::User => Some(found.id),
+                Role::Assistant => found.parent_id,
+            },
+            (Ask::Edit { .. } | Ask::Regenerate { .. }, None) => return Err(Refusal::NoSuchMessage),
         };
         let mut window = if cached.head().is_some() && cached.head() == parent {
             cached
@@ -367,21 +376,16 @@ impl TurnTask {
     }
 
     /// What this turn says again in another way: not to be recalled for it, or it would be said once more.
-    async fn alternatives(&self, ask: &Ask) -> Result<Vec<MessageId>, Refusal> {
-        let of = match ask {
-            Ask::Send(_) => return Ok(Vec::new()),
-            Ask::Regenerate { message_id, .. } | Ask::Edit { message_id, .. } => *message_id,
-        };
-        let (store, account) = (&self.deps.store, self.live.account);
-        let Some(found) = store.find_message(account, of).await? else {
+    async fn alternatives(&self, target: Option<&Message>) -> Result<Vec<MessageId>, Refusal> {
+        let Some(found) = target else {
             return Ok(Vec::new());
         };
         let reply = match found.role {
-            Role::User => store.find_reply_to(account, of).await?,
+            Role::User => self.deps.store.find_reply_to(self.live.account, found.id).await?,
             Role::Assistant => None,
         };
         let replies = reply.into_iter().flat_map(|reply| reply.sibling_ids);
-        Ok(found.sibling_ids.into_iter().chain(replies).collect())
+        Ok(found.sibling_ids.iter().copied().chain(replies).collect())
     }
 
     fn push_message(&self, window: &mut Window, message: Message) {

@@ -9,7 +9,7 @@ use crate::services::{
     hub::actor::Refusal,
     memory::{Gathered, RecallAsk},
     personas,
-    summarization::{Overflow, notes_before},
+    summarization::{Notes, Overflow, notes_before},
     tools::{MemoryUse, Setting},
 };
 use futures_util::stream::BoxStream;
@@ -17,7 +17,7 @@ use jiff::tz::TimeZone;
 use mira_core::{
     chat::{MemoryMode, Message, ReplyMeta, Role},
     ids::{AccountId, MemoryId, MessageId, ToolCallId, TurnId},
-    memory::{Fate, Memory, MemorySource, Receipt, ReceiptItem, Scores},
+    memory::{Fate, Memory, MemoryKind, Receipt, ReceiptItem, Scores},
     model::{ModelEvent, ModelRequest},
     persona::PersonaName,
     prompt::{self, Prompt, PromptInput},
@@ -71,11 +71,19 @@ pub(super) async fn prepare(deps: Deps, plan: Plan) -> Result<Ready, Refusal> {
     let project = own(&window)
         .and_then(|message| message.project_id)
         .or(view.session.project_id);
+    let zone = tz
+        .and_then(|name| TimeZone::get(&name).ok())
+        .unwrap_or_else(|| deps.settings.tz.clone());
     let (gathered, summaries, noted, attached, hosted, has_files) = tokio::join!(
-        gather(&deps, account, &view, &window, &alternatives),
+        gather(&deps, account, &view, &window, &alternatives, &zone),
         summaries(&deps, account, &view, &window),
         project::notes(&deps, account, project),
-        attached::of(&deps.files, &window.messages),
+        attached::of(
+            &deps.files,
+            &deps.pictures,
+            deps.model.shows_pictures(),
+            &window.messages
+        ),
         deps.hosted.tools(account, project),
         deps.store.has_files(account),
     );
@@ -90,9 +98,6 @@ pub(super) async fn prepare(deps: Deps, plan: Plan) -> Result<Ready, Refusal> {
     let wanted = forced.as_ref().unwrap_or(&view.state.persona);
     let overlay = personas::find_or(&set, wanted, &deps.settings.default_persona);
     let overlay = overlay.ok_or_else(|| Refusal::NoSuchPersona(wanted.to_string()))?;
-    let zone = tz
-        .and_then(|name| TimeZone::get(&name).ok())
-        .unwrap_or_else(|| deps.settings.tz.clone());
     let now = deps.clock.now();
     let local = now.to_zoned(zone.clone());
     let offered: Vec<Memory> = gathered
@@ -116,7 +121,7 @@ pub(super) async fn prepare(deps: Deps, plan: Plan) -> Result<Ready, Refusal> {
         pinned: forced.is_some(),
         state: &view.state,
         project: project_notes.as_ref(),
-        summaries: &summaries,
+        summaries: &summaries.texts,
         history: &window.messages,
         skipped: window.skipped,
         attached: &attached,
@@ -139,8 +144,8 @@ pub(super) async fn prepare(deps: Deps, plan: Plan) -> Result<Ready, Refusal> {
     let recall = recall_event(&gathered, &used);
     let receipt = reads.then(|| receipt(&gathered, &built, reply_id, now));
     // Whoever wrote an AGENTS.md speaks in this turn too.
-    let untrusted = used.iter().any(|memory| memory.source == MemorySource::Tool)
-        || project_notes.as_ref().is_some_and(project::has_strangers);
+    let untrusted =
+        used.iter().any(|memory| is_strangers(memory)) || project_notes.as_ref().is_some_and(project::has_strangers);
     let lesson = lesson(&deps, &view, &window, &used, untrusted).filter(|_| fresh);
     let overflow = overflow(&deps, account, &view, &window);
     let fallback = ReplyMeta {
@@ -192,7 +197,9 @@ pub(super) async fn prepare(deps: Deps, plan: Plan) -> Result<Ready, Refusal> {
     let room = budget::room(deps.settings.context_tokens, built.parts.total());
     let mut tools = Tools::new(context, request, room);
     tools.asks = asks;
-    tools.exposed = window.messages.iter().any(shows_strangers);
+    tools.exposed = summaries.untrusted
+        || used.iter().any(|memory| !memory.source.is_trusted())
+        || window.messages.iter().any(Message::shows_strangers);
     let turn = Turn::new(turn_id, reply_id, forced, pinned, fallback);
     Ok(Ready {
         turn,
@@ -204,10 +211,10 @@ pub(super) async fn prepare(deps: Deps, plan: Plan) -> Result<Ready, Refusal> {
     })
 }
 
-/// Whether a message brings words of strangers into the prompt: a file, or what a tool has read on the way to it.
-fn shows_strangers(message: &Message) -> bool {
-    let mut outcomes = message.tool_calls.iter().filter_map(|call| call.outcome.as_ref());
-    !message.files.is_empty() || outcomes.any(|outcome| outcome.untrusted)
+/// Whether what a memory says is a stranger's word. A note on a stretch that showed any is still her own account of it:
+/// what the owner says beside it stays the owner's, but the turn is exposed.
+fn is_strangers(memory: &Memory) -> bool {
+    memory.kind != MemoryKind::Summary && !memory.source.is_trusted()
 }
 
 /// What of memory the turn's tools may touch.
@@ -224,7 +231,14 @@ fn own(window: &Window) -> Option<&Message> {
     window.messages.last().filter(|message| message.role == Role::User)
 }
 
-async fn gather(deps: &Deps, account: AccountId, view: &View, window: &Window, alternatives: &[MessageId]) -> Gathered {
+async fn gather(
+    deps: &Deps,
+    account: AccountId,
+    view: &View,
+    window: &Window,
+    alternatives: &[MessageId],
+    zone: &TimeZone,
+) -> Gathered {
     let Some(own) = own(window).filter(|_| view.session.memory != MemoryMode::Off) else {
         return Gathered::default();
     };
@@ -238,12 +252,13 @@ async fn gather(deps: &Deps, account: AccountId, view: &View, window: &Window, a
             .chain(alternatives.iter().copied())
             .map(MemoryId::from)
             .collect(),
+        zone: zone.clone(),
     };
     deps.memories.gather(account, ask).await
 }
 
 /// Notes on what lies before the window. Without them the turn goes on.
-async fn summaries(deps: &Deps, account: AccountId, view: &View, window: &Window) -> Vec<Arc<str>> {
+async fn summaries(deps: &Deps, account: AccountId, view: &View, window: &Window) -> Notes {
     let reads = window.skipped > 0 && view.session.memory != MemoryMode::Off;
     // What stands before the window: it is stored, whatever becomes of the last message.
     let Some(before) = window
@@ -252,13 +267,13 @@ async fn summaries(deps: &Deps, account: AccountId, view: &View, window: &Window
         .and_then(|first| first.parent_id)
         .filter(|_| reads)
     else {
-        return Vec::new();
+        return Notes::default();
     };
     match deps.store.list_summaries(account, &view.session.id, before).await {
         Ok(summaries) => notes_before(&summaries, window.skipped),
         Err(error) => {
             tracing::warn!(%error, session.id = %view.session.id, "summaries could not be read");
-            Vec::new()
+            Notes::default()
         }
     }
 }
@@ -373,9 +388,9 @@ fn lesson(deps: &Deps, view: &View, window: &Window, used: &[&Memory], untrusted
     }
     let own = own(window)?;
     Some(Lesson {
-        session: view.session.id.clone(),
+        session: Some(view.session.id.clone()),
         project: view.session.project_id,
-        evidence: own.id,
+        evidence: Some(own.id),
         owner_text: own.content.clone(),
         recalled: used.iter().map(|memory| (memory.id, memory.text.clone())).collect(),
         untrusted,

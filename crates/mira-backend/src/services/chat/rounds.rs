@@ -2,8 +2,8 @@
 //! runs tools of a turn.
 //!
 //! Invariants: each call has exactly one result, an aborted one too; nothing runs that was not offered, and nothing that
-//! has to wait for the owner's word before the word is yes; there is an end to it ([`MOST_ROUNDS`], [`MOST_CALLS`],
-//! [`MOST_TOLD`]), and the model is told so.
+//! has to wait for the owner's word before the word is yes; there is an end to it ([`MOST_ROUNDS`], [`MOST_CALLS`]), and
+//! the model is told so; what calls tell fits the room there is ([`budget::fit`]), what is stored of them stays whole.
 
 use super::{
     budget,
@@ -13,11 +13,11 @@ use super::{
 };
 use crate::services::{
     approvals::{self, Wait},
-    deps::Deps,
+    deps::{ApprovalChange, Deps},
 };
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use mira_core::{
-    approval::{Approval, ApprovalStatus, Asks, Reason, WAITS},
+    approval::{Approval, ApprovalStatus, Asks, Reason},
     ids::{ApprovalId, ToolCallId},
     model::ModelRequest,
     tool::{AskedCall, AskedCalls, CallStatus, Effect, Round, ToolCall, UNCERTAIN},
@@ -40,8 +40,6 @@ const SHOWN_CHARS: usize = 2000;
 const SHOWN_BYTES: usize = 16 * 1024;
 /// The longest arguments a call may wait for the owner's word with, in bytes: all of them are kept and shown.
 const MOST_WAITING: usize = 256 * 1024;
-/// The most the tools of one reply tell the model, in bytes.
-const MOST_TOLD: usize = 256 * 1024;
 
 /// The tools of one turn.
 #[derive(Debug)]
@@ -56,8 +54,6 @@ pub(super) struct Tools {
     pub(super) exposed: bool,
     /// The room all rounds together have, in tokens.
     room: usize,
-    /// What was told so far, in bytes.
-    told: usize,
 }
 
 impl Tools {
@@ -69,7 +65,6 @@ impl Tools {
             asks: Asks::default(),
             exposed: false,
             room,
-            told: 0,
         }
     }
 
@@ -83,15 +78,6 @@ impl Tools {
             let why = format!("the limit of {MOST_CALLS} calls for one reply is reached; answer with what you have");
             Ran::unsuccessful(CallStatus::Denied, why)
         })
-    }
-
-    /// What the model reads of an outcome, as far as there is room.
-    fn tell(&mut self, told: String) -> String {
-        self.told += told.len();
-        if self.told > MOST_TOLD {
-            return format!("(left out: the tools of this reply have told more than {MOST_TOLD} bytes)");
-        }
-        told
     }
 }
 
@@ -150,12 +136,12 @@ impl Voice<'_> {
         for call in &calls {
             self.turn.begin_call(call.clone(), &mut out);
         }
-        for approval in planned.iter().filter_map(|planned| planned.approval.clone()) {
-            self.turn.wait_for_owner(approval, &mut out);
+        for approval in planned.iter().filter_map(|planned| planned.approval.as_ref()) {
+            self.turn.wait_for_owner(approval.clone(), &mut out);
+            approvals::announce(&self.task.deps, ApprovalChange::Created(approval));
         }
         self.tell(&out).await?;
         let outputs = self.run_calls(first, planned, waits).await?;
-        let outputs = outputs.into_iter().map(|told| tools.tell(told)).collect();
         tools.context.untrusted |= self.is_untrusted();
         tools.request.rounds.push(Round { said, asked, outputs });
         budget::fit(&mut tools.request.rounds, tools.room);
@@ -233,7 +219,7 @@ impl Voice<'_> {
             zone: context.zone.iana_name().map(str::to_owned),
             status: ApprovalStatus::Pending,
             created_at: now,
-            expires_at: now.checked_add(WAITS).unwrap_or(now),
+            expires_at: now.checked_add(self.task.deps.settings.approval_wait).unwrap_or(now),
             answered_at: None,
         }
     }
@@ -351,8 +337,11 @@ impl Voice<'_> {
         let now = deps.clock.now();
         for approval in deps.approvals.close(&deps.store, account, left, now).await {
             let call = self.turn.calls().iter().find(|call| call.id == approval.call.id);
-            if let Some(outcome) = call.and_then(|call| call.outcome.as_ref()) {
-                approvals::finish(deps, account, approval.id, outcome).await;
+            match call.and_then(|call| call.outcome.as_ref()) {
+                Some(outcome) if approval.status == ApprovalStatus::Approved => {
+                    approvals::finish(deps, account, approval.id, outcome).await;
+                }
+                Some(_) | None => approvals::announce(deps, ApprovalChange::Updated(&approval)),
             }
         }
     }
@@ -393,8 +382,8 @@ impl Floor {
         let deps = self.deps.clone();
         if let Some(wait) = wait {
             let word = wait.word(&deps.store, context.account, deps.clock.as_ref()).await;
-            if let Some(why) = word.refusal() {
-                return Ran::unsuccessful(CallStatus::Denied, why);
+            if let Some(ran) = word.refusal() {
+                return ran;
             }
             context.approved = true;
             // Where nobody hears it, the turn is over.

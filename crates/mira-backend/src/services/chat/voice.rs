@@ -48,7 +48,8 @@ pub(super) enum Heard {
     Calls(Box<AskedCalls>),
 }
 
-type Checkpoint = BoxFuture<'static, Result<usize, StoreError>>;
+/// A checkpoint under way; what it stores: bytes of the text, and citations.
+type Checkpoint = BoxFuture<'static, Result<(usize, usize), StoreError>>;
 
 impl<'a> Voice<'a> {
     pub(super) fn new(task: &'a TurnTask, turn: &'a mut Turn, law: Law) -> Self {
@@ -136,9 +137,9 @@ impl<'a> Voice<'a> {
         Heard::End(self.abort(told, why).await)
     }
 
-    fn note_stored(&mut self, stored: Result<usize, StoreError>) {
+    fn note_stored(&mut self, stored: Result<(usize, usize), StoreError>) {
         match stored {
-            Ok(bytes) => self.turn.mark_stored(bytes),
+            Ok((bytes, citations)) => self.turn.mark_stored(bytes, citations),
             Err(error) => tracing::warn!(%error, turn.id = %self.task.turn_id, "partial text could not be stored"),
         }
     }
@@ -235,7 +236,8 @@ impl<'a> Voice<'a> {
     }
 
     fn checkpoint(&mut self) -> Option<Checkpoint> {
-        let text = self.turn.unstored()?.to_owned();
+        let unstored = self.turn.unstored()?;
+        let (text, citations) = (unstored.text.to_owned(), unstored.citations.to_vec());
         let head = self.turn.head().map(|head| ReplyHead {
             persona: head.persona.clone(),
             mood: head.mood.clone(),
@@ -246,11 +248,14 @@ impl<'a> Voice<'a> {
         let n = self.parts;
         self.parts += 1;
         Some(Box::pin(async move {
-            let bytes = text.len();
-            store
-                .checkpoint_turn(account, turn_id, CheckpointPart { n, text, head })
-                .await
-                .map(|()| bytes)
+            let stored = (text.len(), citations.len());
+            let part = CheckpointPart {
+                n,
+                text,
+                citations,
+                head,
+            };
+            store.checkpoint_turn(account, turn_id, part).await.map(|()| stored)
         }))
     }
 
@@ -293,7 +298,7 @@ impl<'a> Voice<'a> {
     }
 }
 
-async fn wait_for(checkpoint: &mut Option<Checkpoint>) -> Result<usize, StoreError> {
+async fn wait_for(checkpoint: &mut Option<Checkpoint>) -> Result<(usize, usize), StoreError> {
     match checkpoint {
         Some(checkpoint) => checkpoint.await,
         None => std::future::pending().await,

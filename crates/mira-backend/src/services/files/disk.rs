@@ -3,11 +3,11 @@
 //! Writing and hashing happen on a thread that may block; what is still on its way waits in a queue of a few pieces.
 
 use super::FilesError;
-use crate::lifecycle::Lifecycle;
+use crate::{config::Config, lifecycle::Lifecycle};
 use bytes::Bytes;
+use mira_core::project::{hex, unhex};
 use sha2::{Digest, Sha256};
 use std::{
-    fmt::Write as _,
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Read, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
@@ -113,19 +113,18 @@ impl Upload {
 }
 
 impl Disk {
-    pub(super) fn new(folder: PathBuf) -> Self {
-        Self { folder }
+    /// The folder in the data directory.
+    pub fn of(config: &Config) -> Self {
+        Self {
+            folder: config.data_dir.join("files"),
+        }
     }
 
     /// Where the bytes of this hash are.
     pub(super) fn path(&self, sha: &[u8; 32]) -> PathBuf {
-        let mut hex = String::with_capacity(64);
-        for byte in sha {
-            // Writing into a String cannot fail.
-            write!(hex, "{byte:02x}").unwrap_or_default();
-        }
-        let (shelf, _) = hex.split_at(2);
-        self.folder.join(shelf).join(hex)
+        let name = hex(sha);
+        let (shelf, _) = name.split_at(2);
+        self.folder.join(shelf).join(name)
     }
 
     fn unfinished(&self) -> PathBuf {
@@ -143,14 +142,11 @@ impl Disk {
         }
     }
 
-    /// Gives a whole file its name. The same bytes may be there already.
+    /// Gives a whole file its name. What has it already goes: these are the bytes of the hash, whatever those have become.
     pub(super) fn put(&self, staged: Staged) -> Result<(), FilesError> {
         let path = self.path(&staged.sha256);
         let shelf = path.parent().unwrap_or(&self.folder);
         make_private(shelf)?;
-        if fs::metadata(&path).is_ok_and(|known| known.is_file() && known.len() == staged.size) {
-            return Ok(());
-        }
         staged.path.persist(&path).map_err(|error| error.error)?;
         File::open(shelf)?.sync_all()?;
         Ok(())
@@ -164,6 +160,24 @@ impl Disk {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// What lies there: the files by their hash, and whatever else has found its way in.
+    pub(super) fn list(&self) -> io::Result<(Vec<[u8; 32]>, Vec<PathBuf>)> {
+        let (mut known, mut strange) = (Vec::new(), Vec::new());
+        for shelf in entries(&self.folder)? {
+            if shelf == self.unfinished() {
+                continue;
+            }
+            for path in entries(&shelf)? {
+                let name = path.file_name().and_then(|name| name.to_str());
+                match name.and_then(unhex).filter(|sha| self.path(sha) == path) {
+                    Some(sha) => known.push(sha),
+                    None => strange.push(path),
+                }
+            }
+        }
+        Ok((known, strange))
     }
 
     /// Before anything is taken in: what an earlier process did not finish goes.

@@ -1,13 +1,15 @@
 //! The files as her tools reach them.
 
 use super::search::Where;
-use crate::services::hub::{Hub, HubRef};
+use crate::services::{
+    hub::{Hub, HubRef},
+    tools::{hub_of, store_failed},
+};
 use futures_util::FutureExt;
 use mira_core::{
     file::{FileStatus, StoredFile},
     ids::FileId,
 };
-use mira_memory::StoreError;
 use mira_tools::{
     CallContext, Doorway, ToolError,
     files::{FilesDoor, Hit, Page},
@@ -26,11 +28,6 @@ impl Door {
     pub fn new(enabled: bool, hub: Arc<OnceLock<HubRef>>) -> Self {
         Self { enabled, hub }
     }
-
-    fn hub(&self) -> Result<Hub, ToolError> {
-        let hub = self.hub.get().and_then(HubRef::upgrade);
-        hub.ok_or_else(|| ToolError::Unavailable("Mira is being shut down".to_owned()))
-    }
 }
 
 impl FilesDoor for Door {
@@ -46,7 +43,7 @@ impl FilesDoor for Door {
         count: usize,
     ) -> Doorway<'a, Vec<Hit>> {
         async move {
-            let hub = self.hub()?;
+            let hub = hub_of(&self.hub)?;
             let deps = hub.deps();
             for id in files.iter().flatten() {
                 seen(&hub, context, *id).await?;
@@ -77,7 +74,7 @@ impl FilesDoor for Door {
 
     fn page<'a>(&'a self, context: &'a CallContext, file: FileId, page: u32) -> Doorway<'a, Page> {
         async move {
-            let hub = self.hub()?;
+            let hub = hub_of(&self.hub)?;
             let file = seen(&hub, context, file).await?;
             match file.status {
                 FileStatus::Ready => {}
@@ -124,10 +121,4 @@ async fn seen(hub: &Hub, context: &CallContext, id: FileId) -> Result<StoredFile
     found
         .filter(|file| file.project_id.is_none() || file.project_id == context.project)
         .ok_or_else(|| ToolError::Arguments(format!("there is no file {id} in this conversation")))
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "handed to map_err")]
-fn store_failed(error: StoreError) -> ToolError {
-    tracing::error!(%error, "files could not be searched");
-    ToolError::Failed("the database failed; Mira's log says why".to_owned())
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use mira_docs::{Document, Kind, Part};
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
-use std::{path::PathBuf, process::Stdio, sync::Arc, time::Duration};
+use std::{os::unix::process::ExitStatusExt, path::PathBuf, process::Stdio, sync::Arc, time::Duration};
 use tokio::{
     fs::File,
     io::{self, AsyncReadExt, AsyncWriteExt},
@@ -25,6 +25,10 @@ const MOST_OUTPUT: u64 = 64 * 1024 * 1024;
 const PATIENCE: Duration = Duration::from_secs(90);
 /// So many are read at once.
 const AT_ONCE: usize = 2;
+/// Signals of those outside.
+const SIGKILL: i32 = rustix::process::Signal::KILL.as_raw();
+const SIGTERM: i32 = rustix::process::Signal::TERM.as_raw();
+const SIGINT: i32 = rustix::process::Signal::INT.as_raw();
 /// This program, whatever became of its file.
 const PROGRAM: &str = "/proc/self/exe";
 
@@ -55,15 +59,28 @@ pub enum ExtractError {
     /// The document.
     #[error("{0}")]
     Document(String),
-    /// It broke whoever read it.
+    /// It broke whoever read it, as it would again.
     #[error("reading it took too much memory or time, or broke the reader")]
     Broke,
+    /// Somebody ended whoever read it: the system, for want of memory, or a person.
+    #[error("reading it was cut off")]
+    Ended,
     /// It took too long.
     #[error("reading it took longer than {} seconds", PATIENCE.as_secs())]
     Slow,
     /// No process could be started, or the file could not be read.
     #[error("it could not be read: {0}")]
     Io(#[from] io::Error),
+}
+
+impl ExtractError {
+    /// Whether another try may do better.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Document(_) | Self::Broke => false,
+            Self::Ended | Self::Slow | Self::Io(_) => true,
+        }
+    }
 }
 
 /// What the other process says.
@@ -140,8 +157,11 @@ async fn read(kind: Kind, source: Source, mode: Mode) -> Result<Document, Extrac
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error.into()),
         Ok(()) | Err(_) => heard?,
     };
-    if !ended.success() {
-        return Err(ExtractError::Broke);
+    match (ended.code(), ended.signal()) {
+        (Some(0), _) => {}
+        // It could not take its limits, hear or answer; or was killed, which no limit of its own does.
+        (Some(1), _) | (_, Some(SIGKILL | SIGTERM | SIGINT)) => return Err(ExtractError::Ended),
+        _ => return Err(ExtractError::Broke),
     }
     match serde_json::from_slice(&answer) {
         Ok(Answer::Read {

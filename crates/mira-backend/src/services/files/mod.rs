@@ -1,15 +1,23 @@
 //! The owner's files and those Mira makes: bytes on disk under their SHA-256 ([`disk`]), what is known of them in the
 //! store, every change told to every socket of the account. Documents are read behind the conversation ([`reader`], in
-//! processes of their own: [`extract`]) and searched ([`search`]).
+//! processes of their own: [`extract`]; again where that failed: [`tries`]) and searched ([`search`]). Bytes leave and
+//! come with exports and backups ([`travel`]); `doctor` looks whether all are there ([`check`]).
 //!
-//! Invariants: a row is written after its bytes are on disk and synced; bytes go after their last row; a name is shown and
-//! never becomes a path; what a file is, its bytes say and not its sender.
+//! Invariants: a row is written after its bytes are on disk and synced, and these are among the leftovers until it is;
+//! bytes go after their last row; a name is shown and never becomes a path; what a file is, its bytes say and not its
+//! sender.
 
+pub mod check;
 pub mod disk;
 pub mod door;
+mod embedding;
 pub mod extract;
+mod passages;
+mod rank;
 pub mod reader;
 pub mod search;
+pub mod travel;
+mod tries;
 mod web_reader;
 
 use crate::lifecycle::Lifecycle;
@@ -22,7 +30,7 @@ use mira_core::{
     project::Author,
 };
 use mira_docs::Kind;
-use mira_memory::{FileOutcome, NewFile, Store, StoreError};
+use mira_memory::{FileOutcome, Store, StoreError};
 use std::{io, path::PathBuf, sync::Arc};
 use tokio::sync::{Mutex, Notify, broadcast};
 use unicode_normalization::UnicodeNormalization;
@@ -116,8 +124,9 @@ struct Inner {
     clock: Arc<dyn Clock>,
     life: Lifecycle,
     teller: Teller,
-    /// Held from "the bytes are on disk" to "the row says so", and while leftover bytes are removed.
-    naming: Mutex<()>,
+    /// Held from "the bytes are on disk" to "the row says so", and while leftover bytes are removed. Bytes that somebody
+    /// brings whose rows come later, as often as they are brought.
+    naming: Mutex<Vec<[u8; 32]>>,
     /// A document waits to be read.
     wake: Notify,
 }
@@ -129,15 +138,15 @@ impl std::fmt::Debug for Files {
 }
 
 impl Files {
-    /// Files below `folder`, which is made when the first is stored.
-    pub fn new(folder: PathBuf, store: Arc<Store>, clock: Arc<dyn Clock>, life: Lifecycle, teller: Teller) -> Self {
+    /// Files on `disk`, whose folder is made when the first is stored.
+    pub fn new(disk: Disk, store: Arc<Store>, clock: Arc<dyn Clock>, life: Lifecycle, teller: Teller) -> Self {
         Self(Arc::new(Inner {
-            disk: Disk::new(folder),
+            disk,
             store,
             clock,
             life,
             teller,
-            naming: Mutex::new(()),
+            naming: Mutex::default(),
             wake: Notify::new(),
         }))
     }
@@ -196,7 +205,7 @@ impl Files {
         name: &str,
         staged: Staged,
     ) -> Result<(StoredFile, bool), FilesError> {
-        let (files, name) = (self.clone(), tidy_name(name));
+        let (files, name) = (self.clone(), name.to_owned());
         let work = async move { files.keep_alone(account, place, name, staged).await };
         self.0.life.spawn(work).await.unwrap_or(Err(FilesError::Ending))
     }
@@ -208,26 +217,25 @@ impl Files {
         name: String,
         staged: Staged,
     ) -> Result<(StoredFile, bool), FilesError> {
-        let sniffed = mira_docs::sniff(&name, staged.head());
+        let judged = travel::judge(&name, staged.size(), staged.head());
         let sha = staged.sha256();
-        let new = NewFile {
+        let new = StoredFile {
             id: FileId(self.0.clock.new_uuid()),
             project_id: place.project,
-            name,
-            media_type: sniffed.media_type,
-            size: staged.size(),
+            name: judged.name,
+            media_type: judged.media_type,
+            size: judged.size,
             sha256: sha,
-            status: if is_read(sniffed.kind) && staged.size() > 0 {
-                FileStatus::Processing
-            } else {
-                FileStatus::Ready
-            },
+            status: judged.status,
+            error: None,
+            pages: None,
             author: place.author,
             message_id: place.message,
-            now: self.0.clock.now(),
+            created_at: self.0.clock.now(),
         };
         let outcome = {
             let _naming = self.0.naming.lock().await;
+            self.0.store.insert_file_leftover(sha).await?;
             let disk = self.0.disk.clone();
             let put = self.0.life.spawn_blocking(move || disk.put(staged));
             put.await.map_err(|_| FilesError::Ending)??;
@@ -242,16 +250,28 @@ impl Files {
                 Ok((file, true))
             }
             FileOutcome::Known(file) => Ok((file, false)),
+            FileOutcome::Requeued(file) => {
+                self.tell(FileChange::Updated(&file));
+                self.wake();
+                Ok((file, false))
+            }
             FileOutcome::NoSuchProject => {
-                let _naming = self.0.naming.lock().await;
-                if self.0.store.is_file_leftover(sha).await? {
-                    let disk = self.0.disk.clone();
-                    let removed = self.0.life.spawn_blocking(move || disk.remove(&sha));
-                    removed.await.map_err(|_| FilesError::Ending)??;
-                }
+                self.sweep_leftovers().await?;
                 Err(FilesError::NoSuchProject)
             }
         }
+    }
+
+    /// Reads a file again that could not be read, or not yet, and at once; one that was read stays as it is.
+    pub async fn retry(&self, account: AccountId, id: FileId) -> Result<Option<StoredFile>, FilesError> {
+        let asked = self.0.store.requeue_file(account, id, self.0.clock.now()).await?;
+        if let Some(file) = &asked
+            && file.status == FileStatus::Processing
+        {
+            self.tell(FileChange::Updated(file));
+            self.wake();
+        }
+        Ok(asked)
     }
 
     /// Stores what a tool made.
@@ -308,7 +328,10 @@ impl Files {
     /// Removes bytes no row speaks of any more. Called when rows went otherwise, with their project for example.
     pub async fn sweep_leftovers(&self) -> Result<(), FilesError> {
         for sha in self.0.store.list_file_leftovers().await? {
-            let _naming = self.0.naming.lock().await;
+            let arriving = self.0.naming.lock().await;
+            if arriving.contains(&sha) {
+                continue;
+            }
             if self.0.store.is_file_leftover(sha).await? {
                 let disk = self.0.disk.clone();
                 let removed = self.0.life.spawn_blocking(move || disk.remove(&sha));
@@ -319,10 +342,14 @@ impl Files {
         Ok(())
     }
 
-    /// Once after a start: what was deleted goes. Bytes no row knows stay: the database may be an older one, put back.
+    /// Once after a start, and after an import: what was deleted or not stored goes, what was put off is read. Bytes no
+    /// row knows stay: the database may be an older one, put back.
     pub async fn look_after(self) {
         if let Err(error) = self.sweep_leftovers().await {
-            tracing::warn!(%error, "leftovers of deleted files could not be removed");
+            tracing::warn!(%error, "leftovers of files could not be removed");
+        }
+        if let Err(error) = self.0.store.hasten_files().await {
+            tracing::warn!(%error, "files that were put off wait on");
         }
         self.wake();
     }

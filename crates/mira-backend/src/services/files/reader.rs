@@ -1,23 +1,20 @@
-//! Behind the conversation: documents that wait are read, cut into pieces, and embedded. One at a time, oldest first; what
-//! an interruption left undone is done again.
+//! Behind the conversation: documents that wait are read and cut into pieces, and these embedded ([`Embedding`]). One at a
+//! time, oldest first; what an interruption left undone is done again ([`tries`] counts how often).
 
 use super::{
-    FileChange, Files,
+    Files,
+    embedding::{Batch, Embedding},
     extract::{ExtractError, Extractor, Mode, Source},
+    tries::{self, Unread},
 };
 use crate::services::memory::Memories;
-use mira_core::{
-    file::{FileStatus, StoredFile},
-    ids::AccountId,
-};
+use mira_core::{file::StoredFile, ids::AccountId};
 use mira_docs::{Chunk, ChunkSettings, Document, Kind, chunks};
 use mira_llm::embeddings::Embedder;
 use mira_memory::{FileChunk, FilePage, StoreError};
 use std::time::Duration;
 use tokio::{fs::File, io::AsyncReadExt};
 
-/// Pieces embedded and stored at a time.
-const BATCH: u32 = 64;
 /// After a failure of the store or of the embedder.
 const REST: Duration = Duration::from_secs(30);
 /// How much of a file tells what it is.
@@ -27,10 +24,11 @@ const HEAD_BYTES: u64 = 16 * 1024;
 pub async fn run(files: Files, extractor: Extractor, memories: Memories) {
     let soft = files.life().soft().clone();
     let work = async {
+        let mut embedding = Embedding::new();
         loop {
-            match turn(&files, &extractor, &*memories.embedder()).await {
+            match turn(&files, &extractor, &mut embedding, &*memories.embedder()).await {
                 Ok(true) => {}
-                Ok(false) => files.woken().await,
+                Ok(false) => tries::rest(&files).await,
                 Err(error) => {
                     tracing::warn!(%error, "files cannot be read now");
                     tokio::time::sleep(REST).await;
@@ -47,62 +45,42 @@ pub(super) fn space(embedder: &dyn Embedder) -> String {
 }
 
 /// One document, or one batch of vectors. Whether there was anything to do.
-async fn turn(files: &Files, extractor: &Extractor, embedder: &dyn Embedder) -> Result<bool, StoreError> {
-    if let Some((account, file)) = files.store().next_file_to_read().await? {
-        read(files, extractor, account, &file).await?;
+async fn turn(
+    files: &Files,
+    extractor: &Extractor,
+    embedding: &mut Embedding,
+    embedder: &dyn Embedder,
+) -> Result<bool, StoreError> {
+    if let Some(waiting) = files.store().next_file_to_read(files.clock().now()).await? {
+        let reading = read(files, extractor, waiting.account, &waiting.file);
+        tries::one(files, &waiting, reading).await?;
         return Ok(true);
     }
-    let waiting = files.store().chunks_to_embed(&space(embedder), BATCH).await?;
-    if waiting.is_empty() {
-        return Ok(false);
-    }
-    let (keys, texts): (Vec<i64>, Vec<String>) = waiting.into_iter().unzip();
-    match embedder.embed(texts).await {
-        Ok(vectors) => {
-            let vectors = keys.into_iter().zip(vectors.into_iter().map(|vector| vector.to_vec()));
-            files
-                .store()
-                .write_chunk_vectors(&space(embedder), vectors.collect())
-                .await?;
-        }
-        Err(error) => {
-            // Words find what vectors do not yet.
-            tracing::warn!(%error, "pieces of files could not be embedded; they are tried again");
-            // A new document does not wait for that.
-            tokio::select! {
-                () = tokio::time::sleep(REST) => {}
-                () = files.woken() => {}
-            }
-        }
+    match embedding.batch(files.store(), embedder).await? {
+        Batch::None => return Ok(false),
+        Batch::Done => {}
+        // A new document does not wait for that.
+        Batch::Failed => tokio::select! {
+            () = tokio::time::sleep(REST) => {}
+            () = files.woken() => {}
+        },
     }
     Ok(true)
 }
 
-async fn read(files: &Files, extractor: &Extractor, account: AccountId, file: &StoredFile) -> Result<(), StoreError> {
-    let read = text_of(files, extractor, file).await;
-    let (status, error, pages) = match read {
-        Ok((kind, document)) => {
-            let pages = document.parts.iter().filter_map(|part| part.page).max();
-            let (texts, pieces) = cut(files, kind, document).await?;
-            if !files.store().write_file_text(account, file.id, texts, pieces).await? {
-                return Ok(());
-            }
-            (FileStatus::Ready, None, pages)
-        }
-        Err(error) => {
-            tracing::info!(%error, file.id = %file.id, "a file has no text to search");
-            (FileStatus::Failed, Some(error.to_string()), None)
-        }
-    };
-    let now = files.clock().now();
-    let changed = files
-        .store()
-        .set_file_status(account, file.id, status, error, pages, now)
-        .await?;
-    if let Some(file) = changed {
-        files.tell(FileChange::Updated(&file));
-    }
-    Ok(())
+/// Reads a document and stores its text; answers how many pages it has. What becomes of a failure is for [`tries`].
+async fn read(
+    files: &Files,
+    extractor: &Extractor,
+    account: AccountId,
+    file: &StoredFile,
+) -> Result<Option<u32>, Unread> {
+    let (kind, document) = text_of(files, extractor, file).await?;
+    let pages = document.parts.iter().filter_map(|part| part.page).max();
+    let (texts, pieces) = cut(files, kind, document).await?;
+    // A file that is gone meanwhile has no text.
+    files.store().write_file_text(account, file.id, texts, pieces).await?;
+    Ok(pages)
 }
 
 async fn text_of(files: &Files, extractor: &Extractor, file: &StoredFile) -> Result<(Kind, Document), ExtractError> {
@@ -116,7 +94,7 @@ async fn text_of(files: &Files, extractor: &Extractor, file: &StoredFile) -> Res
 }
 
 /// Pages and pieces of a document. Cutting a long one takes a while.
-async fn cut(files: &Files, kind: Kind, document: Document) -> Result<(Vec<FilePage>, Vec<FileChunk>), StoreError> {
+async fn cut(files: &Files, kind: Kind, document: Document) -> Result<(Vec<FilePage>, Vec<FileChunk>), ExtractError> {
     let work = files.life().spawn_blocking(move || {
         let pieces = chunks(kind, &document, &ChunkSettings::default());
         let pieces = pieces.into_iter().map(piece).collect();
@@ -126,7 +104,7 @@ async fn cut(files: &Files, kind: Kind, document: Document) -> Result<(Vec<FileP
         });
         (pages.collect(), pieces)
     });
-    work.await.map_err(|_| StoreError::Closed)
+    work.await.map_err(|_| ExtractError::Broke)
 }
 
 fn piece(chunk: Chunk) -> FileChunk {

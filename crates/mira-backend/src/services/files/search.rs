@@ -1,31 +1,28 @@
-//! Finding places in files: words and vectors side by side, put together on one scale.
+//! Finding places in files: pieces are found by their words and by their meaning, and the best of them are read and put in
+//! order ([`rank`](super::rank)).
 
-use super::Files;
+use super::{
+    Files,
+    passages::{self, Likeness, Saying},
+    rank::{self, Pool},
+    reader::space,
+};
 use mira_core::{
-    fusion::words::is_stop,
+    fusion::words::{is_stop, words},
     ids::{AccountId, FileId, ProjectId},
 };
-use mira_llm::embeddings::{Embedder, embed_within};
-use mira_memory::{FileScope, FoundChunk, StoreError};
-use std::{
-    collections::{HashMap, HashSet},
-    time::Duration,
-};
+use mira_llm::embeddings::{EmbedError, Embedder, Vector, embed_within};
+use mira_memory::{FileScope, FoundChunk, StoreError, WordCounts, WordHit};
+use std::{collections::HashSet, time::Duration};
 
 /// Pieces looked at by their words.
-const BY_WORDS: u32 = 200;
-/// How much of vectors is read for one question, in bytes: of more, those of the newest files. A scan of so many takes
-/// some milliseconds.
-const VECTOR_BYTES: usize = 40 * 1024 * 1024;
+const BY_WORDS: u32 = 300;
 /// How long an embedder may take; without it words alone answer.
 const EMBEDDING: Duration = Duration::from_secs(2);
 /// The most words of a question that are looked for.
 const MOST_WORDS: usize = 32;
-/// What words and what meaning count.
-const WORDS: f64 = 0.6;
-const MEANING: f64 = 0.4;
-/// Pieces among which the best of each page are chosen.
-const POOL: usize = 300;
+/// The most a rare word weighs: as one in three thousand pieces.
+const MOST_WEIGHT: f32 = 8.0;
 
 /// A piece that fits.
 #[derive(Debug, Clone)]
@@ -45,29 +42,55 @@ pub struct Where {
     pub files: Option<Vec<FileId>>,
 }
 
-/// The words of a question as an expression of FTS5: each quoted, any of them; `None` where nothing is left.
-fn expression(query: &str) -> Option<String> {
-    let runs = query
-        .split(|c: char| !c.is_alphanumeric())
-        .filter(|run| !run.is_empty());
-    let lower: Vec<String> = runs.map(str::to_lowercase).collect();
-    let telling: Vec<&String> = lower.iter().filter(|word| !is_stop(word)).collect();
+/// A word of a question.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Telling {
+    /// In lower case.
+    pub word: String,
+    /// How much it tells: the rarer, the more.
+    pub weight: f32,
+    /// What it means, where words are known one by one.
+    pub vector: Option<Vector>,
+}
+
+/// The words of a question that are looked for, each once.
+fn telling(query: &str) -> Vec<String> {
+    let mut seen = HashSet::new();
+    let all: Vec<String> = words(query).filter(|word| seen.insert(word.clone())).collect();
+    let telling: Vec<String> = all.iter().filter(|word| !is_stop(word)).cloned().collect();
     // A question of nothing but small words is still a question.
-    let words = if telling.is_empty() {
-        lower.iter().collect()
-    } else {
-        telling
-    };
-    let quoted: Vec<String> = words
-        .into_iter()
-        .take(MOST_WORDS)
-        .map(|word| format!("\"{word}\""))
-        .collect();
-    (!quoted.is_empty()).then(|| quoted.join(" OR "))
+    let mut words = if telling.is_empty() { all } else { telling };
+    words.truncate(MOST_WORDS);
+    words
+}
+
+/// A word as FTS5 takes it: never more than a word.
+fn quoted(word: &str) -> String {
+    format!("\"{word}\"")
+}
+
+/// How much words tell, by how common they are.
+fn weights(counts: &WordCounts) -> impl Iterator<Item = f32> {
+    let of = counts.of as f32;
+    let weight = move |pieces: &u64| (of / (1.0 + *pieces as f32)).ln_1p().min(MOST_WEIGHT);
+    counts.pieces.iter().map(weight)
+}
+
+/// The middle of what the words of a question mean, each by its weight.
+fn middle(words: &[Telling]) -> Option<Vector> {
+    let mut sum: Vec<f32> = Vec::new();
+    for word in words {
+        let Some(vector) = &word.vector else { continue };
+        sum.resize(vector.len(), 0.0);
+        for (sum, x) in sum.iter_mut().zip(vector.iter()) {
+            *sum += word.weight * x;
+        }
+    }
+    sum.iter().any(|x| *x != 0.0).then(|| sum.into())
 }
 
 impl Files {
-    /// The pieces that answer a question, best first.
+    /// The pieces that answer a question, best first, one of each page.
     pub async fn search(
         &self,
         account: AccountId,
@@ -80,125 +103,151 @@ impl Files {
             project: place.project,
             files: place.files,
         };
-        let (words, vectors) = tokio::join!(
-            self.by_words(account, &scope, query),
-            self.by_vectors(account, &scope, embedder, query)
+        let words = telling(query);
+        let (by_words, by_meaning) = tokio::join!(
+            self.by_words(account, &scope, &words),
+            self.by_meaning(account, &scope, embedder, query, &words)
         );
-        let scores = fuse(&words?, &vectors?);
-        let keys: Vec<i64> = scores.iter().take(POOL).map(|(key, _)| *key).collect();
-        let found = self.store().find_chunks(account, &keys).await?;
-        let scored: HashMap<i64, f64> = scores.into_iter().collect();
-        let fitting = found.into_iter().map(|found| Fitting {
-            score: scored.get(&found.key).copied().unwrap_or_default(),
-            found,
-        });
-        Ok(by_page(fitting.collect(), count))
+        let (words, by_meaning) = by_meaning?;
+        let pool = Pool::new(by_words?, by_meaning);
+        let found = self.store().find_chunks(account, &pool.best()).await?;
+        let (found, said) = self.read_pieces(embedder, words, found).await?;
+        Ok(rank::in_order(&pool, found, said, count))
     }
 
     async fn by_words(
         &self,
         account: AccountId,
         scope: &FileScope,
-        query: &str,
-    ) -> Result<Vec<(i64, f64)>, StoreError> {
-        match expression(query) {
-            Some(words) => {
-                self.store()
-                    .find_chunks_by_words(account, scope, &words, BY_WORDS)
-                    .await
-            }
-            None => Ok(Vec::new()),
+        words: &[String],
+    ) -> Result<Vec<WordHit>, StoreError> {
+        if words.is_empty() {
+            return Ok(Vec::new());
         }
+        let quoted: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+        self.store()
+            .find_chunks_by_words(account, scope, &quoted.join(" OR "), BY_WORDS)
+            .await
     }
 
-    async fn by_vectors(
+    /// What the question's words tell and mean, and how near each piece comes to their meaning. A model that reads whole
+    /// sentences gets the whole question; a table of words is asked word by word, so that the rare ones count.
+    async fn by_meaning(
         &self,
         account: AccountId,
         scope: &FileScope,
         embedder: &dyn Embedder,
         query: &str,
-    ) -> Result<Vec<(i64, f64)>, StoreError> {
-        let asked = match embed_within(embedder, vec![query.to_owned()], EMBEDDING).await {
-            Ok(mut vectors) => vectors.pop(),
-            Err(error) => {
-                tracing::warn!(%error, "files are searched by words alone");
-                None
-            }
-        };
-        let Some(asked) = asked else { return Ok(Vec::new()) };
-        let (model, dimension) = (super::reader::space(embedder), embedder.dimension());
-        let most = VECTOR_BYTES / (4 * dimension.max(1));
-        let vectors = self
-            .store()
-            .chunk_vectors(
-                account,
-                scope,
-                &model,
-                dimension,
-                u32::try_from(most).unwrap_or(u32::MAX),
-            )
-            .await?;
-        let compared = self.life().spawn_blocking(move || {
-            let dot = |vector: &[f32]| vector.iter().zip(asked.iter()).map(|(a, b)| a * b).sum::<f32>();
-            let scored = vectors.iter().map(|(key, vector)| (*key, f64::from(dot(vector))));
-            scored.collect::<Vec<_>>()
+        words: &[String],
+    ) -> Result<(Vec<Telling>, Vec<(i64, f32)>), StoreError> {
+        let quoted: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+        let counts = self.store().count_word_chunks(&quoted).await?;
+        let telling = words.iter().zip(weights(&counts)).map(|(word, weight)| Telling {
+            word: word.clone(),
+            weight,
+            vector: None,
         });
-        compared.await.map_err(|_| StoreError::Closed)
+        let mut telling: Vec<Telling> = telling.collect();
+        let asked = if embedder.is_local() {
+            let vectors = embedded(embedder, words.to_vec()).await.unwrap_or_default();
+            for (word, vector) in telling.iter_mut().zip(vectors) {
+                word.vector = Some(vector);
+            }
+            middle(&telling)
+        } else {
+            let vectors = embedded(embedder, vec![query.to_owned()]).await;
+            vectors.and_then(|mut vectors| vectors.pop())
+        };
+        let by_meaning = match asked {
+            Some(asked) => {
+                self.store()
+                    .compare_chunks(account, scope, &space(embedder), asked)
+                    .await?
+            }
+            None => Vec::new(),
+        };
+        Ok((telling, by_meaning))
+    }
+
+    /// How much of the question each piece says, in its words or in others near to them; nothing is known of that where the
+    /// words have no meaning one by one.
+    async fn read_pieces(
+        &self,
+        embedder: &dyn Embedder,
+        words: Vec<Telling>,
+        found: Vec<FoundChunk>,
+    ) -> Result<(Vec<FoundChunk>, Vec<Saying>), StoreError> {
+        if words.iter().all(|word| word.vector.is_none()) {
+            return Ok((found, Vec::new()));
+        }
+        let reading = self.life().spawn_blocking(move || {
+            let texts = passages::Texts::of(found.iter().map(|found| &found.chunk));
+            (found, texts)
+        });
+        let (found, mut texts) = reading.await.map_err(|_| StoreError::Closed)?;
+        let Some(vectors) = embedded(embedder, texts.take_words()).await else {
+            return Ok((found, Vec::new()));
+        };
+        let comparing = self.life().spawn_blocking(move || {
+            let likeness = Likeness::of(&words, &texts, &vectors);
+            texts.pieces().map(|piece| likeness.said(piece)).collect()
+        });
+        let said = comparing.await.map_err(|_| StoreError::Closed)?;
+        Ok((found, said))
     }
 }
 
-/// Both scores on the scale of the best of each, best first.
-fn fuse(words: &[(i64, f64)], vectors: &[(i64, f64)]) -> Vec<(i64, f64)> {
-    let best = |scores: &[(i64, f64)]| scores.iter().map(|(_, score)| *score).fold(f64::EPSILON, f64::max);
-    let (most_words, most_alike) = (best(words), best(vectors));
-    let mut scores: HashMap<i64, f64> = HashMap::new();
-    for (key, score) in words {
-        *scores.entry(*key).or_default() += WORDS * (score / most_words).clamp(0.0, 1.0);
-    }
-    for (key, score) in vectors {
-        *scores.entry(*key).or_default() += MEANING * (score / most_alike).clamp(0.0, 1.0);
-    }
-    let mut scores: Vec<(i64, f64)> = scores.into_iter().collect();
-    scores.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-    scores
-}
-
-/// The best pieces, one of each page: its best.
-fn by_page(fitting: Vec<Fitting>, count: usize) -> Vec<Fitting> {
-    let mut seen = HashSet::new();
-    let mut once = |fitting: &Fitting| {
-        let page = fitting.found.chunk.page;
-        page.is_none() || seen.insert((fitting.found.file, page))
-    };
-    let mut best: Vec<Fitting> = fitting.into_iter().filter(|fitting| once(fitting)).collect();
-    best.truncate(count);
-    best
+/// Vectors of texts; `None` where the embedder fails, and words alone answer.
+async fn embedded(embedder: &dyn Embedder, texts: Vec<String>) -> Option<Vec<Vector>> {
+    let made: Result<Vec<Vector>, EmbedError> = embed_within(embedder, texts, EMBEDDING).await;
+    made.inspect_err(|error| tracing::warn!(%error, "files are searched by words alone"))
+        .ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn check(query: &str, expect: Option<&str>) {
-        assert_eq!(expression(query).as_deref(), expect, "{query}");
+    fn check(query: &str, expect: &[&str]) {
+        assert_eq!(telling(query), expect, "{query}");
     }
 
     #[test]
     fn any_text_is_a_query() {
-        check(
-            "How do I set the \"plot\" title?",
-            Some("\"set\" OR \"plot\" OR \"title\""),
+        check("How do I set the \"plot\" title, the title?", &["set", "plot", "title"]);
+        check("NEAR(a b) -x* AND ^", &["near", "b", "x"]);
+        check("the of", &["the", "of"]);
+        check(" ?! ", &[]);
+        let many: Vec<String> = (0..99).map(|n| format!("w{n}")).collect();
+        assert_eq!(
+            telling(&many.join(" ")),
+            many.iter().take(MOST_WORDS).cloned().collect::<Vec<_>>()
         );
-        check("NEAR(a b) -x* AND ^", Some("\"near\" OR \"b\" OR \"x\""));
-        check("the of", Some("\"the\" OR \"of\""));
-        check(" ?! ", None);
     }
 
     #[test]
-    fn both_kinds_of_hits_count() {
-        let fused = fuse(&[(1, 10.0), (2, 5.0)], &[(2, 0.8), (3, 0.4), (4, -0.2)]);
-        let keys: Vec<i64> = fused.iter().map(|(key, _)| *key).collect();
-        assert_eq!(keys, [2, 1, 3, 4]);
-        assert_eq!(fuse(&[], &[]), []);
+    fn rare_words_tell_more() {
+        let of = |pieces: Vec<u64>, of| weights(&WordCounts { pieces, of }).collect::<Vec<f32>>();
+        let weights = of(vec![0, 9, 500, 999], 1000);
+        assert!(weights.is_sorted_by(|a, b| a > b), "{weights:?}");
+        assert_eq!(of(vec![0], 0), [0.0]);
+        assert_eq!(of(vec![0], u64::MAX), [MOST_WEIGHT]);
+    }
+
+    #[test]
+    fn the_middle_leans_to_what_tells() {
+        let word = |weight, vector: Option<[f32; 2]>| Telling {
+            word: String::new(),
+            weight,
+            vector: vector.map(|vector| vector.to_vec().into()),
+        };
+        let words = [
+            word(2.0, Some([1.0, 0.0])),
+            word(0.5, Some([0.0, 1.0])),
+            word(9.0, None),
+        ];
+        assert_eq!(&*middle(&words).unwrap(), [2.0, 0.5]);
+        assert_eq!(middle(&[word(9.0, None)]), None);
+        assert_eq!(middle(&[word(9.0, Some([0.0, 0.0]))]), None);
     }
 }

@@ -5,7 +5,7 @@
 //! A folder that is missing or damaged makes a row say so, and a folder that is there again makes it ready again.
 
 use super::{
-    RepoError, Running,
+    RepoError, Running, to_the_end,
     unpublished::{self, Losses},
     update, with_progress,
 };
@@ -40,12 +40,7 @@ pub struct NewAttachment {
 /// Attaches a repository: its row is there when this returns, the clone follows. `None` if there is no such project.
 /// Goes on to its end even if the caller goes away: no row is left that nobody works for.
 pub async fn attach(hub: &Hub, account: AccountId, new: NewAttachment) -> Result<Option<Repo>, RepoError> {
-    let task_hub = hub.clone();
-    let task = hub
-        .deps()
-        .lifecycle
-        .spawn(async move { attach_alone(&task_hub, account, new).await });
-    task.await.unwrap_or(Err(RepoError::Ending))
+    to_the_end(hub, move |hub| async move { attach_alone(&hub, account, new).await }).await
 }
 
 async fn attach_alone(hub: &Hub, account: AccountId, new: NewAttachment) -> Result<Option<Repo>, RepoError> {
@@ -167,31 +162,19 @@ pub async fn detach(
     id: AttachmentId,
     losses: Losses,
 ) -> Result<(), RepoError> {
-    let task_hub = hub.clone();
-    let task = hub
-        .deps()
-        .lifecycle
-        .spawn(async move { detach_alone(&task_hub, account, project, id, losses).await });
-    task.await.unwrap_or(Err(RepoError::Ending))
-}
-
-async fn detach_alone(
-    hub: &Hub,
-    account: AccountId,
-    project: ProjectId,
-    id: AttachmentId,
-    losses: Losses,
-) -> Result<(), RepoError> {
-    if losses == Losses::Refused {
-        unpublished::refuse(unpublished::find_unsaved(hub, account, project, id).await?)?;
-    }
-    let deleted = hub.deps().store.delete_repo(account, project, id).await?;
-    let repo = deleted.ok_or(RepoError::NotFound)?;
-    hub.announce_repo(RepoChange::Deleted(repo.id, repo.project_id));
-    hub.deps().git.cancel(id);
-    clear(hub, account, id).await;
-    crate::services::forget::wipe_later(hub);
-    Ok(())
+    to_the_end(hub, move |hub| async move {
+        if losses == Losses::Refused {
+            unpublished::refuse(unpublished::find_unsaved(&hub, account, project, id).await?)?;
+        }
+        let deleted = hub.deps().store.delete_repo(account, project, id).await?;
+        let repo = deleted.ok_or(RepoError::NotFound)?;
+        hub.announce_repo(RepoChange::Deleted(repo.id, repo.project_id));
+        hub.deps().git.cancel(id);
+        clear(&hub, account, id).await;
+        crate::services::forget::wipe_later(&hub);
+        Ok(())
+    })
+    .await
 }
 
 /// Repositories whose project is gone: their rows went with it.

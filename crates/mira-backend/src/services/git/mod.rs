@@ -212,6 +212,16 @@ impl Drop for Deciding {
     }
 }
 
+/// Runs `work` to its end, even if the caller goes away.
+async fn to_the_end<T, W>(hub: &Hub, work: impl FnOnce(Hub) -> W) -> Result<T, RepoError>
+where
+    T: Send + 'static,
+    W: Future<Output = Result<T, RepoError>> + Send + 'static,
+{
+    let task = hub.deps().lifecycle.spawn(work(hub.clone()));
+    task.await.unwrap_or(Err(RepoError::Ending))
+}
+
 /// A repository of this project, however it stands.
 pub async fn find(hub: &Hub, account: AccountId, project: ProjectId, id: AttachmentId) -> Result<Repo, RepoError> {
     let found = hub.deps().store.find_repo(account, project, id).await?;

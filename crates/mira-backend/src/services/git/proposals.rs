@@ -4,7 +4,7 @@
 //! stale and nothing happens, unless what it wants is what is there: then a crash came between the commit and the row.
 //! What was decided stays so, and deciding the same twice is answered the same.
 
-use super::{RepoError, files, files::At, now, usable};
+use super::{RepoError, files, files::At, now, to_the_end, usable};
 use crate::services::{deps::ProposalChange, hub::Hub};
 use mira_core::{
     ids::{AccountId, MessageId, ProjectId, ProposalId},
@@ -221,13 +221,12 @@ pub async fn diff(hub: &Hub, proposal: &Proposal) -> Result<Option<FileDiff>, Re
 /// Makes a proposal a commit. Goes on to its end even if the caller goes away.
 pub async fn apply(hub: &Hub, account: AccountId, project: ProjectId, id: ProposalId) -> Result<Proposal, RepoError> {
     let deciding = hub.deps().git.decide(id).ok_or(RepoError::Deciding)?;
-    let task_hub = hub.clone();
-    let task = hub.deps().lifecycle.spawn(async move {
-        let applied = apply_alone(&task_hub, account, project, id).await;
+    to_the_end(hub, move |hub| async move {
+        let applied = apply_alone(&hub, account, project, id).await;
         drop(deciding);
         applied
-    });
-    task.await.unwrap_or(Err(RepoError::Ending))
+    })
+    .await
 }
 
 async fn apply_alone(hub: &Hub, account: AccountId, project: ProjectId, id: ProposalId) -> Result<Proposal, RepoError> {

@@ -1,7 +1,7 @@
 //! Bringing a repository in step with its remote. The work outlives the caller who asked for it; one at a time for each
 //! repository.
 
-use super::{RepoError, Running, attach::told, now, update, usable, with_progress};
+use super::{RepoError, Running, attach::told, now, to_the_end, update, usable, with_progress};
 use crate::services::hub::Hub;
 use mira_core::{
     ids::{AccountId, AttachmentId, ProjectId},
@@ -45,12 +45,11 @@ pub async fn sync(
         push: options.push,
         message: options.message,
     };
-    let task_hub = hub.clone();
-    let task = hub
-        .deps()
-        .lifecycle
-        .spawn(async move { run(&task_hub, account, &repo, sync, running).await });
-    task.await.unwrap_or(Err(RepoError::Ending))
+    to_the_end(
+        hub,
+        move |hub| async move { run(&hub, account, &repo, sync, running).await },
+    )
+    .await
 }
 
 async fn run(hub: &Hub, account: AccountId, repo: &Repo, sync: Sync, running: Running) -> Result<Synced, RepoError> {

@@ -9,7 +9,7 @@ mod copies;
 use crate::{
     config::{HostedConfig, LlmApi},
     lifecycle::Lifecycle,
-    services::{files::Files, images::Images},
+    services::{files::Files, images::Images, metrics::Metrics},
 };
 use mira_core::{
     clock::Clock,
@@ -36,6 +36,7 @@ struct Inner {
     store: Arc<Store>,
     files: Files,
     clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
 }
 
 impl fmt::Debug for HostedTools {
@@ -62,6 +63,8 @@ pub struct Needs {
     pub files: Files,
     /// Time.
     pub clock: Arc<dyn Clock>,
+    /// Figures.
+    pub metrics: Arc<Metrics>,
 }
 
 /// How one of the provider's tools is shown among all tools.
@@ -90,6 +93,7 @@ impl HostedTools {
             store,
             files,
             clock,
+            metrics,
         } = needs;
         Ok(Self(Arc::new(Inner {
             config,
@@ -101,6 +105,7 @@ impl HostedTools {
             store,
             files,
             clock,
+            metrics,
         })))
     }
 
@@ -193,7 +198,8 @@ impl HostedTools {
         changes: tokio::sync::broadcast::Receiver<bytes::Bytes>,
         life: Lifecycle,
     ) {
-        if self.0.possible && self.0.config.wants_copies() {
+        // What was given before is taken back even where nothing is given any more.
+        if self.0.possible {
             copies::run(&self.0, account, changes, &life).await;
         }
     }

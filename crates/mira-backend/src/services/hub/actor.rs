@@ -9,7 +9,7 @@ use crate::services::{
 use mira_core::{
     budget::estimate_tokens,
     chat::{ChatRequest, Message, MessageStatus, title_from},
-    ids::{MessageId, TurnId},
+    ids::{FileId, MessageId, TurnId},
     tool::ToolCall,
     turn::{Draft, End, Failure, FailureKind, Interruption, Outcome, Stage, Turn, TurnEvent},
 };
@@ -65,6 +65,8 @@ pub enum Ask {
         message_id: MessageId,
         /// The new words.
         content: String,
+        /// The files that go with it; `None` keeps those of the message.
+        file_ids: Option<Vec<FileId>>,
         /// The client's time zone.
         tz: Option<String>,
     },
@@ -527,11 +529,15 @@ pub fn begin_turn(
             title_from(&request.content),
         ),
         Ask::Edit {
-            message_id, content, ..
+            message_id,
+            content,
+            file_ids,
+            ..
         } => {
             let new_id = MessageId(deps.clock.new_uuid());
             let kind = BeginKind::Edit {
                 of: *message_id,
+                keeps_files: file_ids.is_none(),
                 message_id: new_id,
                 content: content.clone(),
                 client_id: None,
@@ -549,7 +555,8 @@ pub fn begin_turn(
     };
     let files = match ask {
         Ask::Send(request) => request.file_ids.clone(),
-        Ask::Edit { .. } | Ask::Regenerate { .. } => Vec::new(),
+        Ask::Edit { file_ids, .. } => file_ids.clone().unwrap_or_default(),
+        Ask::Regenerate { .. } => Vec::new(),
     };
     BeginTurn {
         turn_id,

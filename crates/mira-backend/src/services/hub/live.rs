@@ -6,7 +6,7 @@ use super::{
 };
 use crate::services::deps::{Deps, Scope};
 use mira_core::{
-    ids::{AccountId, SessionId, TurnId},
+    ids::{AccountId, SessionId},
     turn::{Stage, TurnEvent},
 };
 use mira_memory::StoreError;
@@ -127,6 +127,15 @@ impl Live {
 
     /// Appends one event of a turn to the log. The caller has reserved its number.
     pub fn emit(&self, deps: &Deps, scope: &Scope<'_>, event: &TurnEvent) {
+        let emptied = match event {
+            TurnEvent::ToolResult(ended) if self.log.stays_empty(ended.id) => {
+                let mut call = ended.clone();
+                call.empty();
+                Some(TurnEvent::ToolResult(call))
+            }
+            _ => None,
+        };
+        let event = emptied.as_ref().unwrap_or(event);
         let encoded = (deps.encoder.turn)(scope, event);
         let appended = self.log.append(Some(scope.turn_id), &encoded, |active| match event {
             TurnEvent::Status {
@@ -141,6 +150,7 @@ impl Live {
                     calls: Vec::new(),
                     citations: Vec::new(),
                     approvals: Vec::new(),
+                    emptied: Vec::new(),
                 });
             }
             TurnEvent::ToolCall(call) => {
@@ -191,8 +201,8 @@ impl Live {
         }
     }
 
-    /// The turn being spoken, if any.
-    pub fn active_turn(&self) -> Option<TurnId> {
-        self.log.snapshot().active.map(|active| active.turn_id)
+    /// Whether a turn is being spoken.
+    pub fn is_active(&self) -> bool {
+        self.log.is_active()
     }
 }

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use mira_core::{
     approval::Approval,
     citation::Citation,
-    ids::{MessageId, TurnId},
-    tool::ToolCall,
+    ids::{MessageId, ToolCallId, TurnId},
+    tool::{Effect, ToolCall},
 };
 use std::{
     collections::VecDeque,
@@ -88,6 +88,19 @@ pub struct ActiveTurn {
     pub citations: Vec<Citation>,
     /// The calls that wait for the owner's word, or have waited.
     pub approvals: Vec<Approval>,
+    /// Those of the calls that looked when something was forgotten, and may bring it yet.
+    pub emptied: Vec<ToolCallId>,
+}
+
+impl ActiveTurn {
+    /// Takes out of it what tools were given and brought. What looks at this moment stays empty, as it does in the store.
+    fn forget(&mut self) {
+        let looks = |call: &&ToolCall| call.outcome.is_none() && call.effect == Effect::Read;
+        self.emptied.extend(self.calls.iter().filter(looks).map(|call| call.id));
+        let asked = self.approvals.iter_mut().map(|approval| &mut approval.call);
+        self.calls.iter_mut().chain(asked).for_each(ToolCall::empty);
+        self.citations.iter_mut().for_each(Citation::empty);
+    }
 }
 
 /// A consistent look at a log.
@@ -211,9 +224,10 @@ impl SessionLog {
         expire(&mut self.ring());
     }
 
-    /// The same where a kept event may tell one of these memories: a `recall` that names it, or a call of a tool, whose
-    /// words are not known by ids.
-    pub fn expire_if_recalled(&self, ids: &[String]) {
+    /// Memories were forgotten, something of it said here or not. Of the running turn her own words stay, and nothing of
+    /// what tools brought. The same as [`Self::expire`] where a kept event may tell one of them: a `recall` that names
+    /// it, or a call of a tool, whose words are not known by ids.
+    pub fn forget(&self, ids: &[String], said_here: bool) {
         let mut ring = self.ring();
         let tells = |entry: &Entry| {
             let frame = std::str::from_utf8(&entry.frame).unwrap_or_default();
@@ -224,15 +238,18 @@ impl SessionLog {
             }
         };
         if let Some(active) = &mut ring.active {
-            let asked = active.approvals.iter_mut().map(|approval| &mut approval.call);
-            for call in active.calls.iter_mut().chain(asked) {
-                "{}".clone_into(&mut call.arguments);
-            }
-            active.citations.iter_mut().for_each(Citation::empty);
+            active.forget();
         }
-        if ring.entries.iter().any(tells) {
+        if said_here || ring.entries.iter().any(tells) {
             expire(&mut ring);
         }
+    }
+
+    /// Whether a call of the running turn stays without words, whatever comes of it.
+    pub fn stays_empty(&self, call: ToolCallId) -> bool {
+        let ring = self.ring();
+        let active = ring.active.as_ref();
+        active.is_some_and(|active| active.emptied.contains(&call))
     }
 
     /// Sends an event that is not part of the log.
@@ -251,6 +268,11 @@ impl SessionLog {
             seq: ring.last_seq,
             active: ring.active.clone().map(Box::new),
         }
+    }
+
+    /// Whether a turn is being spoken.
+    pub fn is_active(&self) -> bool {
+        self.ring().active.is_some()
     }
 
     /// The kept `message` event of a message, as it was sent.
@@ -404,6 +426,11 @@ impl Cursor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mira_core::{
+        citation::Source,
+        tool::{CallOutcome, CallStatus},
+    };
+    use uuid::Uuid;
 
     fn append(log: &SessionLog, size: usize) {
         let event = Encoded {
@@ -445,6 +472,64 @@ mod tests {
             seqs.extend(out.iter().filter_map(|e| e.seq));
         }
         Ok(seqs)
+    }
+
+    fn call(n: u128, effect: Effect, outcome: Option<CallOutcome>) -> ToolCall {
+        ToolCall {
+            id: ToolCallId(Uuid::from_u128(n)),
+            tool: "recall".to_owned(),
+            arguments: r#"{"question":"secret"}"#.to_owned(),
+            effect,
+            outcome,
+        }
+    }
+
+    fn check_forgetting(said_here: bool) {
+        let log = log(3);
+        let told = || CallOutcome {
+            output: "a secret".to_owned(),
+            ..CallOutcome::unsuccessful(CallStatus::Failed, "secret")
+        };
+        let running = ActiveTurn {
+            turn_id: TurnId(Uuid::nil()),
+            message_id: MessageId(Uuid::nil()),
+            content: "her words".to_owned(),
+            calls: vec![
+                call(1, Effect::Read, Some(told())),
+                call(2, Effect::Read, None),
+                call(3, Effect::Write, None),
+            ],
+            citations: vec![Citation {
+                index: 1,
+                source: Source {
+                    title: "a secret".to_owned(),
+                    ..Source::default()
+                },
+                start: Some(0),
+                end: Some(1),
+            }],
+            approvals: Vec::new(),
+            emptied: Vec::new(),
+        };
+        let event = Encoded {
+            kind: "chunk",
+            before: Vec::new(),
+            after: Vec::new(),
+        };
+        log.append(None, &event, |active| *active = Some(running)).unwrap();
+        log.forget(&[], said_here);
+        let active = log.snapshot().active.unwrap();
+        assert_eq!(active.content, "her words");
+        assert!(!format!("{active:?}").contains("secret"), "{active:?}");
+        let empty = (1..=3).filter(|n| log.stays_empty(ToolCallId(Uuid::from_u128(*n))));
+        assert_eq!(empty.collect::<Vec<_>>(), [2], "what looks at this moment");
+        assert_eq!(log.resume(101).is_err(), said_here, "what was sent is told no more");
+    }
+
+    #[test]
+    fn a_running_turn_keeps_nothing_of_what_is_forgotten() {
+        check_forgetting(true);
+        check_forgetting(false);
     }
 
     #[test]

@@ -280,12 +280,11 @@ impl Hub {
         let ids: Vec<String> = memories.iter().map(ToString::to_string).collect();
         let live: Vec<Arc<Live>> = self.sessions().values().cloned().collect();
         for live in live.iter().filter(|live| live.account == account) {
-            if sessions.contains(&live.id) {
+            let said_here = sessions.contains(&live.id);
+            if said_here {
                 live.forget_window();
-                live.log.expire();
-            } else {
-                live.log.expire_if_recalled(&ids);
             }
+            live.log.forget(&ids, said_here);
         }
         for id in sessions {
             self.announce_updated(account, id).await;
@@ -316,7 +315,7 @@ impl Hub {
                 // The map's own handle and the actor's; anybody else is a listener or a request.
                 Arc::strong_count(live) <= 1 + usize::from(has_actor)
                     && live.last_used_s() < before_s
-                    && live.active_turn().is_none()
+                    && !live.is_active()
             };
             let keys: Vec<_> = sessions
                 .iter()
@@ -361,5 +360,7 @@ impl Hub {
     }
 }
 
+#[cfg(test)]
+pub(crate) mod rig;
 #[cfg(test)]
 mod tests;

@@ -5,59 +5,30 @@ use super::{
     actor::{Accepted, Ask, Refusal},
     live::Live,
     log::Cursor,
+    rig::{Rig, Said},
 };
-use crate::{
-    config::{Config, Env},
-    datadir,
-    lifecycle::Lifecycle,
-    services::{memory, model},
-    store_options,
-};
-use futures_util::{StreamExt, future::BoxFuture, stream, stream::BoxStream};
+use futures_util::{StreamExt, stream};
 use mira_core::{
     chat::{ChatRequest, Mood},
-    clock::{Clock, SystemClock},
     ids::AccountId,
-    model::{Head, ModelEvent, ModelRequest},
+    model::{Head, ModelEvent},
     persona::PersonaName,
 };
-use mira_llm::{ChatModel, LlmError, SideReply};
-use mira_memory::{BranchFrom, Store};
+use mira_memory::BranchFrom;
 use serde_json::Value;
-use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex},
-};
+use std::sync::Arc;
 
-/// A model whose next streams panic after some words; after them it is the one it wraps.
-struct Panics {
-    words: Mutex<VecDeque<&'static str>>,
-    inner: Arc<dyn ChatModel>,
-}
-
-impl ChatModel for Panics {
-    fn stream(&self, request: ModelRequest) -> BoxStream<'static, Result<ModelEvent, LlmError>> {
-        let Some(words) = self.words.lock().unwrap().pop_front() else {
-            return self.inner.stream(request);
-        };
-        let head = ModelEvent::Head(Head {
-            persona: PersonaName::parse("default").unwrap(),
-            mood: Mood::first(),
-            mood_cause: None,
-        });
-        let said = (!words.is_empty()).then(|| vec![head, ModelEvent::Text(words.to_owned())]);
-        let said = stream::iter(said.unwrap_or_default().into_iter().map(Ok));
-        // The words are heard before the panic: they are polled one by one.
-        said.chain(stream::poll_fn(|_| panic!("a model that breaks"))).boxed()
-    }
-
-    fn complete(&self, request: ModelRequest, most: u32) -> BoxFuture<'static, Result<SideReply, LlmError>> {
-        self.inner.complete(request, most)
-    }
-
-    fn name(&self) -> String {
-        self.inner.name()
-    }
+/// A model that panics after these words.
+fn breaks_after(words: &str) -> Said {
+    let head = ModelEvent::Head(Head {
+        persona: PersonaName::parse("default").unwrap(),
+        mood: Mood::first(),
+        mood_cause: None,
+    });
+    let said = (!words.is_empty()).then(|| vec![head, ModelEvent::Text(words.to_owned())]);
+    let said = stream::iter(said.unwrap_or_default().into_iter().map(Ok));
+    // The words are heard before the panic: they are polled one by one.
+    said.chain(stream::poll_fn(|_| panic!("a model that breaks"))).boxed()
 }
 
 fn say(content: &str) -> Ask {
@@ -115,25 +86,9 @@ fn check(heard: &[Value], kept: Option<&str>) {
 
 #[tokio::test]
 async fn a_panic_ends_its_turn_and_nothing_else() {
-    let dir = tempfile::TempDir::new().unwrap();
-    let data = dir.path().join("data");
-    let env = Env::from_pairs(&[("MIRA_DATA_DIR", data.to_str().unwrap()), ("MIRA_LLM_API", "rehearsal")]);
-    let config = Config::from_env(&env).unwrap();
-    datadir::make(&data).unwrap();
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let store = Arc::new(Store::open(store_options(&config), clock.now()).await.unwrap());
-    let (life, metrics) = (Lifecycle::new(), Arc::default());
-    let mut opened = model::open(&config.llm, &*clock, Arc::clone(&metrics)).await.unwrap();
-    opened.model = Arc::new(Panics {
-        words: Mutex::new(["", "She had said this much"].into()),
-        inner: Arc::clone(&opened.model),
-    });
-    let memories = memory::open(&config, AccountId::OWNER, &store, &clock, &metrics)
-        .await
-        .unwrap();
-    let hub = crate::open_hub(&config, &store, &clock, &metrics, &opened, memories, &life)
-        .await
-        .unwrap();
+    let words = "She had said this much";
+    let rig = Rig::open(["", words].map(breaks_after)).await;
+    let Rig { hub, store, config, .. } = &rig;
     let live = hub
         .live(AccountId::OWNER, &config.chat.session_id)
         .await
@@ -149,9 +104,8 @@ async fn a_panic_ends_its_turn_and_nothing_else() {
     }
     check(&hear(&live, &mut cursor).await, None);
     // In the middle of its words, and again before the first.
-    let words = "She had said this much";
-    check(&turn(&hub, &live, "two").await, Some(words));
-    let heard = turn(&hub, &live, "three").await;
+    check(&turn(hub, &live, "two").await, Some(words));
+    let heard = turn(hub, &live, "three").await;
     assert_eq!(heard.last().unwrap()["outcome"], "complete", "the session goes on");
     let page = store
         .branch(AccountId::OWNER, &live.id, BranchFrom::Head, 50, None)
@@ -160,6 +114,5 @@ async fn a_panic_ends_its_turn_and_nothing_else() {
     let said: Vec<&str> = page.messages.iter().map(|message| message.content.as_str()).collect();
     assert_eq!(said.len(), 5, "{said:?}");
     assert_eq!(said[..4], ["one", "two", words, "three"]);
-    assert!(life.drain(std::time::Duration::from_secs(5)).await);
-    store.close().await;
+    rig.end().await;
 }

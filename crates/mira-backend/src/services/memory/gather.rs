@@ -3,6 +3,7 @@
 use super::{Memories, open::describe};
 use crate::services::health::Condition;
 use futures_util::FutureExt;
+use jiff::tz::TimeZone;
 use mira_core::{
     ids::{AccountId, MemoryId, MessageId},
     memory::{Degraded, Memory, Recalled},
@@ -37,6 +38,8 @@ pub struct RecallAsk {
     pub message: Option<MessageId>,
     /// What is in the prompt already, the message itself included.
     pub exclude: HashSet<MemoryId>,
+    /// Where the owner is: what "yesterday" means.
+    pub zone: TimeZone,
 }
 
 /// What memory had to say.
@@ -157,6 +160,7 @@ impl Memories {
             exclude: ask.exclude,
             project: None,
             names: self.0.names.clone(),
+            now: self.0.clock.now().to_zoned(ask.zone),
             considered: limit + CONSIDERED,
         };
         match mira_memory::recall::recall(&self.0.store, Some(index), account, query).await {

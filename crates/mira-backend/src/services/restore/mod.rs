@@ -1,7 +1,7 @@
 //! Putting a backup in the database's place, the same way with and without a running server.
 //!
-//! The backup is copied beside the database (`.restoring`), brought up to date and checked. Then nobody has either file
-//! open any more, and the swap is three renames: the copy gets the name `.restored`, which decides it; the old database
+//! The backup is copied beside the database (`.restoring`), brought up to date and checked; the bytes of files it carries
+//! go where such bytes lie, which changes nothing for the old database. Then nobody has either file open any more, and the swap is three renames: the copy gets the name `.restored`, which decides it; the old database
 //! and its log go to the backups folder; the copy becomes the database. Invariant: whoever holds the data directory
 //! first finishes what was decided ([`finish_interrupted`]), so that at every instant the old or the new database is
 //! whole, and no database ever meets the log of another.
@@ -10,10 +10,10 @@ mod record;
 
 pub use record::{Record, Restores, State, Ticket};
 
-use crate::{config::Config, store_options};
+use crate::{config::Config, services::files::travel::Shelf, store_options};
 use jiff::Timestamp;
 use mira_core::clock::{Clock, SystemClock};
-use mira_memory::{Store, StoreError, StoreOptions, hand_over, migration_info, settle};
+use mira_memory::{Store, StoreError, StoreOptions, hand_over, migration_info, settle, unpack_files};
 use std::{
     ffi::OsString,
     fs, io,
@@ -58,17 +58,19 @@ pub enum RestoreError {
 pub struct Copy {
     path: PathBuf,
     file: tokio::fs::File,
+    /// Where the bytes of its files go.
+    shelf: Shelf,
 }
 
 impl Copy {
     /// An empty copy beside the database; what an earlier one left is removed.
-    pub fn begin(config: &Config) -> Result<Self, RestoreError> {
+    pub fn begin(config: &Config, shelf: Shelf) -> Result<Self, RestoreError> {
         let path = with_suffix(&config.database.path, ARRIVING);
         remove_database(&path)?;
         let mut options = fs::OpenOptions::new();
         let made = options.write(true).create_new(true).mode(0o600).open(&path);
         let file = made.map_err(|e| at(&path, e))?.into();
-        Ok(Self { path, file })
+        Ok(Self { path, file, shelf })
     }
 
     /// The next piece of the backup.
@@ -76,10 +78,14 @@ impl Copy {
         self.file.write_all(piece).await.map_err(|e| at(&self.path, e))
     }
 
-    /// Brings the whole copy up to date and checks it through and through.
+    /// Brings the whole copy up to date, checks it through and through, and takes the bytes of its files out of it.
     pub async fn check(&mut self, config: &Config) -> Result<(), RestoreError> {
         self.file.flush().await.map_err(|e| at(&self.path, e))?;
-        check(config, &self.path).await.map_err(|e| match e {
+        let checked = match check(config, &self.path).await {
+            Ok(()) => unpack_files(&self.path, &self.shelf).await.map_err(RestoreError::from),
+            Err(e) => Err(e),
+        };
+        checked.map(drop).map_err(|e| match e {
             RestoreError::Store(e) => unfit(e),
             other => other,
         })
@@ -135,6 +141,7 @@ async fn check(config: &Config, path: &Path) -> Result<(), RestoreError> {
 fn unfit(error: StoreError) -> RestoreError {
     RestoreError::Unfit(match error {
         StoreError::Damaged(detail) => format!("the backup is damaged ({detail})"),
+        row @ StoreError::Row { .. } => format!("the backup is damaged ({row})"),
         StoreError::Foreign { application_id, .. } => {
             format!("the file is a database of another program (application id {application_id:#x})")
         }

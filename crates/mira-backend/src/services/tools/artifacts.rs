@@ -3,13 +3,13 @@
 use super::{hub_of, store_failed};
 use crate::services::{
     artifacts::{self, ArtifactFields, Maker},
-    hub::HubRef,
+    hub::{Hub, HubRef},
 };
 use futures_util::FutureExt;
 use mira_core::{
     chat::one_line,
-    ids::{ArtifactId, ProjectId},
-    project::{Artifact, ArtifactKind, Author},
+    ids::{AccountId, ArtifactId, ProjectId},
+    project::{Artifact, ArtifactContent, ArtifactKind, Author},
 };
 use mira_memory::{ArtifactPatch, Expected, Page, VersionOutcome};
 use mira_tools::{
@@ -67,23 +67,8 @@ impl ArtifactDoor for Door {
     fn create<'a>(&'a self, context: &'a CallContext, new: Draft) -> Doorway<'a, Artifact> {
         async move {
             let (hub, project_id) = (hub_of(&self.0)?, project(context)?);
-            let name = one_line(&new.name, Artifact::MAX_NAME_CHARS);
-            if name.is_empty() {
-                return Err(ToolError::Arguments("the name is empty".to_owned()));
-            }
-            let language = new.language.filter(|_| new.kind == ArtifactKind::Code);
-            let content = artifacts::parse_content(new.kind, new.content)
-                .map_err(|error| ToolError::Arguments(error.to_string()))?;
-            let fields = ArtifactFields {
-                project_id,
-                name,
-                kind: new.kind,
-                language: language.map(|language| one_line(&language, Artifact::MAX_LANGUAGE_CHARS)),
-                content,
-            };
-            let made = artifacts::create(&hub, context.account, fields, maker(context)).await;
-            let gone = || ToolError::Failed("the project is gone".to_owned());
-            made.map_err(store_failed)?.ok_or_else(gone)
+            let made = create(&hub, context.account, project_id, new, maker(context)).await?;
+            made.ok_or_else(|| ToolError::Failed("the project is gone".to_owned()))
         }
         .boxed()
     }
@@ -98,24 +83,62 @@ impl ArtifactDoor for Door {
         async move {
             let hub = hub_of(&self.0)?;
             let artifact = self.read(context, id).await?;
-            let content = artifacts::parse_content(artifact.kind, content)
-                .map_err(|error| ToolError::Arguments(error.to_string()))?;
-            // A new name does not matter to an edit.
-            let expected = Expected::Version(expected);
-            let (patch, maker) = (ArtifactPatch::default(), maker(context));
-            let outcome = artifacts::add_version(&hub, context.account, id, content, expected, patch, maker).await;
-            match outcome.map_err(store_failed)? {
-                VersionOutcome::Added(artifact) | VersionOutcome::Renamed(artifact) => Ok(artifact),
-                VersionOutcome::Unchanged(_) => Err(ToolError::Failed(
-                    "nothing would change: the text is this already".to_owned(),
-                )),
-                VersionOutcome::Mismatch { version } => Err(ToolError::Failed(format!(
-                    "it was changed meanwhile and is at version {version}; read it again"
-                ))),
-                VersionOutcome::WrongContent => Err(ToolError::Failed("a picture has no text to edit".to_owned())),
-                VersionOutcome::NoSuchVersion | VersionOutcome::NoSuchArtifact => Err(missing()),
-            }
+            let written = write(&hub, context.account, &artifact, content, expected, maker(context)).await?;
+            written.ok_or_else(missing)
         }
         .boxed()
+    }
+}
+
+fn content_of(kind: ArtifactKind, text: String) -> Result<ArtifactContent, ToolError> {
+    artifacts::parse_content(kind, text).map_err(|error| ToolError::Arguments(error.to_string()))
+}
+
+/// Makes an artifact of a draft; none where its project is gone.
+pub(in crate::services) async fn create(
+    hub: &Hub,
+    account: AccountId,
+    project_id: ProjectId,
+    new: Draft,
+    maker: Maker,
+) -> Result<Option<Artifact>, ToolError> {
+    let name = one_line(&new.name, Artifact::MAX_NAME_CHARS);
+    if name.is_empty() {
+        return Err(ToolError::Arguments("the name is empty".to_owned()));
+    }
+    let language = new.language.filter(|_| new.kind == ArtifactKind::Code);
+    let fields = ArtifactFields {
+        project_id,
+        name,
+        kind: new.kind,
+        language: language.map(|language| one_line(&language, Artifact::MAX_LANGUAGE_CHARS)),
+        content: content_of(new.kind, new.content)?,
+    };
+    let made = artifacts::create(hub, account, fields, maker).await;
+    made.map_err(store_failed)
+}
+
+/// Writes a new version over the expected one; none where the artifact is gone.
+pub(in crate::services) async fn write(
+    hub: &Hub,
+    account: AccountId,
+    artifact: &Artifact,
+    content: String,
+    expected: u32,
+    maker: Maker,
+) -> Result<Option<Artifact>, ToolError> {
+    let content = content_of(artifact.kind, content)?;
+    // A new name does not matter to an edit.
+    let (expected, patch) = (Expected::Version(expected), ArtifactPatch::default());
+    let outcome = artifacts::add_version(hub, account, artifact.id, content, expected, patch, maker).await;
+    let failed = |why: String| Err(ToolError::Failed(why));
+    match outcome.map_err(store_failed)? {
+        VersionOutcome::Added(artifact) | VersionOutcome::Renamed(artifact) => Ok(Some(artifact)),
+        VersionOutcome::Unchanged(_) => failed("nothing would change: the text is this already".to_owned()),
+        VersionOutcome::Mismatch { version } => failed(format!(
+            "it was changed meanwhile and is at version {version}; read it again"
+        )),
+        VersionOutcome::WrongContent => failed("a picture has no text to edit".to_owned()),
+        VersionOutcome::NoSuchVersion | VersionOutcome::NoSuchArtifact => Ok(None),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{hub_of, store_failed};
 use crate::services::{
+    deps::Deps,
     facts::{self, Lesson, NoteFate},
     forget,
     hub::{Hub, HubRef},
@@ -10,17 +11,14 @@ use crate::services::{
 use futures_util::FutureExt;
 use mira_core::{
     chat::MemoryMode,
-    ids::MemoryId,
+    ids::{AccountId, MemoryId},
     memory::{FactNote, Memory, MemoryKind},
 };
 use mira_tools::{
     CallContext, Doorway, ToolError,
     memory::{Found, Gone, Kept, MemoryDoor},
 };
-use std::{
-    collections::HashSet,
-    sync::{Arc, OnceLock},
-};
+use std::sync::{Arc, OnceLock};
 
 /// The door to memory.
 pub(super) struct Door(pub(super) Arc<OnceLock<HubRef>>);
@@ -47,20 +45,7 @@ impl MemoryDoor for Door {
     fn recall<'a>(&'a self, context: &'a CallContext, question: String, limit: usize) -> Doorway<'a, Found> {
         async move {
             let hub = hub_of(&self.0)?;
-            // What is asked about is not the answer: the owner's own message is left out.
-            let exclude: HashSet<MemoryId> = context.message.map(MemoryId::from).into_iter().collect();
-            let ask = RecallAsk {
-                text: question,
-                message: None,
-                exclude,
-            };
-            let gathered = hub.deps().memories.look_up(context.account, ask, limit).await;
-            let mut memories = gathered.items;
-            memories.truncate(limit);
-            Ok(Found {
-                memories,
-                degraded: gathered.degraded,
-            })
+            Ok(look_up(hub.deps(), context, question, limit).await)
         }
         .boxed()
     }
@@ -84,26 +69,14 @@ impl MemoryDoor for Door {
             };
             let message = message.ok_or_else(|| ToolError::Denied("the owner's message is gone".to_owned()))?;
             let lesson = Lesson {
-                session: context.session.clone(),
+                session: Some(context.session.clone()),
                 project: context.project,
-                evidence: message.id,
+                evidence: Some(message.id),
                 owner_text: message.content,
                 recalled: Vec::new(),
                 untrusted: context.untrusted,
             };
-            let fate = facts::learn_one(&deps.memories, context.account, &lesson, &note, replaces, "", None);
-            Ok(match fate.await.map_err(store_failed)? {
-                NoteFate::Stored { fact, superseded } => {
-                    facts::announce(deps, std::slice::from_ref(&*fact), &superseded);
-                    deps.memories.wake();
-                    Kept::Stored {
-                        fact,
-                        superseded: superseded.iter().map(|memory| memory.id).collect(),
-                    }
-                }
-                NoteFate::Known(id) => Kept::Known(id),
-                NoteFate::Rejected(why) => Kept::Rejected(why.as_str().to_owned()),
-            })
+            keep(deps, context.account, &lesson, &note, replaces).await
         }
         .boxed()
     }
@@ -148,4 +121,45 @@ impl MemoryDoor for Door {
 
 fn is_message(memory: &Memory) -> bool {
     memory.kind == MemoryKind::Message
+}
+
+/// What answers a question.
+pub(in crate::services) async fn look_up(deps: &Deps, context: &CallContext, question: String, limit: usize) -> Found {
+    let ask = RecallAsk {
+        text: question,
+        message: None,
+        // What is asked about is not the answer: the owner's own message is left out.
+        exclude: context.message.map(MemoryId::from).into_iter().collect(),
+        zone: context.zone.clone(),
+    };
+    let gathered = deps.memories.look_up(context.account, ask, limit).await;
+    let mut memories = gathered.items;
+    memories.truncate(limit);
+    Found {
+        memories,
+        degraded: gathered.degraded,
+    }
+}
+
+/// Keeps one note of a lesson if it passes the gate; clients are told.
+pub(in crate::services) async fn keep(
+    deps: &Deps,
+    account: AccountId,
+    lesson: &Lesson,
+    note: &FactNote,
+    replaces: Option<MemoryId>,
+) -> Result<Kept, ToolError> {
+    let fate = facts::learn_one(&deps.memories, account, lesson, note, replaces, "", None);
+    Ok(match fate.await.map_err(store_failed)? {
+        NoteFate::Stored { fact, superseded } => {
+            facts::announce(deps, std::slice::from_ref(&*fact), &superseded);
+            deps.memories.wake();
+            Kept::Stored {
+                fact,
+                superseded: superseded.iter().map(|memory| memory.id).collect(),
+            }
+        }
+        NoteFate::Known(id) => Kept::Known(id),
+        NoteFate::Rejected(why) => Kept::Rejected(why.as_str().to_owned()),
+    })
 }

@@ -1,9 +1,9 @@
 //! The tools a turn may use: which are offered where, and the doors that open the rest of Mira to them. Calls are run by
 //! `services::chat`; what each tool does is in `mira-tools`, what MCP servers can do comes beside it.
 
-mod artifacts;
+pub(super) mod artifacts;
 mod code;
-mod memory;
+pub(super) mod memory;
 
 use crate::services::{
     files,
@@ -175,14 +175,14 @@ impl Toolbox {
 }
 
 /// The live sessions, as the doors reach them.
-fn hub_of(hub: &OnceLock<HubRef>) -> Result<Hub, ToolError> {
+pub(super) fn hub_of(hub: &OnceLock<HubRef>) -> Result<Hub, ToolError> {
     let hub = hub.get().and_then(HubRef::upgrade);
     hub.ok_or_else(|| ToolError::Unavailable("Mira is being shut down".to_owned()))
 }
 
 /// What a model is told of a failed database.
 #[expect(clippy::needless_pass_by_value, reason = "handed to map_err")]
-fn store_failed(error: StoreError) -> ToolError {
+pub(super) fn store_failed(error: StoreError) -> ToolError {
     tracing::error!(%error, "a tool could not use the database");
     ToolError::Failed("the database failed; Mira's log says why".to_owned())
 }

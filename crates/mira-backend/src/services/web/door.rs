@@ -1,7 +1,10 @@
 //! The door her tools go through.
 
 use super::Web;
-use crate::services::hub::{Hub, HubRef};
+use crate::services::{
+    hub::HubRef,
+    tools::{hub_of, store_failed},
+};
 use futures_util::FutureExt;
 use mira_core::chat::one_line;
 use mira_tools::{
@@ -26,19 +29,15 @@ impl Door {
         Self { web, hub }
     }
 
-    /// Reads the owner's message for addresses, so that what they wrote is met before strangers' words are.
+    /// Reads the owner's message for addresses, so that what they wrote is met before strangers' words are. A turn that
+    /// is known was told it when it began.
     async fn hear_the_owner(&self, context: &CallContext) -> Result<(), ToolError> {
-        let ending = || ToolError::Unavailable("Mira is being shut down".to_owned());
-        let hub: Hub = self.hub.get().and_then(HubRef::upgrade).ok_or_else(ending)?;
-        let Some(message) = context.message else {
+        let Some(message) = context.message.filter(|_| !self.web.has_heard(context.turn)) else {
             return Ok(());
         };
+        let hub = hub_of(&self.hub)?;
         let found = hub.deps().store.find_message(context.account, message).await;
-        let found = found.map_err(|error| {
-            tracing::error!(%error, "the owner's message could not be read");
-            ToolError::Failed("the database failed; Mira's log says why".to_owned())
-        })?;
-        if let Some(message) = found {
+        if let Some(message) = found.map_err(store_failed)? {
             self.web.hear(context.turn, &message.content);
         }
         Ok(())

@@ -15,8 +15,10 @@ use tokio::sync::OnceCell;
 
 /// Turns that are remembered; an older one may be led nowhere any more.
 const MOST_TURNS: usize = 64;
-/// Addresses of one turn.
+/// Addresses of one turn, and the places of one text that are looked at for them.
 const MOST_ADDRESSES: usize = 4000;
+/// The longest address that is met, in bytes: what goes on without a blank for longer is none.
+const MOST_BYTES: usize = 2048;
 /// Pages that are remembered, of all turns; each has a cap of its own.
 const MOST_PAGES: usize = 32;
 
@@ -55,6 +57,11 @@ impl Known {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether anything is known of the turn: then the owner's words were heard.
+    pub(super) fn knows(&self, turn: TurnId) -> bool {
+        self.seen().turns.iter().any(|(id, _)| *id == turn)
+    }
+
     /// Whether the turn has seen this address.
     pub(super) fn holds(&self, turn: TurnId, address: Address) -> bool {
         let seen = self.seen();
@@ -64,6 +71,8 @@ impl Known {
 
     /// The turn has seen these.
     pub(super) fn learn(&self, turn: TurnId, addresses: impl IntoIterator<Item = Address>) {
+        // Before the lock, which every turn takes: finding them is work.
+        let addresses: Vec<Address> = addresses.into_iter().take(MOST_ADDRESSES).collect();
         let mut seen = self.seen();
         if !seen.turns.iter().any(|(id, _)| *id == turn) {
             if seen.turns.len() >= MOST_TURNS {
@@ -95,21 +104,33 @@ impl Known {
 
 /// The addresses that stand in a text, as links are written in words and in markdown.
 pub(super) fn links(text: &str) -> impl Iterator<Item = Address> + '_ {
-    let starts = text.match_indices("http").map(|(start, _)| text.split_at(start).1);
-    let written = starts.filter(|rest| rest.starts_with("http://") || rest.starts_with("https://"));
-    written.flat_map(|rest| readings(word(rest)))
+    let is_link = |rest: &str| rest.starts_with("http://") || rest.starts_with("https://");
+    // One address may stand in another: both end where their word does, which is looked for once.
+    let mut end = 0;
+    let words = text.match_indices("http").filter_map(move |(start, _)| {
+        let rest = text.split_at(start).1;
+        if !is_link(rest) {
+            return None;
+        }
+        if start >= end {
+            end = start + word(rest).len();
+        }
+        rest.get(..end - start)
+    });
+    let short = words.take(MOST_ADDRESSES).filter(|word| word.len() <= MOST_BYTES);
+    short.flat_map(readings)
 }
 
 /// The addresses in the owner's words: links, and places written without a scheme.
 pub(super) fn named(text: &str) -> Vec<Address> {
     let bare = text
         .split_whitespace()
-        .filter(|word| word.contains('.') && !word.contains("://"));
-    let bare = bare.flat_map(|token| {
+        .filter(|word| word.len() <= MOST_BYTES && word.contains('.') && !word.contains("://"));
+    let bare = bare.take(MOST_ADDRESSES).flat_map(|token| {
         let token = token.trim_start_matches(|c: char| !c.is_alphanumeric());
         readings(word(&format!("https://{token}")))
     });
-    bare.chain(links(text)).collect()
+    links(text).chain(bare).collect()
 }
 
 /// As far as an address can go.
@@ -122,7 +143,9 @@ fn word(rest: &str) -> &str {
 fn readings(word: &str) -> Vec<Address> {
     let inside = unbracketed(word);
     let sentence = inside.trim_end_matches(['.', ',', ';', ':', '!', '?', '\'', '*', '_', '~']);
-    let mut meant: Vec<Address> = [word, inside, sentence]
+    let mut texts = vec![word, inside, sentence];
+    texts.dedup();
+    let mut meant: Vec<Address> = texts
         .into_iter()
         .filter_map(|text| Url::parse(text).ok())
         .map(|url| Address::of(&url))
@@ -205,6 +228,30 @@ mod tests {
         }
         assert!(!Arc::ptr_eq(&first, &known.slot(turn(1), page(0))));
         assert!(known.seen().pages.len() <= MOST_PAGES);
+    }
+
+    #[test]
+    fn a_text_without_blanks_is_looked_at_once() {
+        let endless = "http://".repeat(150_000);
+        assert!(links(&endless).count() <= 3 * MOST_ADDRESSES);
+        assert!(named(&"a.".repeat(500_000)).is_empty());
+        // What is too long is no address, what ends it may be one.
+        let long = format!("https://example.org/?{}=https://example.org/x", "y".repeat(MOST_BYTES));
+        assert_eq!(links(&long).collect::<Vec<_>>(), [address("https://example.org/x")]);
+        let longest = format!("https://example.org/{}", "y".repeat(MOST_BYTES - 20));
+        assert_eq!(links(&longest).collect::<Vec<_>>(), [address(&longest)]);
+    }
+
+    #[test]
+    fn the_lock_is_free_while_addresses_are_found() {
+        let (known, turn) = (Known::default(), TurnId(Uuid::from_u128(1)));
+        let page = address("https://example.org/");
+        let finding = std::iter::once_with(|| {
+            assert!(known.0.try_lock().is_ok());
+            page
+        });
+        known.learn(turn, finding);
+        assert!(known.holds(turn, page) && known.knows(turn));
     }
 
     proptest::proptest! {

@@ -200,6 +200,11 @@ impl Web {
         self.0.known.learn(turn, known::named(words));
     }
 
+    /// Whether the owner's words in this turn were heard.
+    fn has_heard(&self, turn: TurnId) -> bool {
+        self.0.known.knows(turn)
+    }
+
     /// Whether the turn has met this address, in the owner's words or in what it read.
     fn knows(&self, turn: TurnId, address: &str) -> bool {
         let address = self.address(address).map(|url| Address::of(&url));

@@ -93,8 +93,8 @@ async fn history_is_told_as_git_has_it() {
         lines,
         [
             ("context", "fn main() {"),
-            ("del", "    println!(\"3\");"),
-            ("add", "    println!(\"4\");"),
+            ("removed", "    println!(\"3\");"),
+            ("added", "    println!(\"4\");"),
             ("context", "}"),
         ]
     );

@@ -77,7 +77,7 @@ async fn a_proposal_is_reviewed_and_applied() {
         .filter(|line| line["kind"] != "context")
         .map(|line| (line["kind"].as_str().unwrap(), line["text"].as_str().unwrap()))
         .collect();
-    assert_eq!(changed, [("del", "second"), ("add", "2nd")]);
+    assert_eq!(changed, [("removed", "second"), ("added", "2nd")]);
     assert_eq!(
         desk.read("notes.txt").await["content"],
         "first\nsecond\nthird\n",

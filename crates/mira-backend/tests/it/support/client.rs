@@ -6,6 +6,7 @@ use super::{
     sim,
     ws::{Ended, Ws},
 };
+use jiff::SignedDuration;
 use openai_sim::{Brain, Captured, Gate, Plan, Sim, SimConfig};
 use reqwest::{
     Method,
@@ -568,6 +569,12 @@ impl House {
     /// Starts the server again on the same data.
     pub async fn restart(&mut self) {
         self.server = self.setup.start();
+        self.api = Api::new(&self.server).await;
+    }
+
+    /// Starts the server again on the same data, at a time that lies ahead.
+    pub async fn restart_ahead(&mut self, by: SignedDuration) {
+        self.server = self.setup.start_ahead(by);
         self.api = Api::new(&self.server).await;
     }
 

@@ -134,6 +134,7 @@ impl Contract {
             "file" if frame["action"] != "deleted" => self.object("File", &frame["object"]),
             "git" if frame["action"] != "deleted" => self.object("Repo", &frame["object"]),
             "proposal" => self.object("Proposal", &frame["object"]),
+            "approval_state" => self.object("Approval", &frame["object"]),
             "session" | "memory" | "project" | "artifact" | "file" | "git" => {
                 assert!(frame["object"]["id"].is_string(), "{frame}");
             }

@@ -1,5 +1,6 @@
 //! What all tests stand on.
 
+pub mod ahead;
 pub mod client;
 pub mod contract;
 pub mod forge;

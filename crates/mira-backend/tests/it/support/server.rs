@@ -1,5 +1,8 @@
 //! The real server process: started with a data directory of its own on a free port, waited for by its ready line,
-//! killed when dropped.
+//! killed when dropped. Or the same server at another time ([`Setup::start_ahead`]).
+
+use super::ahead::Ahead;
+use jiff::SignedDuration;
 
 use std::{
     io::{BufRead, BufReader, Read},
@@ -88,14 +91,21 @@ impl Setup {
         self.dir().join("data")
     }
 
+    /// All variables; of a name that is there twice the last counts.
+    fn variables(&self) -> Vec<(&str, &str)> {
+        let envs = self.envs.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        // Proving the box takes the processor from whatever else is tested; who wants it says so.
+        [("MIRA_PORT", "0"), ("ENABLE_CODE_INTERPRETER", "false")]
+            .into_iter()
+            .chain(envs)
+            .collect()
+    }
+
     /// A command in this environment, not yet started.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(BINARY);
         command.args(args).current_dir(self.dir()).env_clear();
-        command.env("MIRA_DATA_DIR", self.data_dir()).env("MIRA_PORT", "0");
-        // Proving the box takes the processor from whatever else is tested; who wants it says so.
-        command.env("ENABLE_CODE_INTERPRETER", "false");
-        command.envs(self.envs.iter().map(|(name, value)| (name, value)));
+        command.env("MIRA_DATA_DIR", self.data_dir()).envs(self.variables());
         command
     }
 
@@ -114,6 +124,23 @@ impl Setup {
     /// Starts the server and waits until it is ready.
     pub fn start(&self) -> Server {
         self.start_command(self.command(&[]))
+    }
+
+    /// Starts the same server in this process, by a clock that is ahead: nothing but its time can be given to the real
+    /// one. Its port is open at once.
+    pub fn start_ahead(&self, by: SignedDuration) -> Server {
+        let data_dir = self.data_dir();
+        let mut variables = self.variables();
+        variables.push(("MIRA_DATA_DIR", data_dir.to_str().unwrap()));
+        let (ahead, address) = Ahead::start(&variables, by);
+        Server {
+            life: Life::Here(ahead),
+            base: format!("http://{address}"),
+            address,
+            data: Arc::clone(&self.data),
+            stderr: Arc::default(),
+            stdout_rest: Arc::default(),
+        }
     }
 
     /// The same through a shell that first does something to the process the server becomes.
@@ -155,7 +182,7 @@ impl Setup {
         };
         let address = base.strip_prefix("http://").unwrap().parse().unwrap();
         Server {
-            child,
+            life: Life::Process(child),
             base,
             address,
             data: Arc::clone(&self.data),
@@ -165,9 +192,15 @@ impl Setup {
     }
 }
 
+/// What runs it.
+enum Life {
+    Process(Child),
+    Here(Ahead),
+}
+
 /// A running server.
 pub struct Server {
-    child: Child,
+    life: Life,
     /// `http://HOST:PORT`.
     pub base: String,
     /// Where it listens.
@@ -194,7 +227,10 @@ impl Server {
 
     /// The process.
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        match &self.life {
+            Life::Process(child) => child.id(),
+            Life::Here(_) => panic!("a server of this very process"),
+        }
     }
 
     /// Sends a signal by name (`TERM`, `INT`, `KILL`).
@@ -205,16 +241,19 @@ impl Server {
             "KILL" => rustix::process::Signal::KILL,
             other => panic!("{other}"),
         };
-        let pid = rustix::process::Pid::from_raw(self.child.id().cast_signed()).unwrap();
+        let pid = rustix::process::Pid::from_raw(self.pid().cast_signed()).unwrap();
         rustix::process::kill_process(pid, signal).unwrap();
     }
 
     /// Waits for the process to end.
     pub fn wait(&mut self) -> ExitStatus {
+        let Life::Process(child) = &mut self.life else {
+            panic!("a server of this very process");
+        };
         let deadline = Instant::now() + LIMIT;
         let (told, ended) = mpsc::sync_channel::<()>(1);
         loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
+            if let Some(status) = child.try_wait().unwrap() {
                 drop(told);
                 return status;
             }
@@ -267,9 +306,14 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have ended already.
-        self.child.kill().unwrap_or_default();
-        self.child.wait().map(drop).unwrap_or_default();
+        match &mut self.life {
+            Life::Process(child) => {
+                // It may have ended already.
+                child.kill().unwrap_or_default();
+                child.wait().map(drop).unwrap_or_default();
+            }
+            Life::Here(ahead) => ahead.end(),
+        }
     }
 }
 

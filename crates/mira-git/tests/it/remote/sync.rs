@@ -8,7 +8,12 @@ use mira_git::{
     BranchName, Clash, GitError, GitSettings, SwitchMode,
     remote::{Outcome, Synced},
 };
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::{
+    ffi::OsStr,
+    fs,
+    os::unix::{ffi::OsStrExt, fs::PermissionsExt},
+    process::Command,
+};
 
 async fn attached() -> (World, String) {
     attached_with(GitSettings::default()).await
@@ -261,6 +266,56 @@ async fn branches_the_remote_has_no_more_are_forgotten_and_ours_stay() {
     assert!(world.sync(&url, true).await.unwrap().pushed);
     assert_eq!(git(&bare, &["show", "side:ours.txt"]), "ours");
     world.is_clean();
+}
+
+/// `git update-ref` at the remote, with a name that is no text.
+fn point_odd(world: &World, args: &[&[u8]]) {
+    let args = args.iter().map(|arg| OsStr::from_bytes(arg));
+    let mut git = Command::new("git");
+    git.current_dir(world.bare()).arg("update-ref").args(args);
+    assert!(git.status().unwrap().success());
+}
+
+/// git takes any bytes for a name.
+#[tokio::test]
+async fn names_that_are_no_text_come_and_go_with_the_others() {
+    let world = World::new();
+    point_odd(&world, &[b"refs/heads/caf\xe9", b"main"]);
+    point_odd(&world, &[b"refs/tags/t\xe9", b"main"]);
+    let peer = HttpPeer::serve(&world.served(), Manners::guarded());
+    let url = peer.url("it.git");
+    assert_eq!(world.attach(&url, password()).await.unwrap().branch, "main");
+    world.is_clean();
+    let shown = async || {
+        let found = world.repos.branches(ID).await.unwrap();
+        let shown = found.branches.into_iter().filter(|branch| branch.remote);
+        shown.map(|branch| (branch.name, branch.reachable)).collect::<Vec<_>>()
+    };
+    let odd = ("origin/caf\u{fffd}".to_owned(), false);
+    let text = |name: &str| (format!("origin/{name}"), true);
+    assert_eq!(shown().await, [odd, text("main"), text("side")]);
+    assert!(!world.sync(&url, false).await.unwrap().fetched);
+
+    point_odd(&world, &[b"-d", b"refs/heads/caf\xe9"]);
+    point_odd(&world, &[b"refs/heads/other", b"main"]);
+    assert!(world.sync(&url, false).await.unwrap().fetched);
+    assert_eq!(shown().await, [text("main"), text("other"), text("side")]);
+}
+
+#[tokio::test]
+async fn of_nothing_but_such_names_none_can_be_checked_out() {
+    let world = World::new();
+    point_odd(&world, &[b"refs/heads/caf\xe9", b"main"]);
+    for branch in ["refs/heads/main", "refs/heads/side"] {
+        point_odd(&world, &[b"-d", branch.as_bytes()]);
+    }
+    let peer = HttpPeer::serve(&world.served(), Manners::guarded());
+    let error = world.attach(&peer.url("it.git"), password()).await.unwrap_err();
+    assert!(
+        matches!(&error, GitError::Unusable(why) if why.contains("UTF-8")),
+        "{error:?}"
+    );
+    world.nothing_is_left();
 }
 
 #[tokio::test]

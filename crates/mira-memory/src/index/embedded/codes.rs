@@ -25,7 +25,7 @@ const CLIPS: [f32; 4] = [2.0, 2.7, 3.5, 5.0];
 
 /// How rows are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
+pub(crate) enum Form {
     /// A byte a number to scan, and another to be exact.
     Bytes,
     /// Four bits a number, and sign bits.
@@ -33,7 +33,7 @@ pub(super) enum Form {
 }
 
 impl Form {
-    pub(super) fn of(dimension: usize) -> Self {
+    pub(crate) fn of(dimension: usize) -> Self {
         if dimension <= BYTE_DIMENSIONS {
             Self::Bytes
         } else {
@@ -42,7 +42,7 @@ impl Form {
     }
 
     /// Bytes of a row that scans read.
-    pub(super) fn code_bytes(self, dimension: usize) -> usize {
+    pub(crate) fn code_bytes(self, dimension: usize) -> usize {
         match self {
             Self::Bytes => dimension,
             Self::Nibbles => dimension.div_ceil(2),
@@ -66,7 +66,7 @@ impl Form {
     }
 
     /// The code of a vector that is not zero.
-    pub(super) fn encode(self, vector: &[f32]) -> Code {
+    pub(crate) fn encode(self, vector: &[f32]) -> Code {
         match self {
             Self::Bytes => encode_bytes(vector),
             Self::Nibbles => encode_nibbles(vector),
@@ -76,7 +76,7 @@ impl Form {
 
 /// A row's code.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Code {
+pub(crate) struct Code {
     /// The numbers, as many bytes as [`Form::code_bytes`] says.
     pub codes: Vec<u8>,
     /// What makes them exact, as many bytes as [`Form::rest_bytes`] says.
@@ -193,7 +193,7 @@ fn signs(vector: &[f32]) -> Vec<u64> {
 
 /// A query, ready to be multiplied with rows.
 #[derive(Debug, Clone)]
-pub(super) struct Query {
+pub(crate) struct Query {
     /// The query in full, of length 1.
     whole: Vec<f32>,
     /// The first half of the numbers for nibbles, all of them for bytes.
@@ -208,7 +208,7 @@ pub(super) struct Query {
 }
 
 impl Query {
-    pub(super) fn new(form: Form, vector: &[f32]) -> Self {
+    pub(crate) fn new(form: Form, vector: &[f32]) -> Self {
         let length = length(vector);
         let whole: Vec<f32> = if length > 0.0 {
             vector.iter().map(|x| x / length).collect()
@@ -242,7 +242,7 @@ impl Query {
     }
 
     /// The cosine with a row by its upper bytes, nearly.
-    pub(super) fn with_bytes(&self, codes: &[u8], factor: f32) -> f32 {
+    pub(crate) fn with_bytes(&self, codes: &[u8], factor: f32) -> f32 {
         (dot(codes, &self.low) as f32 - self.offset) * self.unit * factor
     }
 
@@ -253,7 +253,7 @@ impl Query {
     }
 
     /// The cosine with a row of nibbles, nearly.
-    pub(super) fn with_nibbles(&self, codes: &[u8], factor: f32) -> f32 {
+    pub(crate) fn with_nibbles(&self, codes: &[u8], factor: f32) -> f32 {
         (dot_nibbles(codes, &self.low, &self.high) as f32 - self.offset) * self.unit * factor
     }
 

@@ -10,7 +10,7 @@
 //!
 //! An index is opened on one account and one space; a change of the model is a new index on a new space.
 
-mod codes;
+pub(crate) mod codes;
 mod compact;
 mod keeper;
 mod scan;

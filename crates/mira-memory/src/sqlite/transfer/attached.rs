@@ -3,9 +3,7 @@
 //! A clone is a folder and credentials are files: neither travels. So an imported repository stands as one whose clone is
 //! not there, until its folder is back or the owner attaches it again; its proposals wait with it.
 
-use super::{
-    AccountId, Line, MessageId, ProjectId, SqliteConnection, SqliteRow, StoreError, Timestamp, blob, export::Sink, ms,
-};
+use super::{AccountId, MessageId, ProjectId, SqliteConnection, SqliteRow, StoreError, Timestamp, blob, ms};
 use crate::sqlite::{messages::unknown, rows::Columns};
 use mira_core::{
     ids::{AttachmentId, ProposalId},
@@ -16,7 +14,7 @@ use serde::{Deserialize, Serialize};
 /// What the row of an imported repository says.
 const NOT_HERE: &str = "its clone did not come along: attach it again";
 /// Proposals read at once: each may hold two texts of megabytes.
-const PROPOSALS_AT_ONCE: usize = 4;
+pub(super) const PROPOSALS_AT_ONCE: usize = 4;
 /// The longest address; no git server has one near this.
 const MAX_URL_BYTES: usize = 8 * 1024;
 
@@ -110,12 +108,13 @@ pub(super) fn read_repo(row: &SqliteRow) -> Result<(i64, RepoLine), StoreError> 
     Ok((key, line))
 }
 
-const EXPORT_PROPOSALS: &str = "
+/// All that nobody has decided, in the order they were made.
+pub(super) const EXPORT_PROPOSALS: &str = "
     SELECT key, id, repo_id, kind, path, new_path, base_sha, old_text, new_text, message, message_id, state, created_at,
            decided_at
       FROM proposals WHERE account_id = ?1 AND key > ?2 AND state IN ('open', 'stale') ORDER BY key LIMIT (?3 + 0)";
 
-fn read_proposal(row: &SqliteRow) -> Result<(i64, ProposalLine), StoreError> {
+pub(super) fn read_proposal(row: &SqliteRow) -> Result<(i64, ProposalLine), StoreError> {
     let mut c = Columns::new("proposals", row);
     let key = c.take("key")?;
     let id = ProposalId(c.uuid("id")?);
@@ -136,32 +135,6 @@ fn read_proposal(row: &SqliteRow) -> Result<(i64, ProposalLine), StoreError> {
         decided_at: c.time_or_null("decided_at")?,
     };
     Ok((key, line))
-}
-
-/// All that nobody has decided, in the order they were made.
-pub(super) async fn export_proposals(
-    conn: &mut SqliteConnection,
-    account: AccountId,
-    sink: &mut Sink,
-) -> Result<(), StoreError> {
-    let mut after = i64::MIN;
-    loop {
-        let rows = sqlx::query(EXPORT_PROPOSALS)
-            .bind(account.0)
-            .bind(after)
-            .bind(i64::try_from(PROPOSALS_AT_ONCE).unwrap_or(i64::MAX))
-            .fetch_all(&mut *conn)
-            .await?;
-        for row in &rows {
-            let (key, line) = read_proposal(row)?;
-            sink.write(&Line::Proposal(Box::new(line))).await?;
-            sink.report.proposals += 1;
-            after = key;
-        }
-        if rows.len() < PROPOSALS_AT_ONCE {
-            return Ok(());
-        }
-    }
 }
 
 // ---- in -----------------------------------------------------------------------------------------------------------

@@ -3,9 +3,9 @@
 use super::{
     AccountId, BATCH, ExportReport, FactLine, Line, Memory, Message, MessageId, MessageLine, MetaLine, MoodEntry,
     MoodLine, PersonaName, ProjectId, Row, Salience, SessionId, SessionLine, SqliteConnection, SqliteRow, StoreError,
-    attached::{self, EXPORT_REPOS},
-    json, memories, memory_columns, memory_join, message_columns, mood_columns, moods, mpsc, parse_memory, read,
-    works::{self, EXPORT_ARTIFACTS, EXPORT_PROJECTS},
+    attached::{self, EXPORT_PROPOSALS, EXPORT_REPOS, PROPOSALS_AT_ONCE},
+    int, json, memories, memory_columns, memory_join, message_columns, mood_columns, moods, mpsc, parse_memory, read,
+    works::{self, EXPORT_ARTIFACTS, EXPORT_PROJECTS, EXPORT_VERSIONS, VERSIONS_AT_ONCE},
 };
 
 impl From<MoodEntry> for MoodLine {
@@ -125,75 +125,128 @@ impl Sink {
     }
 }
 
+/// One kind of rows: how they are asked for (`?2` the place after which, `?3` how many), how many at once, and what
+/// their lines are. The answer of `read` has the row's place.
+struct Part {
+    sql: &'static str,
+    at_once: usize,
+    read: ReadLine,
+}
+
+type ReadLine = fn(&SqliteRow, &mut ExportReport) -> Result<(i64, Line), StoreError>;
+
+/// Projects first: what belongs to one names it. What a line is about stands before it.
+const PARTS: [Part; 9] = [
+    Part {
+        sql: EXPORT_PROJECTS,
+        at_once: BATCH,
+        read: |row, report| {
+            report.projects += 1;
+            works::read_project(row).map(|(place, line)| (place, Line::Project(line)))
+        },
+    },
+    Part {
+        sql: EXPORT_SESSIONS,
+        at_once: BATCH,
+        read: |row, report| {
+            report.sessions += 1;
+            read_session(row).map(|(place, line)| (place, Line::Session(line)))
+        },
+    },
+    Part {
+        sql: EXPORT_MESSAGES,
+        at_once: BATCH,
+        read: |row, report| {
+            report.messages += 1;
+            let placed = read(row)?;
+            let line = message_line(placed.message, row.try_get("client_id")?);
+            Ok((placed.ord, Line::Message(Box::new(line))))
+        },
+    },
+    Part {
+        sql: EXPORT_MOODS,
+        at_once: BATCH,
+        read: |row, report| {
+            report.moods += 1;
+            moods::read(row).map(|(entry, cursor)| (cursor.0, Line::Mood(entry.into())))
+        },
+    },
+    Part {
+        sql: EXPORT_FACTS,
+        at_once: BATCH,
+        read: |row, report| {
+            report.facts += 1;
+            memories::read(row).map(|(key, memory)| (key, Line::Fact(fact_line(memory))))
+        },
+    },
+    Part {
+        sql: EXPORT_ARTIFACTS,
+        at_once: BATCH,
+        read: |row, report| {
+            report.artifacts += 1;
+            works::read_artifact(row).map(|(place, line)| (place, Line::Artifact(line)))
+        },
+    },
+    Part {
+        sql: EXPORT_REPOS,
+        at_once: BATCH,
+        read: |row, report| {
+            report.repos += 1;
+            attached::read_repo(row).map(|(key, line)| (key, Line::Repo(line)))
+        },
+    },
+    Part {
+        sql: EXPORT_VERSIONS,
+        at_once: VERSIONS_AT_ONCE,
+        read: |row, report| {
+            report.versions += 1;
+            works::read_version(row).map(|(ord, line)| (ord, Line::ArtifactVersion(Box::new(line))))
+        },
+    },
+    Part {
+        sql: EXPORT_PROPOSALS,
+        at_once: PROPOSALS_AT_ONCE,
+        read: |row, report| {
+            report.proposals += 1;
+            attached::read_proposal(row).map(|(key, line)| (key, Line::Proposal(Box::new(line))))
+        },
+    },
+];
+
+/// The next rows of a kind.
+pub(super) async fn next_rows(
+    conn: &mut SqliteConnection,
+    account: AccountId,
+    sql: &'static str,
+    after: i64,
+    at_once: usize,
+) -> Result<Vec<SqliteRow>, StoreError> {
+    Ok(sqlx::query(sql)
+        .bind(account.0)
+        .bind(after)
+        .bind(int(at_once as u64))
+        .fetch_all(conn)
+        .await?)
+}
+
 pub(super) async fn export_rows(
     conn: &mut SqliteConnection,
     account: AccountId,
     sink: &mut Sink,
 ) -> Result<(), StoreError> {
-    // Projects first: what belongs to one names it.
-    for part in [
-        EXPORT_PROJECTS,
-        EXPORT_SESSIONS,
-        EXPORT_MESSAGES,
-        EXPORT_MOODS,
-        EXPORT_FACTS,
-        EXPORT_ARTIFACTS,
-        EXPORT_REPOS,
-    ] {
+    for part in &PARTS {
         let mut after = i64::MIN;
         loop {
-            let rows = sqlx::query(part)
-                .bind(account.0)
-                .bind(after)
-                .bind(i64::try_from(BATCH).unwrap_or(i64::MAX))
-                .fetch_all(&mut *conn)
-                .await?;
+            let rows = next_rows(&mut *conn, account, part.sql, after, part.at_once).await?;
             for row in &rows {
-                let (place, line) = export_row(part, row, &mut sink.report)?;
+                let (place, line) = (part.read)(row, &mut sink.report)?;
                 sink.write(&line).await?;
                 after = place;
             }
-            if rows.len() < BATCH {
+            if rows.len() < part.at_once {
                 break;
             }
         }
     }
-    works::export_versions(&mut *conn, account, sink).await?;
-    attached::export_proposals(conn, account, sink).await
-}
-
-pub(super) fn export_row(part: &str, row: &SqliteRow, report: &mut ExportReport) -> Result<(i64, Line), StoreError> {
-    if part == EXPORT_SESSIONS {
-        let (place, line) = read_session(row)?;
-        report.sessions += 1;
-        Ok((place, Line::Session(line)))
-    } else if part == EXPORT_MESSAGES {
-        let placed = read(row)?;
-        let client_id = row.try_get("client_id")?;
-        report.messages += 1;
-        Ok((
-            placed.ord,
-            Line::Message(Box::new(message_line(placed.message, client_id))),
-        ))
-    } else if part == EXPORT_MOODS {
-        let (entry, cursor) = moods::read(row)?;
-        report.moods += 1;
-        Ok((cursor.0, Line::Mood(entry.into())))
-    } else if part == EXPORT_PROJECTS {
-        let (place, line) = works::read_project(row)?;
-        report.projects += 1;
-        Ok((place, Line::Project(line)))
-    } else if part == EXPORT_ARTIFACTS {
-        let (place, line) = works::read_artifact(row)?;
-        report.artifacts += 1;
-        Ok((place, Line::Artifact(line)))
-    } else if part == EXPORT_REPOS {
-        let (place, line) = attached::read_repo(row)?;
-        report.repos += 1;
-        Ok((place, Line::Repo(line)))
-    } else {
-        let (key, memory) = memories::read(row)?;
-        report.facts += 1;
-        Ok((key, Line::Fact(fact_line(memory))))
-    }
+    Ok(())
 }

@@ -3,33 +3,18 @@
 use super::{
     AccountId, Arc, BATCH, BATCH_BYTES, BTreeSet, Class, ClientId, Connection, ExportReport, FORMAT, FactLine,
     FutureExt, ImportReport, Line, MessageId, MessageLine, Mood, MoodLine, PersonaName, Role, Salience, SessionId,
-    SessionLine, SqliteConnection, StateLine, Store, StoreError, Timestamp, VERSION, attached, blob, calls, citations,
+    SessionLine, SqliteConnection, StateLine, Store, StoreError, Timestamp, VERSION, attached, blob,
     export::{Sink, export_rows},
-    grams, json, memories, mpsc, ms, outbox, state, usage_columns, works,
+    files::{self, Arrivals},
+    grams, json, list_column, memories, mpsc, ms, outbox, state, usage_columns, works,
 };
+use crate::sqlite::file_bytes::FileBytes;
 
 /// A line that was understood, with its number.
 type Numbered = (u64, Line);
 
-/// What a batch has stored.
-#[derive(Default)]
-struct Stored {
-    sessions: u64,
-    messages: u64,
-    moods: u64,
-    facts: u64,
-    projects: u64,
-    artifacts: u64,
-    versions: u64,
-    repos: u64,
-    proposals: u64,
-    skipped: u64,
-}
-
-impl Stored {
-    fn count(stored: bool, kind: &mut u64, skipped: &mut u64) {
-        *(if stored { kind } else { skipped }) += 1;
-    }
+fn count(stored: bool, kind: &mut u64, skipped: &mut u64) {
+    *(if stored { kind } else { skipped }) += 1;
 }
 
 /// Reads a line; what it says is checked as if a client had said it.
@@ -66,6 +51,8 @@ fn parse_line(number: u64, text: &str) -> Result<Line, StoreError> {
         Line::ArtifactVersion(version) => version.check().map_err(bad)?,
         Line::Repo(repo) => repo.check().map_err(bad)?,
         Line::Proposal(proposal) => proposal.check().map_err(bad)?,
+        Line::File(file) => file.check().map_err(bad)?,
+        Line::FileBytes(bytes) => bytes.check().map_err(bad)?,
         Line::Session(_) | Line::End(_) => {}
     }
     Ok(line)
@@ -159,9 +146,9 @@ async fn import_message(
         .bind(cached_tokens)
         .bind(output_tokens)
         .bind(reasoning_tokens)
-        .bind(calls::column(&line.tool_calls)?)
+        .bind(list_column(&line.tool_calls)?)
         .bind(ms(line.created_at))
-        .bind(citations::column(&line.citations)?)
+        .bind(list_column(&line.citations)?)
         .execute(&mut *conn)
         .await?;
     let stored = done.rows_affected() == 1;
@@ -227,12 +214,14 @@ async fn import_fact(conn: &mut SqliteConnection, account: AccountId, line: &Fac
     Ok(done.rows_affected() == 1)
 }
 
+/// Stores a batch; answers what has been stored with it.
 async fn import_batch(
     conn: &mut SqliteConnection,
     account: AccountId,
     batch: &[Numbered],
-) -> Result<Stored, StoreError> {
-    let mut stored = Stored::default();
+    before: ImportReport,
+) -> Result<ImportReport, StoreError> {
+    let mut stored = before;
     let mut touched = BTreeSet::new();
     let (mut messages, mut facts) = (Vec::new(), Vec::new());
     for (number, line) in batch {
@@ -246,34 +235,36 @@ async fn import_batch(
             Line::ArtifactVersion(line) => works::import_version(&mut *conn, account, line).await,
             Line::Repo(line) => attached::import_repo(&mut *conn, account, line).await,
             Line::Proposal(line) => attached::import_proposal(&mut *conn, account, line).await,
-            Line::Header { .. } | Line::State(_) | Line::End(_) => continue,
+            Line::File(line) => files::import_file(&mut *conn, account, line).await,
+            Line::Header { .. } | Line::FileBytes(_) | Line::State(_) | Line::End(_) => continue,
         };
         let done = done.map_err(|error| match error {
             StoreError::Constraint(detail) => StoreError::Import { line: *number, detail },
             other => other,
         })?;
         match line {
-            Line::Session(_) => Stored::count(done, &mut stored.sessions, &mut stored.skipped),
+            Line::Session(_) => count(done, &mut stored.sessions, &mut stored.skipped),
             Line::Message(line) => {
-                Stored::count(done, &mut stored.messages, &mut stored.skipped);
+                count(done, &mut stored.messages, &mut stored.skipped);
                 touched.insert(line.session_id.clone());
                 if done {
                     messages.push(line.id.into());
                 }
             }
-            Line::Mood(_) => Stored::count(done, &mut stored.moods, &mut stored.skipped),
+            Line::Mood(_) => count(done, &mut stored.moods, &mut stored.skipped),
             Line::Fact(line) => {
-                Stored::count(done, &mut stored.facts, &mut stored.skipped);
+                count(done, &mut stored.facts, &mut stored.skipped);
                 if done {
                     facts.push(line.id);
                 }
             }
-            Line::Project(_) => Stored::count(done, &mut stored.projects, &mut stored.skipped),
-            Line::Artifact(_) => Stored::count(done, &mut stored.artifacts, &mut stored.skipped),
-            Line::ArtifactVersion(_) => Stored::count(done, &mut stored.versions, &mut stored.skipped),
-            Line::Repo(_) => Stored::count(done, &mut stored.repos, &mut stored.skipped),
-            Line::Proposal(_) => Stored::count(done, &mut stored.proposals, &mut stored.skipped),
-            Line::Header { .. } | Line::State(_) | Line::End(_) => {}
+            Line::Project(_) => count(done, &mut stored.projects, &mut stored.skipped),
+            Line::Artifact(_) => count(done, &mut stored.artifacts, &mut stored.skipped),
+            Line::ArtifactVersion(_) => count(done, &mut stored.versions, &mut stored.skipped),
+            Line::Repo(_) => count(done, &mut stored.repos, &mut stored.skipped),
+            Line::Proposal(_) => count(done, &mut stored.proposals, &mut stored.skipped),
+            Line::File(_) => count(done, &mut stored.files, &mut stored.skipped),
+            Line::Header { .. } | Line::FileBytes(_) | Line::State(_) | Line::End(_) => {}
         }
     }
     for session in touched {
@@ -340,11 +331,13 @@ async fn import_end(
 
 impl Store {
     /// Writes the account's conversation as JSON lines, of one moment, to `lines`; running turns are left out. Works
-    /// beside a running server.
+    /// beside a running server. The bytes of files are read after that moment: a file that is deleted meanwhile does not
+    /// come along.
     pub async fn export(
         &self,
         account: AccountId,
         now: Timestamp,
+        bytes: &dyn FileBytes,
         lines: mpsc::Sender<String>,
     ) -> Result<ExportReport, StoreError> {
         let mut sink = Sink {
@@ -369,16 +362,21 @@ impl Store {
             }))
             .await?;
         }
+        let files = files::list_files(&mut moment, account).await?;
         moment.rollback().await?;
+        drop(conn);
+        files::export_files(files, bytes, &mut sink).await?;
         sink.write(&Line::End(sink.report)).await?;
         Ok(sink.report)
     }
 
     /// Stores what an export wrote. Each batch is stored whole or not at all; what is there already is skipped, so that
-    /// an import that failed half way is simply repeated. `progress` is called after each batch.
+    /// an import that failed half way is simply repeated. `progress` is called after each batch. Bytes of files that came
+    /// for a file that was not stored are among the leftovers.
     pub async fn import(
         &self,
         account: AccountId,
+        bytes: &dyn FileBytes,
         mut lines: mpsc::Receiver<String>,
         mut progress: impl FnMut(ImportReport) + Send,
     ) -> Result<ImportReport, StoreError> {
@@ -388,6 +386,7 @@ impl Store {
         let mut heads = Vec::new();
         let mut state = None;
         let mut ended = false;
+        let mut arrivals = Arrivals::new(self, bytes);
         while receive(&mut lines, &mut texts).await {
             let mut batch = Vec::with_capacity(texts.len());
             for text in texts.drain(..) {
@@ -404,14 +403,16 @@ impl Store {
                     heads.push((session.id.clone(), head));
                 }
                 ended = matches!(line, Line::End(_));
-                batch.push((number, line));
+                if let Some(line) = arrivals.take(number, line).await? {
+                    batch.push((number, line));
+                }
             }
             let batch = Arc::new(batch);
-            let stored = {
+            report = {
                 let batch = Arc::clone(&batch);
                 self.write(Class::Acknowledged, move |conn| {
                     let batch = Arc::clone(&batch);
-                    async move { import_batch(conn, account, &batch).await }.boxed()
+                    async move { import_batch(conn, account, &batch, report).await }.boxed()
                 })
                 .await?
             };
@@ -426,16 +427,6 @@ impl Store {
             }) {
                 state = Some(found);
             }
-            report.sessions += stored.sessions;
-            report.messages += stored.messages;
-            report.moods += stored.moods;
-            report.facts += stored.facts;
-            report.projects += stored.projects;
-            report.artifacts += stored.artifacts;
-            report.versions += stored.versions;
-            report.repos += stored.repos;
-            report.proposals += stored.proposals;
-            report.skipped += stored.skipped;
             progress(report);
         }
         if !ended {

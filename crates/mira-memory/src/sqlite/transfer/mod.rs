@@ -3,27 +3,27 @@
 //! The first line names the format and its version, the last one counts what stood between. Import is idempotent: what
 //! is there already (by id) is skipped; each batch is stored whole or not at all.
 //!
-//! Version 1 has no facts, versions 1 and 2 have no projects and artifacts, version 3 has no repositories and proposals.
-//! Never exported is what is made from the rest or means nothing elsewhere: recall's documents and vectors (the import
+//! Version 1 has no facts, versions 1 and 2 have no projects and artifacts, version 3 has no repositories and proposals,
+//! version 4 has no files. Never exported is what is made from the rest or means nothing elsewhere: recall's documents and vectors (the import
 //! queues them), summaries, receipts, and the hashes of what must stay forgotten, whose key is this installation's.
 
 mod attached;
 mod export;
+mod files;
 mod import;
 mod works;
 
 use super::{
-    Store, citations,
+    Store,
     error::StoreError,
     memories::{self, memory_columns, memory_join},
-    messages::{json, message_columns, read, usage_columns},
+    messages::{json, list_column, message_columns, read, usage_columns},
     moods::{self, mood_columns},
     outbox,
-    rows::{blob, ms},
+    rows::{blob, int, ms},
     search::grams,
     sessions::parse_memory,
     state,
-    turns::calls,
     writer::Class,
 };
 use futures_util::FutureExt;
@@ -44,7 +44,7 @@ use tokio::sync::mpsc;
 /// The name of the format.
 const FORMAT: &str = "mira-export";
 /// The version written; older ones are read.
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 /// Rows read or written at once.
 const BATCH: usize = 500;
 /// Bytes of lines stored at once, and a last line on top.
@@ -77,6 +77,12 @@ pub struct ExportReport {
     /// Proposals nobody has decided.
     #[serde(default)]
     pub proposals: u64,
+    /// Files, with their bytes.
+    #[serde(default)]
+    pub files: u64,
+    /// Files whose bytes were missing or damaged.
+    #[serde(default)]
+    pub files_left_out: u64,
 }
 
 /// What an import has stored so far.
@@ -102,6 +108,8 @@ pub struct ImportReport {
     pub repos: u64,
     /// Proposals stored.
     pub proposals: u64,
+    /// Files stored.
+    pub files: u64,
     /// Objects that were there already.
     pub skipped: u64,
 }
@@ -124,6 +132,8 @@ enum Line {
     ArtifactVersion(Box<works::VersionLine>),
     Repo(attached::RepoLine),
     Proposal(Box<attached::ProposalLine>),
+    FileBytes(files::BytesLine),
+    File(Box<files::FileLine>),
     State(StateLine),
     End(ExportReport),
 }

@@ -3,14 +3,11 @@
 //! A version names the hash of the one before it and is taken where it follows what is there: so an import that broke off
 //! goes on where it ended, and a history that has gone another way meanwhile stays as it is.
 
-use super::{
-    AccountId, MessageId, ProjectId, Row, SqliteConnection, SqliteRow, StoreError, Timestamp, blob, export::Sink,
-};
+use super::{AccountId, MessageId, ProjectId, Row, SqliteConnection, SqliteRow, StoreError, Timestamp, blob};
 use crate::sqlite::{
     artifacts::{self, Origin, VersionRow, content_columns, read_content, version_columns},
     projects,
     rows::Columns,
-    transfer::Line,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use mira_core::{
@@ -22,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// Versions read at once: each may hold megabytes.
-const VERSIONS_AT_ONCE: usize = 4;
+pub(super) const VERSIONS_AT_ONCE: usize = 4;
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct ProjectLine {
@@ -180,7 +177,8 @@ const BEFORE_VERSION: usize = 4;
 /// And how many before the content's.
 const BEFORE_CONTENT: usize = BEFORE_VERSION + 6;
 
-const EXPORT_VERSIONS: &str = concat!(
+/// All versions, in the order they were made.
+pub(super) const EXPORT_VERSIONS: &str = concat!(
     "SELECT v.ord, v.artifact_id, a.kind,
             (SELECT q.sha256 FROM artifact_versions q
               WHERE q.account_id = v.account_id AND q.artifact_id = v.artifact_id AND q.version = v.version - 1), ",
@@ -193,7 +191,7 @@ const EXPORT_VERSIONS: &str = concat!(
      WHERE v.account_id = ?1 AND v.ord > ?2 ORDER BY v.ord LIMIT (?3 + 0)"
 );
 
-fn read_version(row: &SqliteRow) -> Result<(i64, VersionLine), StoreError> {
+pub(super) fn read_version(row: &SqliteRow) -> Result<(i64, VersionLine), StoreError> {
     let mut c = Columns::new("artifact_versions", row);
     let ord: i64 = c.take("ord")?;
     c.named(ord);
@@ -223,36 +221,10 @@ fn read_version(row: &SqliteRow) -> Result<(i64, VersionLine), StoreError> {
     Ok((ord, line))
 }
 
-/// All versions, in the order they were made.
-pub(super) async fn export_versions(
-    conn: &mut SqliteConnection,
-    account: AccountId,
-    sink: &mut Sink,
-) -> Result<(), StoreError> {
-    let mut after = i64::MIN;
-    loop {
-        let rows = sqlx::query(EXPORT_VERSIONS)
-            .bind(account.0)
-            .bind(after)
-            .bind(i64::try_from(VERSIONS_AT_ONCE).unwrap_or(i64::MAX))
-            .fetch_all(&mut *conn)
-            .await?;
-        for row in &rows {
-            let (ord, line) = read_version(row)?;
-            sink.write(&Line::ArtifactVersion(Box::new(line))).await?;
-            sink.report.versions += 1;
-            after = ord;
-        }
-        if rows.len() < VERSIONS_AT_ONCE {
-            return Ok(());
-        }
-    }
-}
-
 // ---- in -----------------------------------------------------------------------------------------------------------
 
 /// A line that was checked before does not fit what is there.
-fn unfit(detail: impl Into<String>) -> StoreError {
+pub(super) fn unfit(detail: impl Into<String>) -> StoreError {
     StoreError::Constraint(detail.into())
 }
 

@@ -26,8 +26,8 @@ struct NewMessage<'a> {
     parent_id: Option<MessageId>,
     depth: u64,
     siblings: Vec<MessageId>,
-    /// The message it replaces, whose files it keeps.
-    replaces: Option<MessageId>,
+    /// The message it replaces, where it keeps its files.
+    files_of: Option<MessageId>,
 }
 
 /// Either what the turn works on, or why it does not begin.
@@ -231,7 +231,7 @@ pub(super) async fn begin(
     account: AccountId,
     turn: &BeginTurn,
 ) -> Result<BeginOutcome, StoreError> {
-    if !files::are_there(&mut *conn, account, &turn.files).await? {
+    if files::find_all(&mut *conn, account, &turn.files).await?.is_none() {
         return Ok(BeginOutcome::NoSuchFile);
     }
     match &turn.kind {
@@ -267,7 +267,7 @@ pub(super) async fn begin(
                         parent_id,
                         depth,
                         siblings,
-                        replaces: None,
+                        files_of: None,
                     };
                     begin_new(conn, account, turn, new).await
                 }
@@ -275,6 +275,7 @@ pub(super) async fn begin(
         }
         BeginKind::Edit {
             of,
+            keeps_files,
             message_id,
             content,
             client_id,
@@ -297,7 +298,7 @@ pub(super) async fn begin(
                         parent_id,
                         depth,
                         siblings,
-                        replaces: Some(*of),
+                        files_of: keeps_files.then_some(*of),
                     };
                     begin_new(conn, account, turn, new).await
                 }
@@ -350,11 +351,11 @@ async fn begin_new(
         .bind(new.metadata.map(json).transpose()?)
         .bind(grams);
     bind_spare(query, SPARE).execute(&mut *conn).await?;
-    if let Some(replaced) = new.replaces {
-        files::attach_again(&mut *conn, account, replaced, new.id).await?;
+    match new.files_of {
+        Some(replaced) => files::attach_again(&mut *conn, account, replaced, new.id).await?,
+        None => files::attach(&mut *conn, account, new.id, &turn.files).await?,
     }
-    files::attach(&mut *conn, account, new.id, &turn.files).await?;
-    let attached = if new.replaces.is_some() || !turn.files.is_empty() {
+    let attached = if new.files_of.is_some() || !turn.files.is_empty() {
         files::of_message(conn, account, new.id).await?
     } else {
         Vec::new()

@@ -4,9 +4,9 @@
 //! and status tell that something was called, and nothing else is left of it.
 
 use crate::sqlite::{
-    Store, approvals, citations,
+    Store, approvals,
     error::StoreError,
-    messages::json,
+    messages::{json, parse_list},
     rows::{Columns, blob},
     tombstones::normalised,
     traces::{Haystack, Needles, Wanted},
@@ -14,9 +14,11 @@ use crate::sqlite::{
 };
 use futures_util::{FutureExt, TryStreamExt};
 use mira_core::{
-    ids::{AccountId, MemoryId, MessageId, SessionId, ToolCallId, TurnId},
+    citation::Citation,
+    ids::{AccountId, ApprovalId, MemoryId, MessageId, SessionId, ToolCallId, TurnId},
     tool::{CallOutcome, CallStatus, Effect, ToolCall},
 };
+use serde::{Serialize, de::DeserializeOwned};
 use sqlx::SqliteConnection;
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -34,25 +36,6 @@ const MAX_SENTENCES: usize = 64;
 /// Of the arguments of an emptied call, how many characters are looked for in the file's unused space.
 const TRACED_CHARS: usize = 512;
 
-/// Calls as their column holds them; NULL where there are none.
-pub(in crate::sqlite) fn column(calls: &[ToolCall]) -> Result<Option<String>, StoreError> {
-    (!calls.is_empty()).then(|| json(&calls)).transpose()
-}
-
-/// Calls from their column.
-pub(in crate::sqlite) fn parse(text: &str) -> Result<Vec<ToolCall>, serde_json::Error> {
-    serde_json::from_str(text)
-}
-
-/// Takes every word out of a call.
-pub(in crate::sqlite) fn empty(call: &mut ToolCall) {
-    "{}".clone_into(&mut call.arguments);
-    if let Some(outcome) = &mut call.outcome {
-        outcome.output.clear();
-        outcome.data = serde_json::Value::Object(serde_json::Map::new());
-    }
-}
-
 /// Whether no word is left of a call.
 pub(in crate::sqlite) fn is_empty(call: &ToolCall) -> bool {
     emptied(call) == *call
@@ -60,7 +43,7 @@ pub(in crate::sqlite) fn is_empty(call: &ToolCall) -> bool {
 
 fn emptied(call: &ToolCall) -> ToolCall {
     let mut call = call.clone();
-    empty(&mut call);
+    call.empty();
     call
 }
 
@@ -338,13 +321,11 @@ pub(in crate::sqlite) struct Emptied {
     pub(in crate::sqlite) sessions: BTreeSet<SessionId>,
     /// What the calls were given, the beginning of it.
     pub(in crate::sqlite) words: Vec<String>,
+    /// The approvals that waited and cannot be answered any more.
+    pub(in crate::sqlite) voided: Vec<ApprovalId>,
 }
 
 impl Emptied {
-    fn note(&mut self, call: &ToolCall) {
-        self.note_words(&call.arguments);
-    }
-
     pub(in crate::sqlite) fn note_words(&mut self, words: &str) {
         self.words.push(words.chars().take(TRACED_CHARS).collect());
     }
@@ -358,14 +339,44 @@ pub(in crate::sqlite) async fn empty_quoting(
 ) -> Result<Emptied, StoreError> {
     let needles = Needles::new(quotes.words.iter().cloned());
     let mut done = Emptied::default();
-    empty_in_replies(&mut *conn, account, quotes, needles.as_ref(), &mut done).await?;
+    empty_in_replies::<ToolCall>(&mut *conn, account, quotes, needles.as_ref(), &mut done).await?;
+    empty_in_replies::<Citation>(&mut *conn, account, quotes, needles.as_ref(), &mut done).await?;
     empty_in_turns(&mut *conn, account, quotes, needles.as_ref(), &mut done).await?;
-    citations::empty_quoting(&mut *conn, account, quotes, needles.as_ref(), &mut done).await?;
     approvals::empty_quoting(conn, account, quotes, needles.as_ref(), &mut done).await?;
     Ok(done)
 }
 
-async fn empty_in_replies(
+/// What a column of `messages` keeps a list of, and what emptying one of them means.
+pub(in crate::sqlite) trait Quoting: Clone + PartialEq + Serialize + DeserializeOwned {
+    /// The column.
+    const COLUMN: &'static str;
+    /// Id, place, session and the column of every message of the account `?1` that has such a list.
+    const LIST: &'static str;
+    /// Sets the column of the message in place `?1` to `?2`.
+    const UPDATE: &'static str;
+
+    /// Takes every word out of it.
+    fn empty(&mut self);
+    /// What it says, as far as it is looked for in the file's unused space.
+    fn words(&self) -> impl Iterator<Item = &str>;
+}
+
+impl Quoting for ToolCall {
+    const COLUMN: &'static str = "tool_calls";
+    const LIST: &'static str =
+        "SELECT id, ord, session_id, tool_calls FROM messages WHERE account_id = ?1 AND tool_calls IS NOT NULL";
+    const UPDATE: &'static str = "UPDATE messages SET tool_calls = ?2 WHERE ord = ?1";
+
+    fn empty(&mut self) {
+        Self::empty(self);
+    }
+
+    fn words(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.arguments.as_str())
+    }
+}
+
+async fn empty_in_replies<T: Quoting>(
     conn: &mut SqliteConnection,
     account: AccountId,
     quotes: &Quotes,
@@ -373,42 +384,36 @@ async fn empty_in_replies(
     done: &mut Emptied,
 ) -> Result<(), StoreError> {
     let mut changed = Vec::new();
-    let mut rows = sqlx::query(
-        "SELECT id, ord, session_id, tool_calls FROM messages WHERE account_id = ?1 AND tool_calls IS NOT NULL",
-    )
-    .bind(account.0)
-    .fetch(&mut *conn);
+    let mut rows = sqlx::query(T::LIST).bind(account.0).fetch(&mut *conn);
     while let Some(row) = rows.try_next().await? {
         let mut c = Columns::new("messages", &row);
         let id = MessageId(c.uuid("id")?);
         c.named(id);
         let ord: i64 = c.take("ord")?;
         let session = c.parsed("session_id", str::parse)?;
-        let text: &str = c.take("tool_calls")?;
+        let text: &str = c.take(T::COLUMN)?;
         let Some(goes) = quotes.judge(id, text, needles) else {
             continue;
         };
-        let mut calls = parse(text).map_err(|error| c.bad("tool_calls", error))?;
+        let mut list: Vec<T> = parse_list(text).map_err(|error| c.bad(T::COLUMN, error))?;
         let mut touched = false;
-        for call in &mut calls {
-            if goes.takes(call)? {
-                done.note(call);
-                empty(call);
+        for item in &mut list {
+            let mut emptied = item.clone();
+            emptied.empty();
+            if emptied != *item && goes.takes_text(&json(item)?) {
+                item.words().for_each(|words| done.note_words(words));
+                *item = emptied;
                 touched = true;
             }
         }
         if touched {
-            changed.push((ord, column(&calls)?));
+            changed.push((ord, json(&list)?));
             done.sessions.insert(session);
         }
     }
     drop(rows);
-    for (ord, calls) in changed {
-        sqlx::query("UPDATE messages SET tool_calls = ?2 WHERE ord = ?1")
-            .bind(ord)
-            .bind(calls)
-            .execute(&mut *conn)
-            .await?;
+    for (ord, list) in changed {
+        sqlx::query(T::UPDATE).bind(ord).bind(list).execute(&mut *conn).await?;
     }
     Ok(())
 }
@@ -444,12 +449,17 @@ async fn empty_in_turns(
         if !empties {
             continue;
         }
-        done.note(&call);
-        empty(&mut call);
+        done.note_words(&call.arguments);
+        call.empty();
         sqlx::query("UPDATE turn_calls SET call = ?3, emptied = 1 WHERE turn_id = ?1 AND n = ?2")
             .bind(blob(&turn.0))
             .bind(n)
             .bind(json(&call)?)
+            .execute(&mut *conn)
+            .await?;
+        // Which call a source came from is not kept.
+        sqlx::query("UPDATE turn_parts SET citations = NULL WHERE turn_id = ?1")
+            .bind(blob(&turn.0))
             .execute(&mut *conn)
             .await?;
     }

@@ -5,7 +5,7 @@ use super::{FinishOutcome, FinishTurn, NewReply, Recovered, TurnState, calls, st
 use crate::sqlite::{
     citations,
     error::StoreError,
-    messages::{self, json, parse_mood, usage_columns},
+    messages::{self, json, list_column, parse_mood, usage_columns},
     outbox::queue_new_message,
     receipts,
     rows::{Columns, SPARE, bind_spare, blob, int, ms},
@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use mira_core::{
     chat::{Message, MessageStatus, Mood, ReplyMeta, Role},
     citation::Citation,
-    ids::{AccountId, MessageId, ProjectId, SessionId, TurnId},
+    ids::{AccountId, MessageId, ProjectId, SessionId, ToolCallId, TurnId},
     persona::PersonaName,
     tool::ToolCall,
 };
@@ -128,28 +128,57 @@ const FINISH_GRAMS: &str = concat!(
     "; INSERT INTO messages_grams (rowid, grams) SELECT ord, ?32 FROM messages WHERE account_id = ?1 AND id = ?6"
 );
 
+/// What the transaction has made of a turn's end; what it was given is not in it.
+pub(super) enum Ended {
+    Gone,
+    /// Before, or without a reply.
+    Otherwise(Option<Box<Message>>),
+    Now(Box<Place>),
+}
+
+/// Where the reply is stored, and which of its words are not.
+pub(super) struct Place {
+    turn: Ending,
+    left_out: LeftOut,
+}
+
+impl Ended {
+    /// The outcome, with the reply as it is stored.
+    pub(super) fn told(self, end: FinishTurn) -> FinishOutcome {
+        match (self, end.reply) {
+            (Self::Gone, _) => FinishOutcome::Gone,
+            (Self::Otherwise(message), _) => FinishOutcome::Finished(message.map(|message| *message)),
+            (Self::Now(place), Some(reply)) => FinishOutcome::Finished(Some(place.message(reply, end.now))),
+            (Self::Now(_), None) => FinishOutcome::Finished(None),
+        }
+    }
+}
+
 pub(super) async fn finish(
     conn: &mut SqliteConnection,
     account: AccountId,
     end: &FinishTurn,
-) -> Result<FinishOutcome, StoreError> {
+) -> Result<Ended, StoreError> {
     let Some(turn) = look_turn(&mut *conn, account, end.turn_id).await? else {
-        return Ok(FinishOutcome::Gone);
+        return Ok(Ended::Gone);
     };
     if turn.state != TurnState::Running {
-        return Ok(FinishOutcome::Finished(
-            messages::find(conn, account, turn.reply_id).await?,
-        ));
+        let message = messages::find(conn, account, turn.reply_id).await?;
+        return Ok(Ended::Otherwise(message.map(Box::new)));
     }
     let Some(depth) = turn.depth else {
-        return Ok(FinishOutcome::Gone);
+        return Ok(Ended::Gone);
     };
     if let Some(reply) = &end.reply {
-        let message = insert_reply(&mut *conn, account, end, reply, turn, depth + 1).await?;
-        if let Some(receipt) = end.receipt.as_ref().filter(|receipt| receipt.message_id == message.id) {
+        let left_out = insert_reply(&mut *conn, account, end, reply, &turn, depth + 1).await?;
+        if let Some(receipt) = end
+            .receipt
+            .as_ref()
+            .filter(|receipt| receipt.message_id == turn.reply_id)
+        {
             receipts::insert(conn, account, receipt).await?;
         }
-        Ok(FinishOutcome::Finished(Some(message)))
+        Ok(Ended::Now(Box::new(Place { turn, left_out })))
     } else {
         let query = sqlx::query(FINISH_EMPTY)
             .bind(account.0)
@@ -158,34 +187,63 @@ pub(super) async fn finish(
             .bind(ms(end.now))
             .bind(end.tokens.map(int));
         bind_spare(query, SPARE).execute(conn).await?;
-        Ok(FinishOutcome::Finished(None))
+        Ok(Ended::Otherwise(None))
     }
 }
 
-/// The reply's calls and citations as they are stored: those whose words were forgotten while the turn ran stay empty.
-async fn kept_works(
-    conn: &mut SqliteConnection,
-    account: AccountId,
-    turn: TurnId,
-    reply: &NewReply,
-    forgotten: bool,
-) -> Result<(Vec<ToolCall>, Vec<Citation>), StoreError> {
-    let (mut kept, mut citations) = (reply.tool_calls.clone(), reply.citations.clone());
-    let emptied = if kept.is_empty() {
-        Vec::new()
-    } else {
-        calls::list_emptied(conn, account, turn).await?
-    };
-    for call in &mut kept {
-        if forgotten || emptied.contains(&call.id) {
-            calls::empty(call);
+/// What of a reply's calls and citations is not stored: their words were forgotten while the turn ran.
+enum LeftOut {
+    Nothing,
+    /// The words of these calls, and of all citations: which call a source came from is not kept.
+    Calls(Vec<ToolCallId>),
+    All,
+}
+
+impl LeftOut {
+    async fn of(
+        conn: &mut SqliteConnection,
+        account: AccountId,
+        turn: TurnId,
+        reply: &NewReply,
+        forgotten: bool,
+    ) -> Result<Self, StoreError> {
+        if forgotten {
+            return Ok(Self::All);
+        }
+        if reply.tool_calls.is_empty() {
+            return Ok(Self::Nothing);
+        }
+        let emptied = calls::list_emptied(conn, account, turn).await?;
+        Ok(if emptied.is_empty() {
+            Self::Nothing
+        } else {
+            Self::Calls(emptied)
+        })
+    }
+
+    fn take_from(&self, kept: &mut [ToolCall], citations: &mut [Citation]) {
+        let is_left_out = |call: &ToolCall| match self {
+            Self::Nothing => false,
+            Self::Calls(emptied) => emptied.contains(&call.id),
+            Self::All => true,
+        };
+        kept.iter_mut()
+            .filter(|call| is_left_out(call))
+            .for_each(ToolCall::empty);
+        if !matches!(self, Self::Nothing) {
+            citations.iter_mut().for_each(Citation::empty);
         }
     }
-    if forgotten || !emptied.is_empty() {
-        // Which call a source came from is not kept.
-        citations.iter_mut().for_each(Citation::empty);
+
+    /// The columns of the calls and of the citations.
+    fn columns(&self, reply: &NewReply) -> Result<[Option<String>; 2], StoreError> {
+        if matches!(self, Self::Nothing) {
+            return Ok([list_column(&reply.tool_calls)?, list_column(&reply.citations)?]);
+        }
+        let (mut kept, mut citations) = (reply.tool_calls.clone(), reply.citations.clone());
+        self.take_from(&mut kept, &mut citations);
+        Ok([list_column(&kept)?, list_column(&citations)?])
     }
-    Ok((kept, citations))
 }
 
 async fn insert_reply(
@@ -193,11 +251,12 @@ async fn insert_reply(
     account: AccountId,
     end: &FinishTurn,
     reply: &NewReply,
-    turn: Ending,
+    turn: &Ending,
     depth: u64,
-) -> Result<Message, StoreError> {
+) -> Result<LeftOut, StoreError> {
     let grams = grams(&reply.content);
-    let (tool_calls, citations) = kept_works(&mut *conn, account, end.turn_id, reply, turn.forgotten).await?;
+    let left_out = LeftOut::of(&mut *conn, account, end.turn_id, reply, turn.forgotten).await?;
+    let [tool_calls, citations] = left_out.columns(reply)?;
     let (meta, mira) = (reply.meta.as_ref(), end.mira.as_ref());
     let [input_tokens, cached_tokens, output_tokens, reasoning_tokens] = usage_columns(reply.usage);
     let query = sqlx::query(if grams.is_some() { FINISH_GRAMS } else { FINISH })
@@ -233,30 +292,40 @@ async fn insert_reply(
         .bind(output_tokens)
         .bind(reasoning_tokens)
         .bind(turn.project_id.as_ref().map(|id| blob(&id.0)))
-        .bind(calls::column(&tool_calls)?)
-        .bind(citations::column(&citations)?)
+        .bind(tool_calls)
+        .bind(citations)
         .bind(grams);
     bind_spare(query, SPARE).execute(conn).await?;
-    let mut sibling_ids = turn.siblings;
-    sibling_ids.push(turn.reply_id);
-    Ok(Message {
-        id: turn.reply_id,
-        session_id: turn.session,
-        parent_id: Some(turn.user_message),
-        sibling_ids,
-        role: Role::Assistant,
-        content: reply.content.clone(),
-        meta: reply.meta.clone(),
-        status: reply.status,
-        project_id: turn.project_id,
-        metadata: None,
-        model: reply.model.clone(),
-        usage: reply.usage,
-        tool_calls,
-        citations,
-        files: Vec::new(),
-        created_at: stored(end.now),
-    })
+    Ok(left_out)
+}
+
+impl Place {
+    /// The reply as it is stored.
+    fn message(self, reply: NewReply, now: Timestamp) -> Message {
+        let Self { turn, left_out } = self;
+        let (mut tool_calls, mut citations) = (reply.tool_calls, reply.citations);
+        left_out.take_from(&mut tool_calls, &mut citations);
+        let mut sibling_ids = turn.siblings;
+        sibling_ids.push(turn.reply_id);
+        Message {
+            id: turn.reply_id,
+            session_id: turn.session,
+            parent_id: Some(turn.user_message),
+            sibling_ids,
+            role: Role::Assistant,
+            content: reply.content,
+            meta: reply.meta,
+            status: reply.status,
+            project_id: turn.project_id,
+            metadata: None,
+            model: reply.model,
+            usage: reply.usage,
+            tool_calls,
+            citations,
+            files: Vec::new(),
+            created_at: stored(now),
+        }
+    }
 }
 
 const LIST_RUNNING: &str = "
@@ -281,6 +350,7 @@ pub(super) async fn recover(
         let model: Option<String> = c.take("model")?;
         let text: Option<String> = c.take("text")?;
         let tool_calls = calls::list_cut_off(&mut *conn, account, turn_id).await?;
+        let citations = citations::list_cut_off(&mut *conn, account, turn_id).await?;
         let meta = persona.zip(mood).map(|(persona, mood)| ReplyMeta {
             persona,
             mood,
@@ -298,8 +368,7 @@ pub(super) async fn recover(
             model,
             usage: None,
             tool_calls,
-            // Where they pointed is not checkpointed; the numbers stay in the text.
-            citations: Vec::new(),
+            citations,
         });
         let state = if reply.is_some() {
             TurnState::Interrupted

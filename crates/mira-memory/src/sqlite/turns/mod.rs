@@ -12,7 +12,7 @@ mod end;
 use super::{
     Store,
     error::StoreError,
-    messages::unknown,
+    messages::{list_column, unknown},
     rows::{SPARE, bind_spare, blob},
     writer::Class,
 };
@@ -103,6 +103,8 @@ pub enum BeginKind {
     Edit {
         /// The message of the owner to replace.
         of: MessageId,
+        /// Whether the files of that message go with the new one; else those of the turn do.
+        keeps_files: bool,
         /// The new message's id.
         message_id: MessageId,
         /// Its text.
@@ -140,7 +142,7 @@ pub struct BeginTurn {
     pub session: SessionId,
     /// What begins it.
     pub kind: BeginKind,
-    /// The files sent with the message; an edit keeps those of the message it replaces.
+    /// The files sent with the message.
     pub files: Vec<FileId>,
     /// The id its reply will have.
     pub reply_id: MessageId,
@@ -218,6 +220,8 @@ pub struct CheckpointPart {
     pub n: u32,
     /// The text since the piece before.
     pub text: String,
+    /// The places that point at sources, as far as no piece before has them.
+    pub citations: Vec<Citation>,
     /// With the first piece: what the reply said of itself.
     pub head: Option<ReplyHead>,
 }
@@ -301,16 +305,16 @@ pub(super) fn stored(at: Timestamp) -> Timestamp {
 
 macro_rules! checkpoint {
     () => {
-        "INSERT INTO turn_parts (turn_id, n, account_id, text)
-         SELECT id, ?3, account_id, ?4 FROM turns WHERE id = ?2 AND account_id = ?1 AND state = 'running'
-             ON CONFLICT (turn_id, n) DO UPDATE SET text = excluded.text"
+        "INSERT INTO turn_parts (turn_id, n, account_id, text, citations)
+         SELECT id, ?3, account_id, ?4, ?5 FROM turns WHERE id = ?2 AND account_id = ?1 AND state = 'running'
+             ON CONFLICT (turn_id, n) DO UPDATE SET text = excluded.text, citations = excluded.citations"
     };
 }
 
 const CHECKPOINT: &str = checkpoint!();
 const CHECKPOINT_HEAD: &str = concat!(
     checkpoint!(),
-    "; UPDATE turns SET persona = ?5, mood = ?6, mood_cause = ?7, model = ?8
+    "; UPDATE turns SET persona = ?6, mood = ?7, mood_cause = ?8, model = ?9
         WHERE id = ?2 AND account_id = ?1 AND state = 'running'"
 );
 
@@ -331,6 +335,7 @@ async fn checkpoint(
         .bind(blob(&turn.0))
         .bind(i64::from(part.n))
         .bind(part.text.as_str())
+        .bind(list_column(&part.citations)?)
         .bind(head.map(|head| head.persona.as_str()))
         .bind(head.map(|head| head.mood.as_str()))
         .bind(head.and_then(|head| head.mood_cause.as_deref()))
@@ -362,7 +367,7 @@ impl Store {
         .await
     }
 
-    /// Keeps a piece of a running turn's text, so that a crash does not lose it. Survives the process, not the power.
+    /// Keeps a piece of a running turn's text and of its citations, so that a crash does not lose it. Survives the process, not the power.
     /// A turn that has ended keeps nothing.
     pub async fn checkpoint_turn(
         &self,
@@ -383,11 +388,14 @@ impl Store {
     /// what the first stored.
     pub async fn finish_turn(&self, account: AccountId, end: FinishTurn) -> Result<FinishOutcome, StoreError> {
         let end = Arc::new(end);
-        self.write(Class::Acknowledged, move |conn| {
-            let end = Arc::clone(&end);
-            async move { end::finish(conn, account, &end).await }.boxed()
-        })
-        .await
+        let job = Arc::clone(&end);
+        let ended = self
+            .write(Class::Acknowledged, move |conn| {
+                let end = Arc::clone(&job);
+                async move { end::finish(conn, account, &end).await }.boxed()
+            })
+            .await?;
+        Ok(ended.told(Arc::unwrap_or_clone(end)))
     }
 
     /// Ends the turns a crash cut off: those with text keep it as an interrupted reply, the others have failed.

@@ -176,7 +176,7 @@ pub async fn create(
     State(state): State<AppState>,
     identity: Identity,
     Path((id, att, path)): Path<(String, String, String)>,
-    FileJson(body): FileJson<WriteFile>,
+    Json(body): FileJson<WriteFile>,
 ) -> Result<(StatusCode, axum::Json<WrittenObject>), ApiError> {
     let at = at(&identity, &id, &att)?;
     let path = parse_path("path", &path)?;
@@ -199,7 +199,7 @@ pub async fn write(
     State(state): State<AppState>,
     identity: Identity,
     Path((id, att, path)): Path<(String, String, String)>,
-    FileJson(body): FileJson<WriteFile>,
+    Json(body): FileJson<WriteFile>,
 ) -> Result<axum::Json<WrittenObject>, ApiError> {
     let at = at(&identity, &id, &att)?;
     let path = parse_path("path", &path)?;

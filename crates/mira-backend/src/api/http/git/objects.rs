@@ -145,8 +145,10 @@ impl WrittenObject {
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = GitBranch)]
 pub struct BranchObject {
-    /// Short: `main`, or `origin/main` of a remote.
+    /// Short: `main`, or `origin/main` of a remote; replacement characters stand for what is not UTF-8.
     pub name: String,
+    /// Whether it can be checked out by its name: false for one that is not UTF-8.
+    pub reachable: bool,
     /// `local` or `remote`.
     pub kind: &'static str,
     /// Whether it is checked out.
@@ -180,6 +182,7 @@ impl From<Branches> for BranchesObject {
         let branch = |branch: Branch| BranchObject {
             kind: if branch.remote { "remote" } else { "local" },
             name: branch.name,
+            reachable: branch.reachable,
             current: branch.current,
             upstream: branch.upstream,
             ahead: branch.ahead,

@@ -1,8 +1,8 @@
 //! Tools that only other programs have: the history by its words, and projects. Mira herself is shown these in her
 //! prompts.
 
-use super::doors::{open, store_failed};
-use crate::services::hub::HubRef;
+use super::doors::open;
+use crate::services::{hub::HubRef, tools::store_failed};
 use mira_core::{
     chat::{Role, one_line},
     ids::ProjectId,

@@ -1,6 +1,6 @@
 //! Brave's web search: `GET res/v1/web/search` with the key in `X-Subscription-Token`. Source: its API reference.
 
-use super::{WebError, ask, hit, key_header, list};
+use super::{WebError, ask, hits, key_header};
 use crate::config::KeyedEngine;
 use mira_net::{GuardedClient, StatusCode, header::HeaderName};
 use mira_tools::web::Hit;
@@ -22,10 +22,7 @@ pub(super) async fn search(
         .append_pair("result_filter", "web");
     let request = client.get(url).header(TOKEN, key_header(engine.key.expose())?);
     let answer = ask(request, explain).await?;
-    let items = list(&answer, "/web/results").iter();
-    Ok(items
-        .filter_map(|item| hit(item, "description", &["page_age", "age"]))
-        .collect())
+    Ok(hits(&answer, "/web/results", "description", &["page_age", "age"]))
 }
 
 fn explain(status: StatusCode) -> Option<&'static str> {

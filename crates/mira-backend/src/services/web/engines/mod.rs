@@ -133,6 +133,12 @@ fn day(text: &str) -> Option<String> {
     Some(shown).filter(|text| !text.is_empty())
 }
 
+/// The usable results under a path of keys.
+fn hits(answer: &Value, pointer: &str, snippet: &str, date: &[&str]) -> Vec<Hit> {
+    let items = list(answer, pointer).iter();
+    items.filter_map(|item| hit(item, snippet, date)).collect()
+}
+
 /// The list under a path of keys; an empty one where there is none.
 fn list<'a>(answer: &'a Value, pointer: &str) -> &'a [Value] {
     answer

@@ -1,7 +1,7 @@
 //! `SearXNG`: `GET search?q=...&format=json`. Source: its documentation of the search API. The format has to be switched
 //! on there; a server that has not answers 403.
 
-use super::{WebError, ask, hit, list};
+use super::{WebError, ask, hits, list};
 use mira_core::chat::one_line;
 use mira_net::{GuardedClient, StatusCode, Url};
 use mira_tools::web::Hit;
@@ -16,10 +16,7 @@ pub(super) async fn search(client: &GuardedClient, base: &Url, query: &str) -> R
         .append_pair("q", query)
         .append_pair("format", "json");
     let answer = ask(client.get(url), explain).await?;
-    let hits: Vec<Hit> = list(&answer, "/results")
-        .iter()
-        .filter_map(|item| hit(item, "content", &["publishedDate"]))
-        .collect();
+    let hits = hits(&answer, "/results", "content", &["publishedDate"]);
     let silent = list(&answer, "/unresponsive_engines");
     if hits.is_empty() && !silent.is_empty() {
         return Err(WebError::NoEngine(

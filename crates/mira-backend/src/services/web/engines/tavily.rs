@@ -1,6 +1,6 @@
 //! Tavily: `POST search` with the key as a bearer token. Source: its API reference.
 
-use super::{WebError, ask, hit, key_header, list};
+use super::{WebError, ask, hits, key_header};
 use crate::config::KeyedEngine;
 use mira_net::{GuardedClient, StatusCode, header::HeaderValue};
 use mira_tools::web::Hit;
@@ -18,10 +18,7 @@ pub(super) async fn search(
         .post(url, HeaderValue::from_static("application/json"), body)
         .authorization(key_header(&format!("Bearer {}", engine.key.expose()))?);
     let answer = ask(request, explain).await?;
-    let items = list(&answer, "/results").iter();
-    Ok(items
-        .filter_map(|item| hit(item, "content", &["published_date"]))
-        .collect())
+    Ok(hits(&answer, "/results", "content", &["published_date"]))
 }
 
 fn explain(status: StatusCode) -> Option<&'static str> {

@@ -1,0 +1,235 @@
+//! What pieces say of a question in other words. Each word of the question looks for the word of a piece that comes nearest
+//! to it: itself, one of its forms, or one of much the same meaning; what it finds counts by how much the word tells. That
+//! is done over the whole piece, and over each passage of a few lines, since an answer stands close together.
+//!
+//! The late interaction of `ColBERT` (Khattab and Zaharia, 2020), with a table of words in place of a model that reads the
+//! context. Pure; for where blocking is allowed.
+
+use super::search::Telling;
+use mira_core::fusion::{stem::stem, words::each_word};
+use mira_llm::embeddings::Vector;
+use mira_memory::FileChunk;
+use std::{collections::HashMap, sync::Arc};
+
+/// Half a passage, in words.
+const HALF: usize = 15;
+/// Words less alike than this have nothing to do with each other.
+const UNLIKE: f32 = 0.3;
+/// Numbers side by side in a product.
+const LANES: usize = 16;
+
+/// How much of a question a piece says, 0 to 1.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Saying {
+    /// Anywhere in it.
+    pub whole: f32,
+    /// In its best passage.
+    pub passage: f32,
+}
+
+/// Pieces as numbers of words.
+#[derive(Debug, Default)]
+pub(super) struct Texts {
+    words: Vec<String>,
+    stems: HashMap<String, Vec<u32>>,
+    pieces: Vec<Vec<u32>>,
+}
+
+impl Texts {
+    /// Reads headings and texts of pieces.
+    pub(super) fn of<'a>(chunks: impl Iterator<Item = &'a FileChunk>) -> Self {
+        let mut numbers: HashMap<String, u32> = HashMap::new();
+        let mut texts = Self::default();
+        for chunk in chunks {
+            let mut piece = Vec::new();
+            for text in [&chunk.heading, &chunk.text] {
+                each_word(text, |word| piece.push(texts.number(&mut numbers, word)));
+            }
+            texts.pieces.push(piece);
+        }
+        texts
+    }
+
+    fn number(&mut self, numbers: &mut HashMap<String, u32>, word: &str) -> u32 {
+        if let Some(number) = numbers.get(word) {
+            return *number;
+        }
+        let number = u32::try_from(self.words.len()).unwrap_or(u32::MAX);
+        numbers.insert(word.to_owned(), number);
+        self.stems.entry(stem(word)).or_default().push(number);
+        self.words.push(word.to_owned());
+        number
+    }
+
+    /// Each word once, in the order of their numbers; to be embedded.
+    pub(super) fn take_words(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.words)
+    }
+
+    /// The words of each piece, in their order.
+    pub(super) fn pieces(&self) -> impl Iterator<Item = &[u32]> {
+        self.pieces.iter().map(Vec::as_slice)
+    }
+}
+
+/// How near each word of the pieces comes to each word of the question.
+#[derive(Debug)]
+pub(super) struct Likeness {
+    weights: Vec<f32>,
+    /// For each word of the pieces one number for each word of the question, 0 to 1.
+    rows: Vec<f32>,
+}
+
+impl Likeness {
+    /// Compares; `vectors` are those of the pieces' words, in their order.
+    pub(super) fn of(question: &[Telling], texts: &Texts, vectors: &[Vector]) -> Self {
+        let width = question.len();
+        let mut rows = vec![0.0; width * vectors.len()];
+        for (vector, row) in vectors.iter().zip(rows.chunks_exact_mut(width.max(1))) {
+            for (word, slot) in question.iter().zip(row) {
+                let near = word.vector.as_ref().map_or(0.0, |own| dot(own, vector));
+                *slot = ((near - UNLIKE) / (1.0 - UNLIKE)).clamp(0.0, 1.0);
+            }
+        }
+        // The forms of a word are the word.
+        for (column, word) in question.iter().enumerate() {
+            for number in texts.stems.get(&stem(&word.word)).into_iter().flatten() {
+                if let Some(slot) = rows.get_mut(*number as usize * width + column) {
+                    *slot = 1.0;
+                }
+            }
+        }
+        Self {
+            weights: question.iter().map(|word| word.weight).collect(),
+            rows,
+        }
+    }
+
+    /// How much of the question a piece says.
+    pub(super) fn said(&self, piece: &[u32]) -> Saying {
+        let halves: Vec<Vec<f32>> = piece.chunks(HALF).map(|words| self.nearest(words)).collect();
+        let mut whole = vec![0.0; self.weights.len()];
+        for half in &halves {
+            raise(&mut whole, half);
+        }
+        let passages = halves.windows(2).map(|two| {
+            let mut both = vec![0.0; self.weights.len()];
+            for half in two {
+                raise(&mut both, half);
+            }
+            self.weigh(&both)
+        });
+        let passage = passages.fold(halves.first().map_or(0.0, |half| self.weigh(half)), f32::max);
+        Saying {
+            whole: self.weigh(&whole),
+            passage,
+        }
+    }
+
+    /// For each word of the question how near one of these words comes.
+    fn nearest(&self, words: &[u32]) -> Vec<f32> {
+        let width = self.weights.len();
+        let mut nearest = vec![0.0; width];
+        for word in words {
+            if let Some(row) = self
+                .rows
+                .get(*word as usize * width..)
+                .and_then(|rest| rest.get(..width))
+            {
+                raise(&mut nearest, row);
+            }
+        }
+        nearest
+    }
+
+    fn weigh(&self, near: &[f32]) -> f32 {
+        let all: f32 = self.weights.iter().sum();
+        let said: f32 = self.weights.iter().zip(near).map(|(weight, near)| weight * near).sum();
+        if all > 0.0 { said / all } else { 0.0 }
+    }
+}
+
+fn raise(to: &mut [f32], row: &[f32]) {
+    for (to, near) in to.iter_mut().zip(row) {
+        *to = to.max(*near);
+    }
+}
+
+/// The product of two vectors, in sums that can be made at once.
+fn dot(a: &Arc<[f32]>, b: &Arc<[f32]>) -> f32 {
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+    let mut sums = [0_f32; LANES];
+    for (a, b) in a.iter().zip(b) {
+        for (sum, (a, b)) in sums.iter_mut().zip(a.iter().zip(b)) {
+            *sum += a * b;
+        }
+    }
+    let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
+    sums.iter().sum::<f32>() + rest
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::float_cmp, reason = "tests of numbers that are exact")]
+    use super::*;
+
+    fn chunk(text: &str) -> FileChunk {
+        FileChunk {
+            page: None,
+            lines: None,
+            heading: String::new(),
+            text: text.to_owned(),
+        }
+    }
+
+    /// Words of the same first letter mean the same here.
+    fn vector(word: &str) -> Vector {
+        let letter = word.bytes().next().unwrap_or_default();
+        (0..32).map(|n| f32::from(u8::from(letter % 32 == n))).collect()
+    }
+
+    fn check(question: &[(&str, f32)], text: &str, expect: (f32, f32)) {
+        let question: Vec<Telling> = question
+            .iter()
+            .map(|(word, weight)| Telling {
+                word: (*word).to_owned(),
+                weight: *weight,
+                vector: Some(vector(word)),
+            })
+            .collect();
+        let mut texts = Texts::of([chunk(text)].iter());
+        let vectors: Vec<Vector> = texts.take_words().iter().map(|word| vector(word)).collect();
+        let likeness = Likeness::of(&question, &texts, &vectors);
+        let said: Vec<Saying> = texts.pieces().map(|piece| likeness.said(piece)).collect();
+        assert_eq!(
+            said,
+            [Saying {
+                whole: expect.0,
+                passage: expect.1
+            }],
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_question_is_said_in_its_words_or_in_others() {
+        let question = [("plot", 3.0), ("title", 1.0)];
+        check(&question, "the title of a plot", (1.0, 1.0));
+        check(&question, "", (0.0, 0.0));
+        check(&question, "nobody knows", (0.0, 0.0));
+        // A form of the word, and one that is like it.
+        check(&question, "Plots", (0.75, 0.75));
+        check(&question, "picture", (0.75, 0.75));
+        let far = format!("plot {} title", "x ".repeat(40));
+        check(&question, &far, (1.0, 0.75));
+        let near = format!("{} plot x x x title {}", "x ".repeat(27), "x ".repeat(40));
+        check(&question, &near, (1.0, 1.0));
+        check(&[], "plot", (0.0, 0.0));
+    }
+
+    #[test]
+    fn products_are_whole() {
+        let a: Arc<[f32]> = (0..37_u8).map(f32::from).collect();
+        assert_eq!(dot(&a, &a), (0..37_u16).map(|n| f32::from(n * n)).sum::<f32>());
+    }
+}

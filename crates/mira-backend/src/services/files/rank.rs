@@ -1,0 +1,286 @@
+//! The order of what was found: which pieces are worth reading, and which pages answer best. Pure.
+//!
+//! Each kind of evidence is taken on the scale of the best of it, since bm25 and cosines know no scale of their own. A page
+//! is as good as its pieces together: one may hold the words and the next their meaning. It is shown by its best piece.
+//!
+//! The weights are round numbers, set on questions that are no part of the measured ones (docs/BENCHMARKS.md).
+
+use super::{passages::Saying, search::Fitting};
+use mira_core::ids::FileId;
+use mira_memory::{FoundChunk, WordHit};
+use std::{
+    cmp::Ordering,
+    collections::{HashMap, HashSet},
+};
+
+/// What the evidence weighs.
+mod weights {
+    /// The words themselves, by bm25.
+    pub(super) const WORDS: f64 = 0.5;
+    /// The meaning of the whole piece.
+    pub(super) const MEANING: f64 = 0.6;
+    /// The question's words or others near to them, anywhere in the piece.
+    pub(super) const WHOLE: f64 = 0.6;
+    /// The same, close together.
+    pub(super) const PASSAGE: f64 = 0.6;
+    /// The words on the pages before and after.
+    pub(super) const BESIDE: f64 = 0.15;
+}
+
+/// Pieces that are read: the right page is hardly ever beyond them.
+const POOL: usize = 120;
+
+/// The best of everything that was found.
+#[derive(Debug)]
+pub(super) struct Pool {
+    words: HashMap<i64, f64>,
+    meaning: HashMap<i64, f64>,
+    /// The words of each page, as well as its best piece has them.
+    pages: HashMap<(FileId, u32), f64>,
+    best: Vec<i64>,
+}
+
+/// The best of some scores, for others to be measured by.
+fn most(scores: impl Iterator<Item = f64>) -> f64 {
+    scores.fold(f64::EPSILON, f64::max)
+}
+
+fn by_score(a: &(i64, f64), b: &(i64, f64)) -> Ordering {
+    b.1.total_cmp(&a.1).then(a.0.cmp(&b.0))
+}
+
+impl Pool {
+    /// Puts together what was found by words and by meaning.
+    pub(super) fn new(by_words: Vec<WordHit>, by_meaning: Vec<(i64, f32)>) -> Self {
+        let most_words = most(by_words.iter().map(|hit| hit.score));
+        let most_alike = most(by_meaning.iter().map(|(_, cosine)| f64::from(*cosine)));
+        let mut pages = HashMap::new();
+        let mut words = HashMap::with_capacity(by_words.len());
+        for hit in by_words {
+            let score = (hit.score / most_words).clamp(0.0, 1.0);
+            words.insert(hit.key, score);
+            if let Some(page) = hit.page {
+                let page = pages.entry((hit.file, page)).or_insert(0.0);
+                *page = score.max(*page);
+            }
+        }
+        let alike = |cosine: f32| (f64::from(cosine) / most_alike).clamp(0.0, 1.0);
+        let compared: HashSet<i64> = by_meaning.iter().map(|(key, _)| *key).collect();
+        let by_both = by_meaning.iter().map(|(key, cosine)| {
+            let words = words.get(key).copied().unwrap_or_default();
+            (*key, weights::WORDS * words + weights::MEANING * alike(*cosine))
+        });
+        let alone = words.iter().filter(|(key, _)| !compared.contains(key));
+        let mut scores: Vec<(i64, f64)> = by_both
+            .chain(alone.map(|(key, words)| (*key, weights::WORDS * words)))
+            .filter(|(_, score)| *score > 0.0)
+            .collect();
+        if scores.len() > POOL {
+            scores.select_nth_unstable_by(POOL, by_score);
+            scores.truncate(POOL);
+        }
+        scores.sort_unstable_by(by_score);
+        let best: Vec<i64> = scores.into_iter().map(|(key, _)| key).collect();
+        let kept: HashSet<i64> = best.iter().copied().collect();
+        let meaning = by_meaning.into_iter().filter(|(key, _)| kept.contains(key));
+        Self {
+            words,
+            meaning: meaning.map(|(key, cosine)| (key, alike(cosine))).collect(),
+            pages,
+            best,
+        }
+    }
+
+    /// The keys of the pieces to read, best first.
+    pub(super) fn best(&self) -> Vec<i64> {
+        self.best.clone()
+    }
+
+    /// How well the pages before and after a piece's have the words.
+    fn beside(&self, found: &FoundChunk) -> f64 {
+        let Some(page) = found.chunk.page else { return 0.0 };
+        let of = |page: Option<u32>| page.and_then(|page| self.pages.get(&(found.file, page)));
+        let both = [of(page.checked_sub(1)), of(page.checked_add(1))];
+        both.into_iter().flatten().sum::<f64>() / 2.0
+    }
+}
+
+/// What speaks for a piece or a page, each 0 to 1.
+#[derive(Debug, Clone, Copy, Default)]
+struct Evidence {
+    words: f64,
+    meaning: f64,
+    whole: f64,
+    passage: f64,
+    beside: f64,
+}
+
+impl Evidence {
+    /// Both together, the better of each kind.
+    fn with(self, other: Self) -> Self {
+        Self {
+            words: self.words.max(other.words),
+            meaning: self.meaning.max(other.meaning),
+            whole: self.whole.max(other.whole),
+            passage: self.passage.max(other.passage),
+            beside: self.beside.max(other.beside),
+        }
+    }
+
+    fn score(self) -> f64 {
+        weights::WORDS * self.words
+            + weights::MEANING * self.meaning
+            + weights::WHOLE * self.whole
+            + weights::PASSAGE * self.passage
+            + weights::BESIDE * self.beside
+    }
+}
+
+/// What shows one result.
+#[derive(Debug)]
+struct Place {
+    all: Evidence,
+    best: FoundChunk,
+    of_best: f64,
+}
+
+/// One piece of each page, that of the best page first. `said` is empty where nothing is known of it, else one for each
+/// piece.
+pub(super) fn in_order(pool: &Pool, found: Vec<FoundChunk>, said: Vec<Saying>, count: usize) -> Vec<Fitting> {
+    let most_whole = most(said.iter().map(|said| f64::from(said.whole)));
+    let most_passage = most(said.iter().map(|said| f64::from(said.passage)));
+    let said = said.into_iter().chain(std::iter::repeat(Saying::default()));
+    let mut places: Vec<Place> = Vec::new();
+    let mut of_page: HashMap<(FileId, u32), usize> = HashMap::new();
+    for (found, said) in found.into_iter().zip(said) {
+        let own = Evidence {
+            words: pool.words.get(&found.key).copied().unwrap_or_default(),
+            meaning: pool.meaning.get(&found.key).copied().unwrap_or_default(),
+            whole: f64::from(said.whole) / most_whole,
+            passage: f64::from(said.passage) / most_passage,
+            beside: pool.beside(&found),
+        };
+        let score = own.score();
+        let known = found.chunk.page.and_then(|page| of_page.get(&(found.file, page)));
+        if let Some(place) = known.and_then(|at| places.get_mut(*at)) {
+            place.all = place.all.with(own);
+            if score > place.of_best {
+                (place.best, place.of_best) = (found, score);
+            }
+            continue;
+        }
+        if let Some(page) = found.chunk.page {
+            of_page.insert((found.file, page), places.len());
+        }
+        places.push(Place {
+            all: own,
+            best: found,
+            of_best: score,
+        });
+    }
+    let most_score = Evidence {
+        words: 1.0,
+        meaning: 1.0,
+        whole: f64::from(u8::from(most_whole > f64::EPSILON)),
+        passage: f64::from(u8::from(most_passage > f64::EPSILON)),
+        beside: 1.0,
+    };
+    let most_score = most_score.score();
+    let fitting = places.into_iter().map(|place| Fitting {
+        score: (place.all.score() / most_score).clamp(0.0, 1.0),
+        found: place.best,
+    });
+    let mut fitting: Vec<Fitting> = fitting.collect();
+    fitting.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.found.key.cmp(&b.found.key)));
+    fitting.truncate(count);
+    fitting
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mira_memory::FileChunk;
+    use uuid::Uuid;
+
+    fn hit(key: i64, page: u32, score: f64) -> WordHit {
+        WordHit {
+            key,
+            file: FileId(Uuid::nil()),
+            page: Some(page),
+            score,
+        }
+    }
+
+    fn found(key: i64, page: Option<u32>) -> FoundChunk {
+        FoundChunk {
+            key,
+            file: FileId(Uuid::nil()),
+            name: String::new(),
+            chunk: FileChunk {
+                page,
+                lines: None,
+                heading: String::new(),
+                text: String::new(),
+            },
+        }
+    }
+
+    fn saying(whole: f32, passage: f32) -> Saying {
+        Saying { whole, passage }
+    }
+
+    fn check(pool: &Pool, chunks: &[(i64, Option<u32>)], said: Vec<Saying>, expect: &[i64]) {
+        let chunks = chunks.iter().map(|(key, page)| found(*key, *page)).collect();
+        let ordered = in_order(pool, chunks, said, 10);
+        let keys: Vec<i64> = ordered.iter().map(|fitting| fitting.found.key).collect();
+        assert_eq!(keys, expect);
+        assert!(ordered.iter().all(|fitting| (0.0..=1.0).contains(&fitting.score)));
+    }
+
+    #[test]
+    fn both_kinds_of_hits_are_read() {
+        let pool = Pool::new(
+            vec![hit(1, 1, 10.0), hit(2, 2, 5.0)],
+            vec![(2, 0.8), (3, 0.4), (4, -0.2)],
+        );
+        assert_eq!(pool.best(), [2, 1, 3]);
+        assert_eq!(Pool::new(Vec::new(), Vec::new()).best(), [0_i64; 0]);
+        let many = Pool::new(
+            Vec::new(),
+            (0..1000_u16).map(|n| (i64::from(n), f32::from(n))).collect(),
+        );
+        assert_eq!((many.best().len(), many.best().first()), (POOL, Some(&999)));
+    }
+
+    #[test]
+    fn a_page_is_its_pieces_together() {
+        // Two pieces of page 7 each have half of what page 9 has in one, and a little more.
+        let pool = Pool::new(
+            vec![hit(1, 7, 10.0), hit(3, 9, 8.0), hit(4, 4, 1.0)],
+            vec![(2, 0.9), (3, 0.7), (4, 0.1)],
+        );
+        let chunks = [(1, Some(7)), (2, Some(7)), (3, Some(9)), (4, Some(4))];
+        check(&pool, &chunks, Vec::new(), &[2, 3, 4]);
+        // Where there are no pages, each piece speaks for itself.
+        check(&pool, &[(1, None), (2, None), (3, None)], Vec::new(), &[3, 2, 1]);
+    }
+
+    #[test]
+    fn what_is_said_close_together_counts() {
+        let pool = Pool::new(vec![hit(1, 1, 5.0), hit(2, 5, 5.0)], Vec::new());
+        let chunks = [(1, Some(1)), (2, Some(5))];
+        check(&pool, &chunks, Vec::new(), &[1, 2]);
+        check(&pool, &chunks, vec![saying(0.9, 0.3), saying(0.9, 0.6)], &[2, 1]);
+    }
+
+    #[test]
+    fn a_page_among_pages_with_the_words_comes_first() {
+        let pool = Pool::new(vec![hit(1, 1, 5.0), hit(2, 5, 5.0), hit(3, 6, 4.0)], Vec::new());
+        check(
+            &pool,
+            &[(1, Some(1)), (2, Some(5)), (3, Some(6))],
+            Vec::new(),
+            &[2, 1, 3],
+        );
+    }
+}

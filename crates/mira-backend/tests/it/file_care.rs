@@ -1,0 +1,343 @@
+//! Files through bad times: readings that fail and are tried again, kills in the middle, everybody at once.
+
+use crate::{
+    files::{BOUNDARY, form, hash, on_disk, send, upload},
+    support::{
+        client::{House, Line},
+        server::{LIMIT, Setup},
+    },
+};
+use futures_util::{future::join_all, stream};
+use reqwest::{Body, Method, header};
+use serde_json::{Value, json};
+use sqlx::{Connection, SqliteConnection};
+use std::{fs, path::PathBuf, process::Output, time::Duration};
+use tokio::{sync::mpsc, task::JoinSet, time::Instant};
+
+fn path_of(file: &Value) -> String {
+    format!("/api/files/{}", file["id"].as_str().unwrap())
+}
+
+/// Where the bytes of a file lie.
+pub fn bytes_of(house: &House, file: &Value) -> PathBuf {
+    let sha = file["sha256"].as_str().unwrap();
+    let (shelf, _) = sha.split_at(2);
+    house.setup.data_dir().join("files").join(shelf).join(sha)
+}
+
+/// A file as it is once nothing is about to happen to it.
+pub async fn settled(house: &House, line: &mut Line, file: &Value) -> Value {
+    loop {
+        let found = house.api.get(&path_of(file)).await;
+        if found["status"] != "processing" {
+            return found;
+        }
+        line.wait("file").await;
+    }
+}
+
+/// Runs a command without standing in the way of the server and the model it asks.
+pub async fn run(setup: &Setup, args: &[&str]) -> Output {
+    let mut command = setup.command(args);
+    tokio::task::spawn_blocking(move || command.output().unwrap())
+        .await
+        .unwrap()
+}
+
+/// What a command printed.
+pub fn said(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// Stops the server and changes its database.
+async fn stop_and(house: &mut House, sql: &'static str) {
+    house.server.signal("TERM");
+    house.server.wait();
+    let url = format!("sqlite://{}", house.setup.data_dir().join("mira.db").display());
+    let mut conn = SqliteConnection::connect(&url).await.unwrap();
+    sqlx::query(sql).execute(&mut conn).await.unwrap();
+    conn.close().await.unwrap();
+}
+
+async fn number(house: &House, sql: &'static str) -> i64 {
+    let url = format!("sqlite://{}", house.setup.data_dir().join("mira.db").display());
+    let mut conn = SqliteConnection::connect(&url).await.unwrap();
+    let found = sqlx::query_scalar(sql).fetch_one(&mut conn).await.unwrap();
+    conn.close().await.unwrap();
+    found
+}
+
+async fn text(house: &House, file: &Value) -> Value {
+    house.api.get(&format!("{}/text", path_of(file))).await["text"].clone()
+}
+
+#[tokio::test]
+async fn a_reading_that_cannot_be_is_tried_again() {
+    let mut house = House::new().await;
+    let mut line = house.line().await;
+    let note = upload(&house, "note.txt", b"milk and eggs").await;
+    assert_eq!(settled(&house, &mut line, &note).await["status"], "ready");
+
+    // The bytes are away for a while: a disk that is not there, say.
+    stop_and(&mut house, "UPDATE files SET status = 'processing'").await;
+    let (place, aside) = (bytes_of(&house, &note), house.setup.dir().join("aside"));
+    fs::rename(&place, &aside).unwrap();
+    house.restart().await;
+    let mut line = house.line().await;
+    let retry = format!("{}/retry", path_of(&note));
+    let asked = house.api.post(&retry, json!({})).await.expect(200);
+    assert_eq!(asked["status"], "processing");
+    let told = line.until_that(|frame| frame["type"] == "file" && !frame["object"]["error"].is_null());
+    let put_off = told.await.pop().unwrap();
+    assert_eq!(put_off["object"]["status"], "processing", "{put_off}");
+    assert!(
+        put_off["object"]["error"]
+            .as_str()
+            .unwrap()
+            .contains("could not be read"),
+        "{put_off}"
+    );
+    fs::rename(&aside, &place).unwrap();
+    let read = settled(&house, &mut line, &note).await;
+    assert_eq!((&read["status"], &read["error"]), (&json!("ready"), &Value::Null));
+    assert_eq!(text(&house, &note).await, "milk and eggs");
+    assert_eq!(house.api.post(&retry, json!({})).await.expect(200), read, "it was read");
+
+    // A start does not wait for what was put off.
+    stop_and(
+        &mut house,
+        "UPDATE files SET status = 'processing', tries = 4, retry_at = 9000000000000",
+    )
+    .await;
+    house.restart().await;
+    let mut line = house.line().await;
+    assert_eq!(settled(&house, &mut line, &note).await["status"], "ready");
+    house
+        .api
+        .post("/api/files/0199f3a0-0000-7000-8000-000000000001/retry", json!({}))
+        .await
+        .problem(404, "not-found");
+}
+
+#[tokio::test]
+async fn what_fails_at_last_can_be_asked_for_again() {
+    let mut house = House::new().await;
+    let mut line = house.line().await;
+    let note = upload(&house, "note.txt", b"milk and eggs").await;
+    settled(&house, &mut line, &note).await;
+    stop_and(&mut house, "UPDATE files SET status = 'processing', tries = 4").await;
+    fs::remove_file(bytes_of(&house, &note)).unwrap();
+    house.restart().await;
+    let mut line = house.line().await;
+    let failed = settled(&house, &mut line, &note).await;
+    assert_eq!(failed["status"], "failed", "{failed}");
+    assert!(
+        failed["error"].as_str().unwrap().contains("could not be read"),
+        "{failed}"
+    );
+    // The same bytes again heal it.
+    let again = send(&house, "/api/files", form(&[("note.txt", b"milk and eggs")]))
+        .await
+        .expect(200);
+    assert_eq!((&again["id"], &again["status"]), (&note["id"], &json!("processing")));
+    assert_eq!(settled(&house, &mut line, &note).await["status"], "ready");
+    assert_eq!(text(&house, &note).await, "milk and eggs");
+
+    // What takes Mira down every time is not begun forever.
+    stop_and(&mut house, "UPDATE files SET status = 'processing', tries = 5").await;
+    house.restart().await;
+    let mut line = house.line().await;
+    let given_up = settled(&house, &mut line, &note).await;
+    assert_eq!(given_up["error"], "reading it was cut off 5 times");
+
+    // A damaged document fails at once, and again when it comes again.
+    let broken = b"%PDF-1.7\nthis is not one".as_slice();
+    let paper = upload(&house, "paper.pdf", broken).await;
+    let failed = settled(&house, &mut line, &paper).await;
+    assert_eq!(failed["status"], "failed");
+    assert!(failed["error"].as_str().unwrap().contains("damaged"), "{failed}");
+    assert_eq!(
+        number(&house, "SELECT tries FROM files WHERE name = 'paper.pdf'").await,
+        1
+    );
+    let again = send(&house, "/api/files", form(&[("paper.pdf", broken)]))
+        .await
+        .expect(200);
+    assert_eq!(again["status"], "processing");
+    assert_eq!(settled(&house, &mut line, &paper).await["status"], "failed");
+}
+
+#[tokio::test]
+async fn the_same_bytes_at_once_are_one_file() {
+    let house = House::new().await;
+    let bytes = vec![7_u8; 300_000];
+    let same = || send(&house, "/api/files", form(&[("same.bin", &bytes)]));
+    let answers = join_all((0..8).map(|_| same())).await;
+    let new = answers.iter().filter(|answer| answer.status == 201).count();
+    assert_eq!(
+        (new, answers.iter().filter(|answer| answer.status == 200).count()),
+        (1, 7)
+    );
+    assert!(answers.iter().all(|answer| answer.body["id"] == answers[0].body["id"]));
+    let names: Vec<String> = (0..8).map(|n| format!("{n}.bin")).collect();
+    let others = join_all(
+        names
+            .iter()
+            .map(|name| send(&house, "/api/files", form(&[(name, &bytes)]))),
+    )
+    .await;
+    assert!(others.iter().all(|answer| answer.status == 201));
+    assert_eq!(on_disk(&house.setup.data_dir()), [hash(&bytes)]);
+
+    // Some go while others come: the bytes stay as long as anybody has them.
+    let going = others.iter().map(|answer| path_of(&answer.body));
+    let going: Vec<String> = going.chain([path_of(&answers[0].body)]).collect();
+    let (gone, came) = tokio::join!(
+        join_all(going.iter().map(|path| house.api.delete(path))),
+        join_all((0..4).map(|_| same())),
+    );
+    assert!(gone.iter().all(|answer| answer.status == 204));
+    let last = house.api.get("/api/files").await["files"].as_array().unwrap().clone();
+    assert!(came.iter().all(|answer| answer.status < 300));
+    for file in &last {
+        let got = house
+            .api
+            .request(Method::GET, &format!("{}/content", path_of(file)))
+            .send()
+            .await;
+        assert!(got.unwrap().bytes().await.unwrap() == bytes);
+    }
+    for file in &last {
+        house.api.delete(&path_of(file)).await.expect(204);
+    }
+    assert_eq!(on_disk(&house.setup.data_dir()), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn who_reads_a_file_reads_it_to_its_end() {
+    let house = House::new().await;
+    let mut line = house.line().await;
+    // More than any buffer on the way holds.
+    let large: Vec<u8> = (0..8_000_000_u32).flat_map(|n| n.to_le_bytes()[..2].to_vec()).collect();
+    let file = upload(&house, "large.bin", &large).await;
+    let content = format!("{}/content", path_of(&file));
+    let mut reading = house.api.request(Method::GET, &content).send().await.unwrap();
+    let mut got = reading.chunk().await.unwrap().unwrap().to_vec();
+    house.api.delete(&path_of(&file)).await.expect(204);
+    assert_eq!(on_disk(&house.setup.data_dir()), Vec::<String>::new());
+    while let Some(piece) = reading.chunk().await.unwrap() {
+        got.extend_from_slice(&piece);
+    }
+    assert!(got == large);
+
+    // Mira herself may be in the middle of it; nothing of it is left when she is done.
+    let long = upload(
+        &house,
+        "long.txt",
+        "seven little words stand on this line\n".repeat(20_000).as_bytes(),
+    )
+    .await;
+    house.api.delete(&path_of(&long)).await.expect(204);
+    let short = upload(&house, "short.txt", b"a short one").await;
+    assert_eq!(settled(&house, &mut line, &short).await["status"], "ready");
+    assert_eq!(number(&house, "SELECT count(*) FROM file_pages").await, 1);
+    assert_eq!(on_disk(&house.setup.data_dir()), [hash(b"a short one")]);
+}
+
+/// The files that are on their way in.
+fn arriving(house: &House) -> Vec<u64> {
+    let listed = fs::read_dir(house.setup.data_dir().join("files/tmp"));
+    let listed = listed.map(|files| files.map(|file| file.unwrap().metadata().unwrap().len()).collect());
+    listed.unwrap_or_default()
+}
+
+#[tokio::test]
+async fn a_kill_in_the_middle_leaves_nothing_half() {
+    let mut house = House::new().await;
+    // Half of an upload is there.
+    let (pieces, queue) = mpsc::channel::<Result<Vec<u8>, std::io::Error>>(4);
+    let mut half = form(&[("half.bin", &vec![1; 400_000])]);
+    half.truncate(200_000);
+    pieces.send(Ok(half)).await.unwrap();
+    let body = stream::unfold(queue, |mut queue| async move { Some((queue.recv().await?, queue)) });
+    let request = house.api.request(Method::POST, "/api/files");
+    let kind = format!("multipart/form-data; boundary={BOUNDARY}");
+    let request = request.header(header::CONTENT_TYPE, kind).body(Body::wrap_stream(body));
+    let mut sending = JoinSet::new();
+    sending.spawn(request.send());
+    let deadline = Instant::now() + LIMIT;
+    while !arriving(&house).iter().any(|bytes| *bytes > 100_000) {
+        assert!(Instant::now() < deadline, "{:?}", arriving(&house));
+        // Only a pause between two looks at a folder.
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // And documents are being read.
+    let words = "seven little words stand on this line\n".repeat(20_000);
+    let long = upload(&house, "long.txt", words.as_bytes()).await;
+    let short = upload(&house, "short.txt", b"a short one").await;
+    house.server.signal("KILL");
+    house.server.wait();
+    assert!(sending.join_next().await.unwrap().unwrap().is_err());
+    drop(pieces);
+
+    house.restart().await;
+    assert_eq!(arriving(&house), Vec::<u64>::new());
+    let mut line = house.line().await;
+    for file in [&long, &short] {
+        assert_eq!(settled(&house, &mut line, file).await["status"], "ready");
+    }
+    let mut expect = vec![hash(words.as_bytes()), hash(b"a short one")];
+    expect.sort();
+    assert_eq!(on_disk(&house.setup.data_dir()), expect);
+    assert_eq!(house.api.get("/api/files").await["files"].as_array().unwrap().len(), 2);
+    assert_eq!(text(&house, &short).await, "a short one");
+    let told = said(&run(&house.setup, &["doctor", "--bytes"]).await);
+    assert!(
+        told.contains("ok    file bytes      2 of 2 files") && !told.contains("warn  file bytes"),
+        "{told}"
+    );
+}
+
+/// Killed between the moment the bytes have their name and the one their row is there.
+#[tokio::test]
+async fn bytes_without_a_row_go_with_the_next_start() {
+    let mut house = House::new().await;
+    let kept = upload(&house, "kept.bin", b"\x00kept").await;
+    let lost = upload(&house, "lost.bin", b"\x00lost").await;
+    stop_and(
+        &mut house,
+        "DROP TRIGGER files_after_delete;
+         DELETE FROM files WHERE name = 'lost.bin';
+         CREATE TRIGGER files_after_delete AFTER DELETE ON files
+         WHEN NOT EXISTS (SELECT 1 FROM files f WHERE f.sha256 = old.sha256) BEGIN
+             INSERT OR IGNORE INTO file_leftovers (sha256) VALUES (old.sha256);
+         END",
+    )
+    .await;
+    // Nobody has noted these: they may be of a database that was put away.
+    let told = said(&run(&house.setup, &["doctor"]).await);
+    assert!(
+        told.contains("warn  file bytes      1 on disk belong to no file"),
+        "{told}"
+    );
+    house.restart().await;
+    assert_eq!(on_disk(&house.setup.data_dir()).len(), 2);
+    house.server.signal("TERM");
+    house.server.wait();
+    let url = format!("sqlite://{}", house.setup.data_dir().join("mira.db").display());
+    let mut conn = SqliteConnection::connect(&url).await.unwrap();
+    sqlx::query("INSERT INTO file_leftovers (sha256) VALUES (unhex(?1)), (unhex(?2))")
+        .bind(lost["sha256"].as_str().unwrap())
+        .bind(kept["sha256"].as_str().unwrap())
+        .execute(&mut conn)
+        .await
+        .unwrap();
+    conn.close().await.unwrap();
+    let told = said(&run(&house.setup, &["doctor"]).await);
+    assert!(told.contains("ok    file bytes      1 of 1 files"), "{told}");
+    house.restart().await;
+    // A deletion clears what is left.
+    let other = upload(&house, "other.bin", b"\x00other").await;
+    house.api.delete(&path_of(&other)).await.expect(204);
+    assert_eq!(on_disk(&house.setup.data_dir()), [hash(b"\x00kept")]);
+}

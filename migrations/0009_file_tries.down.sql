@@ -1,0 +1,3 @@
+ALTER TABLE files DROP COLUMN retry_at;
+ALTER TABLE files DROP COLUMN tries;
+PRAGMA user_version = 8;

@@ -1,0 +1,2 @@
+ALTER TABLE turn_parts DROP COLUMN citations;
+PRAGMA user_version = 10;
