@@ -47,6 +47,9 @@ pub struct CallContext {
     pub call: ToolCallId,
     /// Whether this turn has read what strangers may have written.
     pub untrusted: bool,
+    /// Whether words of strangers stand in what the conversation so far tells the model: files, results of earlier turns,
+    /// notes on them.
+    pub exposed: bool,
     /// Whether the owner was asked about this very call and said yes.
     pub approved: bool,
     /// The owner's time zone.

@@ -134,9 +134,6 @@ pub enum ApiError {
     /// 500: a fault of ours; the cause is in the log.
     #[error("something went wrong inside; the log has it under this request id")]
     Internal,
-    /// 502: the model endpoint failed.
-    #[error("{0}")]
-    Upstream(String),
     /// 502: a git remote failed or refused.
     #[error("{0}")]
     Remote(String),
@@ -338,7 +335,6 @@ impl ApiError {
             ),
             Self::TooMany { .. } => (StatusCode::TOO_MANY_REQUESTS, "too-many-requests", "Too many requests"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
-            Self::Upstream(_) => (StatusCode::BAD_GATEWAY, "model-failed", "The model endpoint failed"),
             Self::Remote(_) => (StatusCode::BAD_GATEWAY, "remote-failed", "The git remote failed"),
             Self::RemoteCredentials(_) => (
                 StatusCode::UNPROCESSABLE_ENTITY,

@@ -313,6 +313,7 @@ async fn run_alone(hub: &Hub, account: AccountId, approval: Approval) -> Option<
         reply: approval.reply_id,
         call: approval.call.id,
         untrusted: approval.untrusted,
+        exposed: approval.untrusted,
         approved: true,
         zone: zone.unwrap_or_else(|| deps.settings.tz.clone()),
     };

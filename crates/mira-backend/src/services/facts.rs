@@ -31,6 +31,8 @@ pub struct Lesson {
     pub recalled: Vec<(MemoryId, String)>,
     /// Whether the turn read a tool's result or a web page.
     pub untrusted: bool,
+    /// Whether words of strangers stand anywhere in its prompt, or came by in the turn.
+    pub exposed: bool,
 }
 
 /// What became of a reply's notes.
@@ -120,6 +122,7 @@ pub async fn learn_one(
             live: &live,
             replaces: replaces.filter(|id| live.iter().any(|fact| fact.id == *id)),
             untrusted: lesson.untrusted,
+            exposed: lesson.untrusted || lesson.exposed,
         },
     );
     let (supersedes, source) = match verdict {

@@ -55,6 +55,8 @@ async fn the_place_that_answers_comes_first() {
         for query in ["q=%22%22%22", "q=a*+OR+NEAR(", "q=%F0%9F%A6%80", "q=%E6%9D%B1%E4%BA%AC"] {
             found(&house, query).await;
         }
+        house.server.signal("KILL");
+        house.server.wait();
         house.restart().await;
     }
     house

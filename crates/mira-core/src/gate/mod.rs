@@ -60,8 +60,11 @@ pub struct GateInput<'a> {
     pub live: &'a [LiveFact],
     /// The fact that the note's `replaces` points at, if it points at a fact.
     pub replaces: Option<MemoryId>,
-    /// Whether the turn read a tool's result or a web page.
+    /// Whether the turn read a tool's result or a web page: what is kept counts as learnt from it.
     pub untrusted: bool,
+    /// Whether words of strangers stood anywhere in the prompt, a file of an earlier turn for instance: then a note needs
+    /// the owner's own words, since Mira's reply and another language may be theirs.
+    pub exposed: bool,
 }
 
 /// What becomes of a note.

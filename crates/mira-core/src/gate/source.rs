@@ -99,7 +99,7 @@ impl Said {
         let mut own = strong.intersection(&self.own).count();
         let pasted = strong.intersection(&self.pasted).count();
         if note.about == "mira" {
-            if !input.untrusted {
+            if !input.exposed {
                 let reply = stems(&words(input.reply));
                 own = own.max(strong.intersection(&reply).count());
             }
@@ -112,7 +112,7 @@ impl Said {
             let known = input.recalled.iter().flat_map(|line| stems(&words(line)));
             strong.intersection(&known.collect()).count() > 0
         };
-        if self.other_language(&note.text) && !input.untrusted && pasted == 0 && (own > 0 || !reminded()) {
+        if self.other_language(&note.text) && !input.exposed && pasted == 0 && (own > 0 || !reminded()) {
             // Words of two languages cannot be compared. What was pasted, recalled or given by tools is out already.
             return None;
         }

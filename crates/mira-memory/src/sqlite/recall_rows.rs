@@ -70,7 +70,7 @@ const LIST_OF_A_TIME: &str = "
       FROM (SELECT id FROM memories
              WHERE account_id = ?1 AND id >= ?2 AND id < ?3 AND kind <> 'summary' AND valid_from >= ?4 AND valid_from < ?5
                AND (?6 IS NULL OR project_id = ?6)
-             ORDER BY id DESC LIMIT ?7)";
+             ORDER BY id DESC LIMIT (?7 + 0))";
 
 /// The least UUIDv7 of a moment.
 fn least_id(at: Timestamp) -> Uuid {

@@ -213,6 +213,7 @@ mod tests {
             reply: MessageId(Uuid::nil()),
             call: ToolCallId(Uuid::nil()),
             untrusted: false,
+            exposed: false,
             approved: false,
             zone: jiff::tz::TimeZone::UTC,
         }

@@ -267,6 +267,11 @@ pub(super) fn storage_failure(error: &StoreError) -> Failure {
 pub(super) fn failure_of_refusal(refusal: &Refusal) -> Failure {
     match refusal {
         Refusal::Store(error) => storage_failure(error),
+        Refusal::BudgetExceeded { .. } => Failure {
+            kind: FailureKind::BudgetExceeded,
+            detail: refusal.to_string(),
+            retryable: false,
+        },
         other => Failure {
             kind: FailureKind::Internal,
             detail: other.to_string(),

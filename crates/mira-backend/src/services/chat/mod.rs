@@ -150,6 +150,7 @@ impl TurnTask {
     async fn run_stored(&mut self, message: Message, ask: &Ask) -> Window {
         self.tell_begun(true);
         let ready = async {
+            self.check_budget().await?;
             let view = self.view().await?.ok_or(Refusal::NoSuchSession)?;
             let mut window = std::mem::take(&mut self.window);
             // The reply before it may have become its parent meanwhile; the store knows.
@@ -380,12 +381,15 @@ impl TurnTask {
         let Some(found) = target else {
             return Ok(Vec::new());
         };
-        let reply = match found.role {
-            Role::User => self.deps.store.find_reply_to(self.live.account, found.id).await?,
-            Role::Assistant => None,
-        };
-        let replies = reply.into_iter().flat_map(|reply| reply.sibling_ids);
-        Ok(found.sibling_ids.iter().copied().chain(replies).collect())
+        let mut all = found.sibling_ids.clone();
+        if found.role == Role::User {
+            // What was replied to any version of it.
+            for version in &found.sibling_ids {
+                let reply = self.deps.store.find_reply_to(self.live.account, *version).await?;
+                all.extend(reply.into_iter().flat_map(|reply| reply.sibling_ids));
+            }
+        }
+        Ok(all)
     }
 
     fn push_message(&self, window: &mut Window, message: Message) {

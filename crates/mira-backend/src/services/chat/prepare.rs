@@ -146,7 +146,10 @@ pub(super) async fn prepare(deps: Deps, plan: Plan) -> Result<Ready, Refusal> {
     // Whoever wrote an AGENTS.md speaks in this turn too.
     let untrusted =
         used.iter().any(|memory| is_strangers(memory)) || project_notes.as_ref().is_some_and(project::has_strangers);
-    let lesson = lesson(&deps, &view, &window, &used, untrusted).filter(|_| fresh);
+    let exposed = summaries.untrusted
+        || used.iter().any(|memory| !memory.source.is_trusted())
+        || window.messages.iter().any(Message::shows_strangers);
+    let lesson = lesson(&deps, &view, &window, &used, (untrusted, exposed)).filter(|_| fresh);
     let overflow = overflow(&deps, account, &view, &window);
     let fallback = ReplyMeta {
         persona: overlay.name.clone(),
@@ -188,6 +191,7 @@ pub(super) async fn prepare(deps: Deps, plan: Plan) -> Result<Ready, Refusal> {
         reply: reply_id,
         call: ToolCallId(turn_id.0),
         untrusted,
+        exposed,
         approved: false,
         zone,
     };
@@ -197,9 +201,6 @@ pub(super) async fn prepare(deps: Deps, plan: Plan) -> Result<Ready, Refusal> {
     let room = budget::room(deps.settings.context_tokens, built.parts.total());
     let mut tools = Tools::new(context, request, room);
     tools.asks = asks;
-    tools.exposed = summaries.untrusted
-        || used.iter().any(|memory| !memory.source.is_trusted())
-        || window.messages.iter().any(Message::shows_strangers);
     let turn = Turn::new(turn_id, reply_id, forced, pinned, fallback);
     Ok(Ready {
         turn,
@@ -382,7 +383,13 @@ fn prompt_hash(built: &Prompt) -> [u8; 32] {
 }
 
 /// What the turn may teach; nothing where memory is not written.
-fn lesson(deps: &Deps, view: &View, window: &Window, used: &[&Memory], untrusted: bool) -> Option<Lesson> {
+fn lesson(
+    deps: &Deps,
+    view: &View,
+    window: &Window,
+    used: &[&Memory],
+    (untrusted, exposed): (bool, bool),
+) -> Option<Lesson> {
     if view.session.memory != MemoryMode::On || deps.memories.is_paused() {
         return None;
     }
@@ -394,6 +401,7 @@ fn lesson(deps: &Deps, view: &View, window: &Window, used: &[&Memory], untrusted
         owner_text: own.content.clone(),
         recalled: used.iter().map(|memory| (memory.id, memory.text.clone())).collect(),
         untrusted,
+        exposed,
     })
 }
 

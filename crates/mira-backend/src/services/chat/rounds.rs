@@ -50,8 +50,6 @@ pub(super) struct Tools {
     pub(super) request: ModelRequest,
     /// What the project wants to be asked about.
     pub(super) asks: Asks,
-    /// Whether words of strangers stand in what the conversation so far tells the model.
-    pub(super) exposed: bool,
     /// The room all rounds together have, in tokens.
     room: usize,
 }
@@ -63,7 +61,6 @@ impl Tools {
             context,
             request,
             asks: Asks::default(),
-            exposed: false,
             room,
         }
     }
@@ -168,9 +165,7 @@ impl Voice<'_> {
             call: id,
             ..tools.context.clone()
         };
-        let exposed = context.untrusted || tools.exposed;
-        let Judged { effect, waits_for } =
-            toolbelt::judge(deps, &context, &asked.name, &asked.arguments, exposed, tools.asks);
+        let Judged { effect, waits_for } = toolbelt::judge(deps, &context, &asked.name, &asked.arguments, tools.asks);
         let call = ToolCall {
             id,
             tool: asked.name.clone(),

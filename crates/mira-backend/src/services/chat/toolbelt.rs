@@ -17,9 +17,9 @@ pub struct Judged {
     pub waits_for: Option<Reason>,
 }
 
-/// What a call may do, and whether it has to wait. `exposed`: whether words of strangers stand anywhere in what the
-/// model has read.
-pub fn judge(deps: &Deps, context: &CallContext, name: &str, arguments: &str, exposed: bool, asks: Asks) -> Judged {
+/// What a call may do, and whether it has to wait.
+pub fn judge(deps: &Deps, context: &CallContext, name: &str, arguments: &str, asks: Asks) -> Judged {
+    let exposed = context.untrusted || context.exposed;
     let registry = deps.tools.registry();
     let of = match registry.find(name) {
         Some(entry) => Circumstances {

@@ -75,6 +75,7 @@ impl MemoryDoor for Door {
                 owner_text: message.content,
                 recalled: Vec::new(),
                 untrusted: context.untrusted,
+                exposed: context.exposed,
             };
             keep(deps, context.account, &lesson, &note, replaces).await
         }

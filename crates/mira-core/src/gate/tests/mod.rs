@@ -25,6 +25,7 @@ fn alone(said: &str, about: &str, topic: &str, text: &str) -> Verdict {
             live: &[],
             replaces: None,
             untrusted: false,
+            exposed: false,
         },
     )
 }
@@ -51,6 +52,7 @@ fn beside(live: &[(&str, &str, &str)], about: &str, topic: &str, text: &str) -> 
             live: &live,
             replaces: None,
             untrusted: false,
+            exposed: false,
         },
     )
 }
@@ -302,9 +304,31 @@ fn only_the_owners_own_words_support() {
     );
 }
 
+/// Words of two languages cannot be compared: an English note of what was said in German counts, unless the English may be
+/// a stranger's.
+#[test]
+fn another_language_may_be_a_strangers() {
+    let judged = |exposed| {
+        judge(
+            &note("owner", "allergy", "The owner is allergic to walnuts."),
+            &GateInput {
+                owner_text: "Schau dir das bitte mal in Ruhe an und sag mir dann, was du davon hältst.",
+                recalled: &[],
+                reply: "",
+                live: &[],
+                replaces: None,
+                untrusted: false,
+                exposed,
+            },
+        )
+    };
+    check(&judged(false), &keep(&[]), "her own account of it");
+    check(&judged(true), &Verdict::Reject(Rejection::Unsupported), "a file's");
+}
+
 #[test]
 fn of_herself_her_reply_speaks() {
-    let judged = |reply: &str, untrusted| {
+    let judged = |reply: &str, exposed| {
         judge(
             &note("mira", "favourite colour", "Mira's favourite colour is petrol."),
             &GateInput {
@@ -313,7 +337,8 @@ fn of_herself_her_reply_speaks() {
                 reply,
                 live: &[],
                 replaces: None,
-                untrusted,
+                untrusted: false,
+                exposed,
             },
         )
     };
@@ -346,6 +371,7 @@ fn echoes_are_not_learnt_again() {
                 live: &[],
                 replaces: None,
                 untrusted: false,
+                exposed: false,
             },
         )
     };
@@ -393,6 +419,7 @@ fn pointed(replaces: Option<usize>, pinned: bool, said: &str, untrusted: bool, t
             live: &live,
             replaces: replaces.map(id),
             untrusted,
+            exposed: untrusted,
         },
     )
 }
@@ -450,7 +477,7 @@ proptest! {
         let live = [LiveFact { id: id(0), about: about.clone(), topic: topic.clone(), text: old.clone(), pinned: true }];
         let recalled = [old.as_str()];
         let input = GateInput {
-            owner_text: &said, recalled: &recalled, reply: &old, live: &live, replaces: Some(id(0)), untrusted: false,
+            owner_text: &said, recalled: &recalled, reply: &old, live: &live, replaces: Some(id(0)), untrusted: false, exposed: false,
         };
         prop_assert_eq!(judge(&note, &input), judge(&note, &input));
     }
@@ -464,7 +491,7 @@ proptest! {
         let note = note("owner", "hobby", &text);
         let said = format!("I tell you that {text}");
         let empty = GateInput {
-            owner_text: &said, recalled: &[], reply: "", live: &[], replaces: None, untrusted: false,
+            owner_text: &said, recalled: &[], reply: "", live: &[], replaces: None, untrusted: false, exposed: false,
         };
         let kept = matches!(judge(&note, &empty), Verdict::Keep { .. });
         let live = [LiveFact { id: id(0), about: "owner".into(), topic: "hobby".into(), text: text.clone(), pinned: false }];

@@ -64,6 +64,7 @@ impl MemoryDoor for Door {
                 owner_text: format!("I say that {}", note.text),
                 recalled: Vec::new(),
                 untrusted: true,
+                exposed: true,
             };
             tools::memory::keep(deps, context.account, &lesson, &note, replaces).await
         }

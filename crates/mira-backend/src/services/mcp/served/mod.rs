@@ -95,6 +95,7 @@ impl Served {
             reply: MessageId(clock.new_uuid()),
             call: ToolCallId(clock.new_uuid()),
             untrusted: true,
+            exposed: true,
             approved: false,
             zone: caller.zone,
         };
