@@ -33,6 +33,14 @@ pub fn cut(text: &mut String, limit: usize) -> bool {
     true
 }
 
+/// The longest heading or title, in bytes: each piece of a text carries them.
+const LONGEST_HEADING: usize = 300;
+
+/// The beginning of what a heading or title says.
+pub fn short(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(LONGEST_HEADING)).unwrap_or(text)
+}
+
 /// A table's rows as Markdown, the first one as its head. Cells are one line each.
 pub fn table(rows: &[Vec<String>]) -> Vec<String> {
     let widest = rows.iter().map(Vec::len).max().unwrap_or(0);
@@ -89,7 +97,7 @@ impl Outline {
         let is_heading = (1..=6).contains(&level) && (text.is_empty() || text.starts_with([' ', '\t']));
         is_heading.then(|| Heading {
             level,
-            text: without_closing(text.trim()),
+            text: short(without_closing(text.trim())),
         })
     }
 

@@ -66,6 +66,7 @@ fn holds(bytes: &[u8]) {
                 },
             ) {
                 assert!(!chunk.text.trim().is_empty());
+                assert!(chunk.heading.is_none_or(|heading| heading.len() < 1000));
             }
         }
     }
@@ -137,5 +138,43 @@ proptest! {
     fn any_tags(html in "(</?(p|div|table|tr|td|li|ul|a href=x|b|form|template|select|svg|pre|h1|br)>|[a-z ]{1,4}|&[a-z#0-9]{1,4};?|<!--|-->|<)*") {
         let document = readable(&html, None, &LIMITS);
         assert_eq!(document.parts.len(), 1);
+    }
+}
+
+/// Each piece carries its heading: one line of a megabyte must not make gigabytes.
+#[test]
+fn endless_headings_and_titles() {
+    let limits = Limits {
+        text_bytes: 4 << 20,
+        ..LIMITS
+    };
+    let heading = "é ".repeat(1 << 19);
+    let text = "Some words of a text. ".repeat(1 << 15);
+    for (kind, whole) in [
+        (
+            Kind::Markdown,
+            format!("# {heading}\n\n{text}\n\n## {heading}\n\n{text}"),
+        ),
+        (
+            Kind::Html,
+            format!("<title>{heading}</title><main><h1>{heading}</h1><p>{text}<h2>{heading}</h2><p>{text}</main>"),
+        ),
+    ] {
+        let document = read(kind, whole.as_bytes(), &limits).unwrap();
+        let pieces = chunks(
+            kind,
+            &document,
+            &ChunkSettings {
+                target: 100,
+                overlap: 10,
+            },
+        );
+        assert!(pieces.len() > 1000, "{}", pieces.len());
+        let headings: usize = pieces
+            .iter()
+            .filter_map(|piece| piece.heading.as_ref())
+            .map(String::len)
+            .sum();
+        assert!(headings < pieces.len() * 1000, "{headings}");
     }
 }

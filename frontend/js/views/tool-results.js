@@ -95,7 +95,7 @@ function bodies({ facts, textBox }) {
       whenFailed: true,
       asked: (args) => [textOf(args.code) ? codeBox(args.code) : null],
       got: (data, context) => [
-        typeof data.exit === 'number' && data.exit !== 0 ? h('p', { class: 'tool-reason' }, `It ended with ${data.exit}.`) : null,
+        howItEnded(data),
         output('stdout', data.stdout), output('stderr', data.stderr), made(data, context, 'What the code made'),
       ],
     },
@@ -115,6 +115,23 @@ function bodies({ facts, textBox }) {
       got: (data, context) => [made(data, context, 'Pictures')],
     },
   };
+}
+
+// What stopped code that did not end by itself, by the word of the box.
+const STOPPED = new Map([
+  ['signal', 'It was ended by a signal.'],
+  ['time', 'It was stopped: it took too long.'],
+  ['cpu_time', 'It was stopped: it computed for too long.'],
+  ['memory', 'It was stopped: it took too much memory.'],
+  ['files', 'It was stopped: it made too many files.'],
+  ['output', 'It was stopped: it printed too much.'],
+]);
+
+function howItEnded(data) {
+  const why = data.exit === 'failed' && typeof data.exit_code === 'number' ? `It ended with ${data.exit_code}.` : STOPPED.get(data.exit);
+  const left = data.files_left_out > 0 ? `${data.files_left_out} more of its files were not kept.` : '';
+  const said = [why, left].filter(Boolean).join(' ');
+  return said ? h('p', { class: 'tool-reason', testid: 'tool-ended' }, said) : null;
 }
 
 function serverBody({ facts, textBox, jsonBox }) {

@@ -14,7 +14,7 @@ mod rows;
 
 use std::ops::Range;
 
-use crate::{Document, Kind};
+use crate::{Document, Kind, text::short};
 use place::Places;
 
 /// Less than this is no size for a chunk.
@@ -101,7 +101,7 @@ pub fn chunks(kind: Kind, document: &Document, settings: &ChunkSettings) -> Vec<
                 text: before.map_or_else(|| own.to_owned(), |before| format!("{before}\n{own}")),
                 page: part.page,
                 lines: places.as_ref().map(|places| places.lines(&range)),
-                heading: trail(document.title.as_deref(), piece.heading),
+                heading: trail(document.title.as_deref().map(short), piece.heading),
             });
         }
     }
