@@ -17,6 +17,9 @@ export class Problem extends Error {
   }
 }
 
+// Nobody answered, or nobody could: the next try may find her. A refusal stays one.
+export const comesAgain = (problem) => problem.status === 0 || problem.status >= 500;
+
 let unauthorised = () => {};
 
 // Called when any request but a login finds that this browser is not logged in.

@@ -37,7 +37,6 @@ export function createApprovals(store, { say, announce }) {
   }
 
   function changed() {
-    watchTime();
     store.touch('approvals', 'live', 'thread');
   }
 

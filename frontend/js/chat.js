@@ -1,7 +1,7 @@
 // What the owner can do to a conversation, and the life of the one on screen: history first, then
 // the socket from the history's seq on, so that nothing is missed and nothing comes twice.
 
-import { api, socketAddress } from './api.js';
+import { api, comesAgain, socketAddress } from './api.js';
 import { connect } from './socket.js';
 import { applyEvent } from './events.js';
 import { emptySession } from './store.js';
@@ -14,6 +14,7 @@ const FAR_PAGE = 200; // page size when looking for a message far back
 const TYPING_EVERY_MS = 3_000;
 const TYPING_FADES_MS = 8_000;
 const HEAD_SETTLES_MS = 300;
+const REOPEN_MS = 3_000;
 const timeZone = Intl.DateTimeFormat().resolvedOptions().timeZone;
 
 // say(text): a short notice. announce(text): for screen readers. go(id): show another session.
@@ -27,13 +28,14 @@ export function createChat(store, { say, announce, go }) {
   let openedDefault = false; // the session reached without naming one is the default
   let greetings = 0;
   let typingFade = 0;
+  let reopening = 0;
 
   state.outbox = listUnsent();
 
   // --- opening and reading -------------------------------------------------------------------
 
-  // id null is the default session, whose name only the server knows.
-  async function open(id, { target = null } = {}) {
+  // id null is the default session, whose name only the server knows. again: a further try, which is told of once.
+  async function open(id, { target = null, again = null } = {}) {
     if (id && id === state.sessionId && state.loaded) {
       if (target) await reach(target);
       return;
@@ -42,7 +44,7 @@ export function createChat(store, { say, announce, go }) {
     const mine = ++opening;
     openedDefault = !id;
     greetings = 0;
-    Object.assign(state, emptySession(), { sessionId: id, session: state.sessions.find((s) => s.id === id) || null });
+    Object.assign(state, emptySession(), { sessionId: id, session: state.sessions.find((s) => s.id === id) || null, loadProblem: again });
     store.touch('thread', 'session', 'sessions', 'turn', 'typing', 'moods');
     try {
       const page = await api.history({ session_id: id, limit: PAGE });
@@ -56,8 +58,13 @@ export function createChat(store, { say, announce, go }) {
         go(null);
         return;
       }
-      state.loadProblem = problem;
+      state.loadProblem = again?.title === problem.title ? again : problem;
       store.touch('thread');
+      if (comesAgain(problem)) {
+        state.link = 'offline';
+        store.touch('link');
+        reopening = setTimeout(() => mine === opening && open(id, { target, again: state.loadProblem }), REOPEN_MS);
+      }
       return;
     }
     listen(id);
@@ -67,6 +74,7 @@ export function createChat(store, { say, announce, go }) {
   function leave() {
     if (link) link.close();
     link = null;
+    clearTimeout(reopening);
     clearTimeout(typingFade);
   }
 

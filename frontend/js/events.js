@@ -1,7 +1,7 @@
 // What each event of the protocol does to the state. applyEvent changes the state and answers what
 // has to happen outside of it. Unknown events and unknown fields are ignored.
 
-import { fileEvents, settleApproval } from './file-state.js';
+import { fileEvents, settle as settleQuestion, settleApproval } from './file-state.js';
 import { keep, lose } from './memory-state.js';
 import { isOwn, newTurn, place } from './timeline.js';
 import { callAnnounced, resultAnnounced } from './tool-words.js';
@@ -263,7 +263,7 @@ const handlers = {
     const rest = state.sessions.filter((s) => s.id !== session.id);
     if (event.action === 'deleted') {
       state.sessions = rest;
-      for (const { id, session_id: home } of [...state.approvals.values()]) if (home === session.id) state.approvals.delete(id);
+      for (const { id, session_id: home } of [...state.approvals.values()]) if (home === session.id) settleQuestion(state, id);
       out.topics.add('approvals');
       if (session.id === state.sessionId) out.removed = session.id;
     } else {

@@ -122,7 +122,7 @@ const question = (approval) => `She asks for your word: may she ${wish(approval)
 export const pending = (state) => [...state.approvals.values()].filter((approval) => approval.status === 'pending');
 
 // Its turn is over, so that no card of a reply in the making shows it.
-export const isLeftOver = (state, approval) => approval.session_id === state.sessionId && !state.turns.has(approval.turn_id);
+export const isLeftOver = (state, approval) => state.loaded && approval.session_id === state.sessionId && !state.turns.has(approval.turn_id);
 
 // How many calls wait in each other conversation: session -> count.
 export function waitingElsewhere(state) {

@@ -8,10 +8,11 @@ import { createMemories } from './memories.js';
 import { createUploads } from './uploads.js';
 import { createWork } from './work.js';
 import { createLogin } from './views/login.js';
+import { keepAboveKeyboard } from './viewport.js';
 import { createShell } from './views/shell.js';
 import { announce, say } from './views/notices.js';
 import { forgetAll, read } from './storage.js';
-import { setTint } from './dom.js';
+import { h, mark, setTint } from './dom.js';
 
 const store = createStore();
 const { state } = store;
@@ -102,9 +103,15 @@ async function boot() {
     await enter();
   } catch (problem) {
     if (problem.status === 401) return;
-    say(`${problem.title}. Trying again.`);
+    showAway(problem);
     setTimeout(boot, 3_000);
   }
+}
+
+// She does not answer: said once, and tried again until she does.
+function showAway(problem) {
+  const words = `${problem.title}. Trying again…`;
+  if (root.textContent !== words) root.replaceChildren(h('main', { class: 'login' }, h('div', { class: 'login-card' }, mark('huge'), h('p', { class: 'login-lead', role: 'status', testid: 'away' }, words))));
 }
 
 window.addEventListener('popstate', async () => {
@@ -116,4 +123,5 @@ window.addEventListener('popstate', async () => {
   if (state.phase !== 'ready') location.reload();
 });
 
+keepAboveKeyboard();
 boot();

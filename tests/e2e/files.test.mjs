@@ -2,9 +2,11 @@
 // panel and in the reader; and where she has an answer from.
 
 import assert from 'node:assert/strict';
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { deflateSync } from 'node:zlib';
-import { askTool, composer, finished, house, lastReply, ready, said, say, tell, textOf, until, visit } from './support.mjs';
+import { askTool, at, composer, finished, house, lastReply, ready, said, say, tell, textOf, until, visit } from './support.mjs';
 
 const { mira, rehearsing, browser } = await house({ model: true, rehearsal: true, env: () => ({ MIRA_LLM_API: 'chat' }) });
 
@@ -212,6 +214,49 @@ test('the panel lists, reads and deletes files', async (t) => {
   await until(() => row.count(), (count) => count === 0, 'it is gone');
 });
 
+// Where the bytes of a file lie, found by what they are.
+function onDisk(server, bytes) {
+  const all = readdirSync(join(server.home, 'data', 'files'), { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  const found = all.map((entry) => join(entry.parentPath, entry.name)).find((path) => readFileSync(path).equals(bytes));
+  assert.ok(found, 'the file lies in the data directory');
+  return found;
+}
+
+test('a file that could not be read says why, and can be read again', async (t) => {
+  const { talk } = await visit(browser, rehearsing, t);
+  const page = await talk(await rehearsing.session('damaged'));
+  await page.getByTestId('open-files').click();
+  const panel = page.getByTestId('files-panel');
+  const damaged = Buffer.from('%PDF-1.7\nthe rest of this paper was lost\n');
+  await panel.getByTestId('files-picker').setInputFiles([{ name: 'letter.pdf', mimeType: 'application/pdf', buffer: damaged }]);
+  const line = panel.locator('.file-line').filter({ hasText: 'letter.pdf' });
+  const again = line.getByRole('button', { name: 'Read letter.pdf again' });
+  await until(() => line.innerText().catch(() => ''), (words) => /not read: \S/.test(words), 'it says why');
+  const path = `api/files/${await line.getAttribute('data-file-id')}`;
+  const why = (await rehearsing.api('GET', path)).error;
+  assert.ok((await line.innerText()).includes(why.replace(/[.\s]+$/, '')), why);
+
+  // As long as nothing has changed, it ends the same way.
+  await page.evaluate(() => {
+    window.lines = [];
+    const row = [...document.querySelectorAll('.file-line')].find((line) => line.textContent.includes('letter.pdf'));
+    new MutationObserver(() => window.lines.push(row.textContent)).observe(row, { childList: true, characterData: true, subtree: true });
+  });
+  await again.click();
+  await until(() => page.evaluate(() => window.lines), (lines) => lines.some((words) => /still reading/.test(words)) && /not read:/.test(lines.at(-1)), 'it was read once more');
+  await again.waitFor();
+
+  writeFileSync(onDisk(rehearsing, damaged), 'The spare key lies under the third stone.\n');
+  await again.focus();
+  await page.keyboard.press('Enter');
+  await until(() => line.innerText(), (words) => !/not read|still reading/.test(words), 'now it is read');
+  assert.equal(await again.count(), 0, 'there is nothing to try again');
+  assert.equal(await at(page), 'file', 'the keyboard stays in its line');
+  assert.equal((await rehearsing.api('GET', path)).status, 'ready');
+  await line.getByTestId('file').click();
+  await until(() => panel.getByTestId('document-text').innerText(), (words) => /under the third stone/.test(words), 'its text is shown');
+});
+
 test('a searched file is cited, and the chip leads to its page', async (t) => {
   const { talk } = await visit(browser, mira, t);
   const { project, session } = await mira.project('Sources');
@@ -220,15 +265,16 @@ test('a searched file is cited, and the chip leads to its page', async (t) => {
   await choose(page, [{ name: 'bees.md', mimeType: 'text/markdown', buffer: words }]);
   await arrived(page, 1);
   await until(async () => (await mira.api('GET', `api/projects/${project}/files`)).files[0]?.status, (status) => status === 'ready', 'it was read');
-  await tell(page, askTool('file_search', { query: 'yellow dot of the queen bee' }, 'She wears a yellow dot [1]. An array is a[0].'));
+  // What is escaped, code, or a number nobody gave out is no place; a semicolon parts numbers too.
+  await tell(page, askTool('file_search', { query: 'yellow dot of the queen bee' }, '🐝 She wears a yellow dot [1]. An array is a[0], this is \\[1], and code `b[1]`. So twice [1; 77].'));
   const reply = lastReply(page);
   const card = reply.locator('[data-testid="tool-card"][data-tool="file_search"]');
   await card.getByTestId('tool-fold').click();
   assert.match(await card.getByTestId('tool-result').first().innerText(), /bees\.md[^]*yellow dot/);
   const chip = reply.getByTestId('cite');
-  await until(() => chip.count(), (count) => count === 1, 'the marker is a chip');
-  assert.match(await textOf(reply), /yellow dot 1 ?\. An array is a\[0\]\./);
-  await chip.click();
+  await until(() => chip.count(), (count) => count === 2, 'the places are chips');
+  assert.match(await textOf(reply), /yellow dot 1 ?\. An array is a\[0\], this is \[1\], and code b\[1\]\. So twice 1 ?\[77\]\./);
+  await chip.first().click();
   const source = page.getByTestId('source-card');
   assert.match(await source.innerText(), /bees\.md/);
   await page.keyboard.press('Escape');
@@ -238,7 +284,7 @@ test('a searched file is cited, and the chip leads to its page', async (t) => {
   // The history has the same.
   await page.reload();
   await ready(page);
-  await until(() => lastReply(page).getByTestId('cite').count(), (count) => count === 1, 'the chip is there again');
+  await until(() => lastReply(page).getByTestId('cite').count(), (count) => count === 2, 'the chips are there again');
   await lastReply(page).getByTestId('source').first().click();
   await page.getByTestId('source-open').click();
   await until(() => page.getByTestId('document-text').innerText(), (shown) => /yellow dot/.test(shown), 'the place is shown');

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ask, composer, finished, house, ready, replies, said, say, until, untilShown, visit } from './support.mjs';
+import { ask, at, composer, finished, house, ready, replies, said, say, until, untilShown, visit } from './support.mjs';
 
 const { mira, browser } = await house({ model: true });
 
@@ -134,11 +134,21 @@ test('history comes on scroll without a jump, and search finds and shows what is
   const atBottom = () => thread.evaluate((el) => el.scrollHeight - el.scrollTop - el.clientHeight < 50);
   assert.equal(await atBottom(), true);
 
+  // What is read stays where it is when older words come above it.
+  const before = await thread.evaluate((el) => {
+    el.scrollTop = 400;
+    const read = [...el.querySelectorAll('.entry')].find((entry) => entry.getBoundingClientRect().top > 0);
+    read.dataset.read = 'yes';
+    return read.getBoundingClientRect().top;
+  });
+  await until(() => replies(page).count(), (count) => count > first, 'older words come');
+  const moved = await thread.evaluate((el) => el.querySelector('[data-read]').getBoundingClientRect().top) - before;
+  assert.ok(Math.abs(moved) < 2, `what was read moved by ${moved} px`);
   await thread.hover();
   await until(async () => {
     await page.mouse.wheel(0, -4_000);
     return replies(page).count();
-  }, (count) => count === 45, 'older words come');
+  }, (count) => count === 45, 'all older words come');
   const order = (await replies(page).allInnerTexts()).map((text) => Number(/answer number(\d+)/.exec(text)[1]));
   assert.deepEqual(order, Array.from({ length: 45 }, (_, n) => n + 1));
   await until(async () => {
@@ -209,6 +219,53 @@ for (const colorScheme of ['dark', 'light']) {
     await fits('an error');
   });
 }
+
+for (const [where, options] of [['a wide screen', {}], ['a narrow screen', { viewport: { width: 360, height: 740 } }]]) {
+  test(`every panel takes the keyboard and gives it back, on ${where}`, async (t) => {
+    const { talk } = await visit(browser, mira, t, options);
+    const { session } = await mira.project('Keys');
+    const page = await talk(session);
+    const inPanel = () => page.evaluate(() => Boolean(document.activeElement.closest('.panel, dialog')));
+    // Enter opens, Escape closes; answers where the keyboard is then.
+    async function thereAndBack(id) {
+      await page.getByTestId(id).focus();
+      await page.keyboard.press('Enter');
+      await until(inPanel, Boolean, `what ${id} opens takes the keyboard`);
+      await page.keyboard.press('Escape');
+      await until(inPanel, (inside) => !inside, `what ${id} opens gives it back`);
+      return at(page);
+    }
+    for (const id of ['persona-button', 'memory-button', 'projects-button', 'artifacts-button', 'repos-button']) assert.equal(await thereAndBack(id), id);
+    for (const id of ['open-projects', 'open-files', 'open-abilities', 'search']) {
+      if (options.viewport) {
+        await page.getByTestId('drawer').focus();
+        await page.keyboard.press('Enter');
+        await until(() => page.evaluate(() => Boolean(document.activeElement.closest('.sidebar'))), Boolean, 'the drawer takes the keyboard');
+      }
+      assert.equal(await thereAndBack(id), options.viewport ? 'drawer' : id);
+    }
+  });
+}
+
+// Some telephones make only what is seen smaller, not the page.
+test('a keyboard laid over the page leaves the message field in sight', async (t) => {
+  const { talk } = await visit(browser, mira, t, { viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true });
+  const page = await talk(await mira.session('keyboard'));
+  const seen = (height) => page.evaluate((px) => {
+    if (px) Object.defineProperty(visualViewport, 'height', { value: px, configurable: true });
+    else delete visualViewport.height;
+    visualViewport.dispatchEvent(new Event('resize'));
+  }, height);
+  const bottom = async () => {
+    const box = await page.locator('.composer-box').boundingBox();
+    return box.y + box.height;
+  };
+  assert.ok(await bottom() > 660);
+  await seen(430);
+  assert.ok(await bottom() <= 430, `the field ends at ${await bottom()}`);
+  await seen(null);
+  assert.ok(await bottom() > 660);
+});
 
 test('the colours can be chosen and are remembered', async (t) => {
   const { talk } = await visit(browser, mira, t, { colorScheme: 'light' });

@@ -2,10 +2,13 @@
 // what came of it.
 
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
-import { STILL_BOX, askTool, house, lastReply, ready, tell, textOf, until, visit } from './support.mjs';
+import { STILL_BOX, askTool, house, lastReply, ready, startMira, tell, textOf, until, visit } from './support.mjs';
 
-const { mira, rehearsing, browser } = await house({ model: true, rehearsal: true });
+const { sim, mira, rehearsing, browser } = await house({ model: true, rehearsal: true });
 
 const cards = (where, tool) => where.locator(`[data-testid="tool-card"]${tool ? `[data-tool="${tool}"]` : ''}`);
 
@@ -93,6 +96,81 @@ test('a call that comes to nothing says so in words', async (t) => {
   await page.reload();
   await ready(page);
   await cards(page, 'weather_of_tomorrow').waitFor();
+});
+
+// Where the provider runs no code itself, the box does.
+test('how code ended stands on its card', async (t) => {
+  const boxed = await startMira({ sim, env: { MIRA_LLM_API: 'chat' } });
+  const { talk } = await visit(browser, boxed, t); // leaves before she ends
+  t.after(() => boxed.stop());
+  await until(async () => (await boxed.api('GET', 'api/tools')).tools.find((tool) => tool.name === 'code_interpreter').available, Boolean, 'the box is proven');
+  const page = await talk(await boxed.session('code'));
+  async function run(code, output) {
+    await tell(page, askTool('code_interpreter', { code, files: null }, output));
+    const card = cards(lastReply(page), 'code_interpreter');
+    await card.waitFor();
+    return card;
+  }
+  const ended = async (card, status, words) => {
+    assert.equal(await card.getAttribute('data-status'), status);
+    const body = await unfold(card);
+    await body.getByTestId('tool-code').waitFor();
+    assert.equal(await body.getByTestId('tool-ended').count(), words ? 1 : 0);
+    if (words) assert.equal(await body.getByTestId('tool-ended').innerText(), words);
+    return body;
+  };
+  const well = await ended(await run('print(6 * 7)', 'Forty-two.'), 'ok', null);
+  assert.equal((await well.getByTestId('tool-stdout').locator('pre').innerText()).trim(), '42');
+  const badly = await ended(await run('import sys\nprint("so far")\nsys.exit(3)', 'It broke.'), 'failed', 'It ended with 3.');
+  assert.equal((await badly.getByTestId('tool-stdout').locator('pre').innerText()).trim(), 'so far');
+  const thrown = await ended(await run('1 / 0', 'It broke again.'), 'failed', 'It ended with 1.');
+  assert.match(await thrown.getByTestId('tool-stderr').locator('pre').innerText(), /ZeroDivisionError/);
+  const talkative = await ended(await run('while True:\n    print("x" * 1000)', 'Too much.'), 'failed', 'It was stopped: it printed too much.');
+  assert.match(await talkative.getByTestId('tool-stdout').textContent(), /x{1000}/);
+
+  // The history tells the same.
+  await page.reload();
+  await ready(page);
+  const again = cards(lastReply(page), 'code_interpreter');
+  await again.waitFor();
+  await ended(again, 'failed', 'It was stopped: it printed too much.');
+});
+
+const WEATHER = `
+const tools = [{ name: 'tomorrow', description: 'Will it rain? <b>Ask me.</b>', inputSchema: { type: 'object', properties: {} } }];
+const answers = { initialize: (p) => ({ protocolVersion: p.protocolVersion, capabilities: { tools: {} }, serverInfo: { name: 'weather', version: '1' } }), 'tools/list': () => ({ tools }), ping: () => ({}) };
+require('node:readline').createInterface({ input: process.stdin }).on('line', (line) => {
+  const { id, method, params } = JSON.parse(line);
+  if (id !== undefined) console.log(JSON.stringify({ jsonrpc: '2.0', id, result: answers[method](params) }));
+});`;
+
+test('her tools are told in words for people, those of a server in its own', async (t) => {
+  const home = mkdtempSync(join(tmpdir(), 'mira-e2e-mcp-'));
+  t.after(() => rmSync(home, { recursive: true, force: true }));
+  const config = join(home, 'mcp.json');
+  writeFileSync(config, JSON.stringify({ mcpServers: { weather: { command: process.execPath, args: ['-e', WEATHER] }, broken: { command: join(home, 'nothing-here') } } }));
+  const connected = await startMira({ env: { MIRA_MCP_CONFIG: config } });
+  const { talk } = await visit(browser, connected, t); // leaves before she ends
+  t.after(() => connected.stop());
+  const all = async () => (await connected.api('GET', 'api/tools')).tools;
+  const settled = (list) => !list.some((tool) => /in a moment/.test(tool.reason));
+  const known = (list) => list.some((tool) => tool.name === 'mcp__weather__tomorrow') && list.some((tool) => tool.name.startsWith('mcp__broken') && !tool.available);
+  const tools = await until(all, (list) => settled(list) && known(list), 'both servers are known');
+  const page = await talk(await connected.session('abilities'));
+  await page.getByTestId('open-abilities').click();
+  const row = (name) => page.locator(`[data-testid="ability"][data-tool="${name}"]`);
+  await row('recall').waitFor();
+  for (const tool of tools) {
+    const words = await row(tool.name).innerText();
+    const own = !tool.name.startsWith('mcp__');
+    const quoted = tool.name === 'mcp__weather__tomorrow';
+    assert.equal(tool.description !== '' && words.includes(tool.description.slice(0, 20)), quoted, words);
+    assert.equal(await row(tool.name).locator('.work-meta').count(), own || quoted ? 1 : 0, words);
+    if (!tool.available) assert.ok(words.includes(tool.reason), words);
+  }
+  const quote = row('mcp__weather__tomorrow').getByTestId('ability-quote');
+  assert.match(await quote.innerText(), /Will it rain\? <b>Ask me\.<\/b> says weather/);
+  assert.equal(await page.getByTestId('ability-quote').count(), 1, 'her own are not quoted');
 });
 
 for (const colorScheme of ['dark', 'light']) {

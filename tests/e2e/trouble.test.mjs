@@ -2,7 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { LOST_CONNECTION, ask, finished, house, lastReply, replies, said, say, textOf, until, untilMore, untilShown, visit, words } from './support.mjs';
+import {
+  LOST_CONNECTION, ask, composer, finished, house, lastReply, ready, replies, said, say, textOf, until, untilMore, untilShown, visit, words,
+} from './support.mjs';
 
 const KEPT_WITHIN_MS = 500; // what a client saw is on disk at most this much later
 
@@ -40,6 +42,43 @@ test('a killed server comes back, and the page with it, quietly', async (t) => {
     await broken.getByText('Interrupted here.').waitFor();
   }
   assert.equal(await page.getByTestId('link').innerText(), '');
+});
+
+test('a conversation opened while she is away comes by itself when she is back, and a draft stays where it was', async (t) => {
+  const { talk } = await visit(browser, mira, t, { expected: LOST_CONNECTION });
+  const [here, there] = [await mira.session('here'), await mira.session('there')];
+  await mira.api('POST', 'api/chat', { session_id: there, content: ask('Said before.') });
+  const page = await talk(here);
+  await composer(page).fill('not finished yet');
+  await mira.kill();
+  await page.locator(`[data-session-id="${there}"]`).click();
+  const trouble = page.getByTestId('error');
+  await trouble.waitFor();
+  assert.match(await trouble.innerText(), /cannot be reached/);
+  await page.evaluate(() => document.querySelector('[data-testid="error"]').setAttribute('data-told', 'once'));
+  assert.equal(await composer(page).inputValue(), '');
+  await say(page, ask('Said after.'));
+  await page.getByText('waiting for the connection').waitFor();
+  await until(() => page.locator('.top').getAttribute('data-link'), (link) => link === 'offline', 'the page says that it has no connection');
+  await until(() => trouble.getAttribute('data-told'), (told) => told === 'once', 'it is told once');
+  await mira.revive();
+  await untilShown(page, 'Said after.');
+  assert.equal(await finished(page), 'Said after.');
+  assert.equal(await replies(page).count(), 2);
+  assert.equal(await page.getByTestId('error').count(), 0);
+  await page.locator(`[data-session-id="${here}"]`).click();
+  await ready(page);
+  assert.equal(await composer(page).inputValue(), 'not finished yet');
+});
+
+test('a page that finds nobody says so, and goes on when somebody is there', async (t) => {
+  const { open, context } = await visit(browser, mira, t, { expected: LOST_CONNECTION });
+  let away = true;
+  await context.route('**/api/**', (route) => (away ? route.abort('connectionrefused') : route.continue()));
+  const page = await open('/');
+  await until(() => page.getByTestId('away').innerText().catch(() => ''), (words) => /cannot be reached\. Trying again/.test(words), 'it is said');
+  away = false;
+  await ready(page);
 });
 
 test('a model that breaks off leaves what it said, and a way to ask again', async (t) => {

@@ -1,6 +1,7 @@
 """A server of the official Python SDK: over stdio, or with `http` at an address it prints as its first line."""
 
 import asyncio
+import base64
 import os
 import socket
 import sys
@@ -8,6 +9,7 @@ from typing import Any
 
 import uvicorn
 from mcp.server.mcpserver import Context, Image, MCPServer
+from mcp.types import AudioContent, BlobResourceContents, ContentBlock, EmbeddedResource, ImageContent, TextContent
 
 mcp = MCPServer("python-peer")
 
@@ -30,10 +32,31 @@ def anything(value: dict[str, Any]) -> str:
     return repr(sorted(value))
 
 
+# One grey pixel.
+PIXEL = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg=="
+)
+
+
 @mcp.tool()
-def picture() -> Image:
-    """A picture."""
-    return Image(data=b"\x89PNG\r\n\x1a\n", format="png")
+def picture(size: int = 0) -> Image:
+    """A picture, with so many bytes that nobody looks at behind it."""
+    return Image(data=PIXEL.ljust(size, b"\0"), format="png")
+
+
+@mcp.tool()
+def parcel() -> list[ContentBlock]:
+    """A sound, a document, and pictures that are none."""
+    sound = base64.b64encode(b"RIFF\x04\0\0\0WAVE").decode()
+    document = base64.b64encode(b"Day 1: the lake.").decode()
+    inside = BlobResourceContents(uri="trip://2026/plan.txt", mime_type="text/plain", blob=document)
+    return [
+        TextContent(type="text", text="All there is:"),
+        AudioContent(type="audio", data=sound, mime_type="audio/wav"),
+        EmbeddedResource(type="resource", resource=inside),
+        ImageContent(type="image", data="no base64!", mime_type="image/png"),
+        ImageContent(type="image", data=document, mime_type="image/png"),
+    ]
 
 
 @mcp.tool()

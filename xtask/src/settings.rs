@@ -83,9 +83,15 @@ pub fn problems(example: &str) -> Vec<String> {
         if !seen.insert(name) {
             problems.push(format!("line {number}: `{name}` a second time"));
         }
-        if value != *default {
+        // Uncommented, a line has to work as it stands: a default with spaces is quoted.
+        let shown = if default.contains(' ') {
+            format!("'{default}'")
+        } else {
+            (*default).to_owned()
+        };
+        if value != shown {
             problems.push(format!(
-                "line {number}: the default of `{name}` is `{default}`, not `{value}`"
+                "line {number}: the default of `{name}` is `{shown}`, not `{value}`"
             ));
         }
         if live && (value.is_empty() || NEVER_LIVE.contains(&name)) {
@@ -132,7 +138,10 @@ mod tests {
     fn example() -> String {
         let lines: Vec<String> = SETTINGS
             .iter()
-            .map(|(name, default)| format!("# What it means.\n#{name}={default}\n"))
+            .map(|(name, default)| {
+                let quote = if default.contains(' ') { "'" } else { "" };
+                format!("# What it means.\n#{name}={quote}{default}{quote}\n")
+            })
             .collect();
         lines.concat()
     }
@@ -158,6 +167,13 @@ mod tests {
         check(
             &good.replace("#MIRA_PORT=8080", "MIRA_PORT=80"),
             &["line 4: the default of `MIRA_PORT` is `8080`, not `80`"],
+        );
+        let git_author = good.lines().position(|line| line.contains("MIRA_GIT_AUTHOR")).unwrap() + 1;
+        check(
+            &good.replace("'Mira <mira@localhost>'", "Mira <mira@localhost>"),
+            &[&format!(
+                "line {git_author}: the default of `MIRA_GIT_AUTHOR` is `'Mira <mira@localhost>'`, not `Mira <mira@localhost>`"
+            )],
         );
         check(
             &good.replace("#MIRA_AUTH_TOKEN=", "MIRA_AUTH_TOKEN="),

@@ -144,14 +144,7 @@ async fn run(
     }
     let floor = net::Floor {
         router: api::router(state.clone()),
-        prefix: state
-            .config()
-            .access
-            .public_url
-            .as_ref()
-            .map(|url| url.path.as_str())
-            .unwrap_or_default()
-            .into(),
+        prefix: state.sub_path().into(),
         metrics: Arc::clone(state.metrics()),
         life: life.clone(),
     };
@@ -188,6 +181,10 @@ pub async fn open_hub(
         .spawn_blocking(move || Personas::load(folder, reader))
         .await
         .map_err(ServeError::Task)?;
+    if personas.current().get(&chat.default_persona).is_none() {
+        let named = &chat.default_persona;
+        tracing::warn!(persona = %named, "MIRA_DEFAULT_PERSONA names no overlay; another is worn until there is one");
+    }
     let default = NewSession {
         id: chat.session_id.clone(),
         title: None,

@@ -74,10 +74,9 @@ impl Lifecycle {
         self.stopped.load(Ordering::Acquire)
     }
 
-    fn stop(&self, signal: &str) {
+    fn stop(&self) {
         self.stopped.store(true, Ordering::Release);
         self.soft.cancel();
-        tracing::info!(signal, "draining; a second signal ends at once");
     }
 
     /// Set when nothing new is to be taken: listeners stop, sockets say goodbye, running turns finish.
@@ -167,15 +166,19 @@ impl Signals {
 /// Turns signals into the end of a life: the first sets the soft token, the second ends the process at once.
 pub async fn obey_signals(signals: &mut Signals, life: Lifecycle) -> Infallible {
     let first = tokio::select! {
-        name = signals.next() => name,
+        name = signals.next() => Some(name),
         () = life.soft.cancelled() => if life.restores.is_due() {
             tracing::info!("draining for a restore");
-            signals.next().await
+            Some(signals.next().await)
         } else {
-            "shutdown"
+            // It ends by itself, and says why.
+            None
         },
     };
-    life.stop(first);
+    life.stop();
+    if let Some(signal) = first {
+        tracing::info!(signal, "draining; a second signal ends at once");
+    }
     let name = signals.next().await;
     tracing::warn!(signal = name, "second signal, ending at once");
     std::process::exit(1)

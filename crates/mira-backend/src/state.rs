@@ -72,6 +72,12 @@ impl AppState {
         self.0.address
     }
 
+    /// The path below which the owner's browsers see her; empty where there is none.
+    pub fn sub_path(&self) -> &str {
+        let public = self.0.config.access.public_url.as_ref();
+        public.map_or("", |url| url.path.as_str())
+    }
+
     /// When the server began, monotonic.
     pub fn started(&self) -> Instant {
         self.0.started

@@ -9,6 +9,7 @@ pub use pointers::{Pointer, Pointers};
 
 use crate::ids::FileId;
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 
 /// The most places of one reply that are kept; the ones behind stay plain text.
 pub const MOST_CITATIONS: usize = 400;
@@ -60,6 +61,11 @@ pub struct Citation {
 }
 
 impl Citation {
+    /// Where in the reply it stands, in Unicode code points, where that is known.
+    pub fn place(&self) -> Option<Range<u32>> {
+        Some(self.start?..self.end?)
+    }
+
     /// Takes out of it what it quotes; where in the reply it stands is left.
     pub fn empty(&mut self) {
         self.source = Source::default();

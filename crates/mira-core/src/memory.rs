@@ -47,7 +47,8 @@ pub enum MemorySource {
     Conversation,
     /// Written or corrected by the owner in the memory panel or over REST.
     Owner,
-    /// Learnt in a turn that read a tool's result or a web page: untrusted, and said to be so wherever it appears.
+    /// Learnt or replied in a turn that read a tool's result or a web page: untrusted, and said to be so wherever it
+    /// appears.
     Tool,
 }
 

@@ -94,6 +94,14 @@ impl HostedTool {
             Self::ImageGeneration => HostedKind::ImageGeneration,
         }
     }
+
+    /// The files it is given, by the provider's ids.
+    pub fn files(&self) -> &[String] {
+        match self {
+            Self::CodeInterpreter { files } => files,
+            Self::WebSearch | Self::FileSearch { .. } | Self::ImageGeneration => &[],
+        }
+    }
 }
 
 /// What is heard of a tool the provider runs.

@@ -36,7 +36,7 @@ const PAST_CALL_CHARS: usize = 2000;
 const SUMMARY_SHARE: usize = 4;
 /// What a picture costs, whatever its size. OpenAI documents ("Images and vision", calculating costs) at most
 /// 85 + 8 * 170 = 1445 tokens for the models that cut pictures into tiles, and at most 1536 patches for the others.
-const PICTURE_TOKENS: usize = 1536;
+pub const PICTURE_TOKENS: usize = 1536;
 /// Stable texts whose tokens are remembered: one for each overlay in use, a few kilobytes each.
 const STABLE_TEXTS: usize = 16;
 
@@ -176,7 +176,7 @@ pub fn window_start(length: u64, least: u64) -> u64 {
 /// Builds the prompt. The newest message is always in it; older ones are dropped in blocks when the budget is full.
 pub fn build(input: &PromptInput<'_>) -> Prompt {
     let mut parts = Parts {
-        tools: input.tools.iter().map(offer_tokens).sum(),
+        tools: input.tools.iter().map(ToolOffer::tokens).sum(),
         ..Parts::default()
     };
     let mut system = system_text(input.persona, input.personas);
@@ -254,10 +254,6 @@ fn message_tokens(message: &PromptMessage) -> usize {
     let shown = message.pictures.iter().filter(|picture| picture.base64.is_some());
     let calls: usize = message.calls.iter().map(call_tokens).sum();
     estimate_tokens(&message.text) + 4 + calls + shown.count() * PICTURE_TOKENS
-}
-
-fn offer_tokens(offer: &ToolOffer) -> usize {
-    estimate_tokens(&offer.name) + estimate_tokens(&offer.description) + estimate_tokens(&offer.parameters) + 8
 }
 
 /// The stable part for one overlay.

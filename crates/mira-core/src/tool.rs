@@ -1,7 +1,7 @@
 //! Tools in a turn: what is offered to a model, what it asks for, what came of it. Running them is the backend's
 //! business; what a tool does is the tool's.
 
-use crate::ids::ToolCallId;
+use crate::{budget::estimate_tokens, ids::ToolCallId, model::Picture};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
@@ -39,6 +39,27 @@ pub struct ToolOffer {
     /// The JSON Schema of its arguments, in the strict form: every object closed, every property required, optional
     /// ones nullable.
     pub parameters: Arc<str>,
+    /// What telling of it costs, counted once.
+    tokens: usize,
+}
+
+impl ToolOffer {
+    /// A tool of this name, with what it is for and the schema of its arguments.
+    pub fn new(name: impl Into<Arc<str>>, description: impl Into<Arc<str>>, parameters: impl Into<Arc<str>>) -> Self {
+        let (name, description, parameters) = (name.into(), description.into(), parameters.into());
+        let told = [&name, &description, &parameters];
+        Self {
+            tokens: told.map(|text| estimate_tokens(text)).iter().sum::<usize>() + 8,
+            name,
+            description,
+            parameters,
+        }
+    }
+
+    /// Estimated tokens.
+    pub fn tokens(&self) -> usize {
+        self.tokens
+    }
 }
 
 /// A call as a model asks for it.
@@ -75,6 +96,8 @@ pub struct Round {
     pub asked: AskedCalls,
     /// What came of each call, in their order, as the model reads it.
     pub outputs: Vec<String>,
+    /// What the calls brought to look at, in their order.
+    pub pictures: Vec<Picture>,
 }
 
 /// A call of an earlier reply as the model sees it again.

@@ -22,6 +22,8 @@ mod pdf;
 mod sniff;
 mod text;
 
+use std::ops::Range;
+
 pub use chunk::{Chunk, ChunkSettings, chunks};
 pub use error::DocError;
 pub use html::readable;
@@ -110,6 +112,17 @@ pub struct Part {
     pub page: Option<u32>,
     /// Its text.
     pub text: String,
+    /// The headings that nothing in the text marks as such, in their order. PDF only; elsewhere `#` marks them.
+    pub headings: Vec<Heading>,
+}
+
+/// A heading in a part's text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heading {
+    /// Its bytes: whole lines, without the end of the last.
+    pub range: Range<usize>,
+    /// How deep it stands in its document, 0 for the highest.
+    pub level: u8,
 }
 
 /// Reads a document's text. Fails for pictures and unknown kinds ([`DocError::Unsupported`]), for documents that want

@@ -80,7 +80,9 @@ fn picture(head: &[u8]) -> Found {
 /// fixed, so that the first bytes may show only that it comes from an office program.
 fn packed(head: &[u8], extension: &str) -> Found {
     let beginning = head.get(..PDF_WITHIN).unwrap_or(head);
-    if decode::find(beginning, b"%PDF-").is_some() {
+    // Within markup it is only mentioned.
+    let is_markup = head.trim_ascii_start().starts_with(b"<");
+    if !is_markup && decode::find(beginning, b"%PDF-").is_some() {
         return Some(("application/pdf", Kind::Pdf));
     }
     if !head.starts_with(b"PK\x03\x04") {

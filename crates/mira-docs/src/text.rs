@@ -7,7 +7,10 @@ pub fn plain(bytes: &[u8], limits: &Limits) -> Document {
     let (text, truncated) = decode::text(bytes, limits.text_bytes);
     Document {
         title: None,
-        parts: vec![Part { page: None, text }],
+        parts: vec![Part {
+            text,
+            ..Part::default()
+        }],
         truncated,
     }
 }
@@ -34,7 +37,7 @@ pub fn cut(text: &mut String, limit: usize) -> bool {
 }
 
 /// The longest heading or title, in bytes: each piece of a text carries them.
-const LONGEST_HEADING: usize = 300;
+pub const LONGEST_HEADING: usize = 300;
 
 /// The beginning of what a heading or title says.
 pub fn short(text: &str) -> &str {
@@ -167,8 +170,8 @@ mod tests {
         assert_eq!(
             document.parts,
             vec![Part {
-                page: None,
-                text: "1234".to_owned()
+                text: "1234".to_owned(),
+                ..Part::default()
             }]
         );
     }

@@ -51,7 +51,8 @@ pub struct Blame {
 
 impl Repos {
     /// Where the lines of a committed file come from, as of `revision` (`None`: HEAD). [`GitError::Timeout`] if its history
-    /// is too long for [`crate::GitSettings::blame_time`], [`GitError::TooLarge`] if a version of it is over 2 MiB.
+    /// is too long for [`crate::GitSettings::blame_time`], [`GitError::TooLarge`] if a version of it is over 2 MiB or too
+    /// much would have to be read to find out what it was called before.
     pub async fn blame(&self, id: AttachmentId, path: RepoPath, revision: Option<Revision>) -> Result<Blame, GitError> {
         self.read(id, move |opened| blame(opened, &path, revision.as_ref()))
             .await
@@ -300,11 +301,13 @@ fn joined(mut lines: Vec<Lines>) -> Vec<Lines> {
     lines
 }
 
-/// Lines of a version as they are in the one before, and those it has not. Both `lines` and `same` are in the version's order.
+/// Lines of a version as they are in the one before, and those it has not. Both `lines` and `same` are in the version's
+/// order; a merge that kept both sides asks for the same lines more than once.
 fn divided(lines: &[Lines], same: &[(Range<usize>, usize)]) -> (Vec<Lines>, Vec<Lines>) {
     let (mut theirs, mut ours) = (Vec::new(), Vec::new());
-    let mut same = same.iter().peekable();
     for &(mut rest) in lines {
+        let first = same.partition_point(|(range, _)| range.end <= rest.here);
+        let mut same = same.get(first..).unwrap_or_default().iter().peekable();
         while rest.count > 0 {
             // What ends before it has nothing to say about any line that is left.
             while same.next_if(|(range, _)| range.end <= rest.here).is_some() {}
@@ -349,6 +352,11 @@ mod tests {
         assert_eq!(theirs, lines(&[(0, 0, 2), (3, 4, 1), (10, 7, 1), (12, 20, 2)]));
         assert_eq!(ours, lines(&[(2, 2, 1), (11, 7, 1)]));
         assert_eq!(divided(&all, &[(0..usize::MAX, 5)]).1, []);
+        // Line 2 of the version is there twice.
+        let twice = lines(&[(1, 0, 3), (4, 0, 3)]);
+        let (theirs, ours) = divided(&twice, &[(0..1, 0), (2..usize::MAX, 2)]);
+        assert_eq!(theirs, lines(&[(1, 0, 1), (3, 2, 1), (4, 0, 1), (6, 2, 1)]));
+        assert_eq!(ours, lines(&[(2, 1, 1), (5, 1, 1)]));
     }
 
     #[test]

@@ -127,6 +127,8 @@ pub enum Missing {
     Repository,
     /// A file or folder.
     Path,
+    /// A folder: something else is there.
+    Folder,
     /// A branch.
     Branch,
     /// A commit, or anything that names one.
@@ -140,6 +142,7 @@ impl std::fmt::Display for Missing {
         f.write_str(match self {
             Self::Repository => "repository",
             Self::Path => "file or folder",
+            Self::Folder => "folder",
             Self::Branch => "branch",
             Self::Commit => "commit",
             Self::Remote => "repository at that address, or it is hidden without credentials",

@@ -37,7 +37,7 @@ pub use branches::{Branch, Branches, SwitchMode, Switched};
 pub use content::{Body, Content, MAX_AGENTS_MD, Standing};
 pub use diff::{CommitDiff, DiffHunk, DiffLine, FileChange, FileDiff, LineKind, ParentDiff, diff_text};
 pub use error::{Clash, GitError, Holder, Missing};
-pub use log::{Commit, LogPage, LogQuery, MAX_LOG, Person};
+pub use log::{Commit, LogCursor, LogPage, LogQuery, MAX_LOG, Person};
 pub use path::{BranchName, PathError, RefError, RepoPath, Revision};
 pub use recover::Health;
 pub use repos::Repos;

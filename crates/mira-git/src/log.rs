@@ -3,11 +3,12 @@
 use crate::{
     error::{GitError, Missing},
     open::Opened,
-    path::{RepoPath, Revision},
+    path::{RefError, RepoPath, Revision},
     repos::Repos,
 };
 use git2::{Oid, Tree};
 use mira_core::ids::AttachmentId;
+use std::{fmt, str::FromStr};
 
 /// Commits of one page at most.
 pub const MAX_LOG: usize = 200;
@@ -24,7 +25,7 @@ pub struct LogQuery {
     /// Only commits that changed this file or folder.
     pub path: Option<RepoPath>,
     /// [`LogPage::next_cursor`] of the page before.
-    pub cursor: Option<String>,
+    pub cursor: Option<LogCursor>,
     /// Commits, at most [`MAX_LOG`].
     pub limit: usize,
 }
@@ -65,7 +66,7 @@ pub struct LogPage {
     /// Newest first.
     pub commits: Vec<Commit>,
     /// Where the next page begins; a page may be short and yet not the last.
-    pub next_cursor: Option<String>,
+    pub next_cursor: Option<LogCursor>,
 }
 
 impl Repos {
@@ -77,29 +78,30 @@ impl Repos {
 
 /// Where a page begins: the commit the listing began at, so that later commits do not shift the pages, and the last one
 /// looked at.
-struct Cursor {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogCursor {
     start: Oid,
     last: Oid,
 }
 
-impl Cursor {
-    fn parse(text: &str) -> Option<Self> {
-        let (start, last) = text.split_once('-')?;
+impl FromStr for LogCursor {
+    type Err = RefError;
+
+    fn from_str(text: &str) -> Result<Self, RefError> {
         let id = |text: &str| (text.len() == 40).then(|| Oid::from_str(text).ok()).flatten();
-        Some(Self {
-            start: id(start)?,
-            last: id(last)?,
-        })
+        let parts = text.split_once('-').and_then(|(start, last)| id(start).zip(id(last)));
+        parts.map(|(start, last)| Self { start, last }).ok_or(RefError::Cursor)
+    }
+}
+
+impl fmt::Display for LogCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.start, self.last)
     }
 }
 
 fn page(opened: &Opened<'_>, query: &LogQuery) -> Result<LogPage, GitError> {
-    let cursor = query
-        .cursor
-        .as_deref()
-        .map(|text| Cursor::parse(text).ok_or(GitError::NotFound(Missing::Commit)));
-    let cursor = cursor.transpose()?;
-    let start = match &cursor {
+    let start = match query.cursor {
         Some(cursor) => Some(cursor.start),
         None => opened.commit_at(query.revision.as_ref())?,
     };
@@ -115,7 +117,7 @@ fn page(opened: &Opened<'_>, query: &LogQuery) -> Result<LogPage, GitError> {
     // than it yields; any sorting reads all of it first.
     walk.push(start).map_err(|_| GitError::NotFound(Missing::Commit))?;
     let mut ids = walk;
-    if let Some(cursor) = &cursor {
+    if let Some(cursor) = query.cursor {
         let found = ids.any(|id| id.as_ref() == Ok(&cursor.last));
         if !found {
             return Err(GitError::NotFound(Missing::Commit));
@@ -125,7 +127,7 @@ fn page(opened: &Opened<'_>, query: &LogQuery) -> Result<LogPage, GitError> {
     let mut last = None;
     for (looked_at, id) in ids.enumerate() {
         if page.commits.len() == limit || looked_at == MAX_LOOKED_AT {
-            page.next_cursor = last.map(|last: Oid| format!("{start}-{last}"));
+            page.next_cursor = last.map(|last| LogCursor { start, last });
             break;
         }
         let commit = opened.repo.find_commit(id?)?;

@@ -197,6 +197,9 @@ pub enum RefError {
     /// Neither a branch, nor a tag, nor the hex digits of a commit.
     #[error("not a valid name of a branch, tag or commit")]
     Revision,
+    /// Not the place in a history that a page of it told.
+    #[error("not a cursor")]
+    Cursor,
 }
 
 /// The short name of a branch (`main`, `fix/typo`).

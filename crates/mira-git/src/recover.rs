@@ -163,11 +163,11 @@ impl Repos {
     /// What is done for every attachment at start: leftovers of an interrupted clone or removal go, an interrupted change is
     /// completed, and whether the repository can be read is said.
     pub async fn check(&self, id: AttachmentId) -> Result<Health, GitError> {
-        let permits = self.permits(id).await?;
+        let turn = self.hold(id).await?;
         let leftovers = [temporary(self, id), removed(self, id)];
         let folder = self.folder(id);
         let there = self
-            .on_pool(permits, move |_| {
+            .in_turn(turn, move |_| {
                 leftovers.iter().try_for_each(|leftover| remove_folder(leftover))?;
                 Ok(folder.is_dir())
             })
@@ -198,9 +198,14 @@ impl Repos {
 
     /// Detaches: removes the folder Mira made, and nothing else. A crash on the way is ended by the next [`Self::check`].
     pub async fn remove(&self, id: AttachmentId) -> Result<(), GitError> {
-        let permits = self.permits(id).await?;
+        let turn = self.hold(id).await?;
+        self.remove_in(turn, id).await
+    }
+
+    /// As [`Self::remove`], for whoever has its [`Self::hold`], in `turn`.
+    pub(crate) async fn remove_in<P: Send + 'static>(&self, turn: P, id: AttachmentId) -> Result<(), GitError> {
         let (folder, gone, temporary) = (self.folder(id), removed(self, id), temporary(self, id));
-        self.on_pool(permits, move |_| {
+        self.in_turn(turn, move |_| {
             remove_folder(&gone)?;
             // Renamed first: from then on nobody can open it half-removed.
             match std::fs::rename(&folder, &gone) {

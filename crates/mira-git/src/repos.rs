@@ -77,10 +77,6 @@ struct Turn {
     mended: OnceCell<()>,
 }
 
-/// A place among the running actions, and the right to write one repository.
-#[derive(Debug)]
-pub(crate) struct Permits(#[expect(dead_code, reason = "held until the work ends")] Vec<OwnedSemaphorePermit>);
-
 impl Repos {
     /// Clones live in `<root>/<attachment id>/`. Nothing is opened yet.
     pub fn new(root: PathBuf, settings: GitSettings) -> Self {
@@ -135,12 +131,11 @@ impl Repos {
         acquire(&self.0.pool, until, Holder::Pool).await
     }
 
-    /// The right to be the only writer of `id`, and a place in the pool. For work on a folder that is no repository (yet, or
-    /// any more); everything else uses [`Self::write_turn`].
-    pub(crate) async fn permits(&self, id: AttachmentId) -> Result<Permits, GitError> {
+    /// The right to be the only writer of `id` for as long as it is kept: for [`Self::in_turn`]. Everything that is one step
+    /// uses [`Self::write_turn`].
+    pub(crate) async fn hold(&self, id: AttachmentId) -> Result<OwnedSemaphorePermit, GitError> {
         let until = Instant::now() + self.0.settings.lock_wait;
-        let turn = acquire(&self.turn(id).one, until, Holder::Mira).await?;
-        Ok(Permits(vec![turn, self.place(until).await?]))
+        acquire(&self.turn(id).one, until, Holder::Mira).await
     }
 
     /// Reads. Does not wait for writers.
@@ -152,7 +147,7 @@ impl Repos {
         self.mended(id).await?;
         let place = self.place(Instant::now() + self.0.settings.lock_wait).await?;
         let (inner, dir) = (Arc::clone(&self.0), self.folder(id));
-        let running = blocking(Permits(vec![place]), move || {
+        let running = blocking(place, move || {
             let opened = reopen(inner.take_idle(id), &dir, &inner.settings)?;
             let done = work(&opened)?;
             if let Some(handle) = opened.into_idle() {
@@ -186,7 +181,7 @@ impl Repos {
         let until = Instant::now() + self.0.settings.lock_wait;
         let work = Arc::new(work);
         loop {
-            let permits = self.permits(id).await?;
+            let permits = (self.hold(id).await?, self.place(until).await?);
             let (inner, dir, work) = (Arc::clone(&self.0), self.folder(id), Arc::clone(&work));
             let done = blocking(permits, move || {
                 let opened = open(&dir, &inner.settings)?;
@@ -212,14 +207,16 @@ impl Repos {
         turn.mended.get_or_try_init(mend).await.copied()
     }
 
-    /// Runs work that opens no existing clone, with permits from [`Self::permits`].
-    pub(crate) async fn on_pool<T, F>(&self, permits: Permits, work: F) -> Result<T, GitError>
+    /// Runs work on the folder of a clone, there or not, for whoever has its [`Self::hold`], in `turn`.
+    pub(crate) async fn in_turn<P, T, F>(&self, turn: P, work: F) -> Result<T, GitError>
     where
+        P: Send + 'static,
         T: Send + 'static,
         F: FnOnce(&GitSettings) -> Result<T, GitError> + Send + 'static,
     {
+        let place = self.place(Instant::now() + self.0.settings.lock_wait).await?;
         let inner = Arc::clone(&self.0);
-        blocking(permits, move || work(&inner.settings)).await
+        blocking((turn, place), move || work(&inner.settings)).await
     }
 }
 
@@ -231,8 +228,9 @@ async fn acquire(from: &Arc<Semaphore>, until: Instant, holder: Holder) -> Resul
 }
 
 /// Runs `work` on the blocking pool; the permits are given back when it ends, whoever still listens.
-async fn blocking<T, F>(permits: Permits, work: F) -> Result<T, GitError>
+async fn blocking<P, T, F>(permits: P, work: F) -> Result<T, GitError>
 where
+    P: Send + 'static,
     T: Send + 'static,
     F: FnOnce() -> Result<T, GitError> + Send + 'static,
 {

@@ -12,14 +12,20 @@ use crate::{
 };
 use git2::{IndexEntry, Oid};
 use rustix::fs::{FileType, Stat};
-use std::{collections::HashMap, ops::ControlFlow, thread};
+use std::{
+    collections::HashMap,
+    ops::ControlFlow,
+    slice::Chunks,
+    sync::{Mutex, PoisonError},
+    thread,
+};
 
 /// With more paths than these, libgit2 looks at everything as fast as at each of them.
 const MAX_DOUBTFUL: usize = 5_000;
 /// More threads than these a disk does not serve faster.
 const MAX_THREADS: usize = 4;
-/// Folders that are worth a thread.
-const FOLDERS_PER_THREAD: usize = 32;
+/// Folders that a thread takes at a time: few, so that no thread is waited for by others that have nothing left to do.
+const FOLDERS_AT_ONCE: usize = 32;
 
 /// What an index holds, and how that differs from a tree: found out once for the two.
 pub(crate) struct Seen {
@@ -63,21 +69,18 @@ pub(crate) fn doubtful(opened: &Opened<'_>) -> Result<Option<Vec<Vec<u8>>>, GitE
         modes: moves::modes_count(opened),
     };
     let threads = thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
-    let share = folders.len().div_ceil(threads).max(FOLDERS_PER_THREAD);
+    let threads = threads.min(folders.len().div_ceil(FOLDERS_AT_ONCE));
+    let shares = Mutex::new(folders.chunks(FOLDERS_AT_ONCE));
     let (found, staged) = thread::scope(|scope| {
-        let shares = folders.chunks(share);
-        let running: Vec<_> = shares.map(|share| scope.spawn(|| look.at_all(share))).collect();
+        // This thread is one of them.
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(|| look.at_all(&shares))).collect();
         let staged = match staged {
             None => differing(opened, tree, &entries)?,
             known => known,
         };
-        let mut found = staged.clone();
-        for share in running {
-            let more = share.join().map_err(|_| GitError::Broken)??;
-            found = found.zip(more).map(|(mut found, more)| {
-                found.extend(more);
-                found
-            });
+        let mut found = both(staged.clone(), look.at_all(&shares)?);
+        for other in others {
+            found = both(found, other.join().map_err(|_| GitError::Broken)??);
         }
         Ok::<_, GitError>((found, staged))
     })?;
@@ -94,6 +97,13 @@ pub(crate) fn doubtful(opened: &Opened<'_>) -> Result<Option<Vec<Vec<u8>>>, GitE
         found.dedup();
         found
     }))
+}
+
+/// All of these paths; `None` if there were too many.
+fn both(found: Option<Vec<Vec<u8>>>, more: Option<Vec<Vec<u8>>>) -> Option<Vec<Vec<u8>>> {
+    let (mut found, more) = found.zip(more)?;
+    found.extend(more);
+    Some(found)
 }
 
 /// Paths at which the index has something else than the commit.
@@ -217,15 +227,21 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
-    fn at_all(self, folders: &[Folder]) -> Result<Option<Vec<Vec<u8>>>, GitError> {
+    /// At what nobody else has taken.
+    fn at_all(self, shares: &Mutex<Chunks<'_, Folder>>) -> Result<Option<Vec<Vec<u8>>>, GitError> {
         let mut found = Vec::new();
-        for folder in folders {
-            self.at(folder, &mut found)?;
-            if found.len() > MAX_DOUBTFUL {
-                return Ok(None);
+        loop {
+            let next = shares.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let Some(folders) = next else {
+                return Ok(Some(found));
+            };
+            for folder in folders {
+                self.at(folder, &mut found)?;
+                if found.len() > MAX_DOUBTFUL {
+                    return Ok(None);
+                }
             }
         }
-        Ok(Some(found))
     }
 
     fn at(self, folder: &Folder, found: &mut Vec<Vec<u8>>) -> Result<(), GitError> {

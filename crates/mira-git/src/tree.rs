@@ -86,7 +86,7 @@ fn list(opened: &Opened<'_>, path: Option<&RepoPath>, revision: Option<&Revision
                 .get_path(path.as_path())
                 .map_err(|_| GitError::NotFound(Missing::Path))?;
             if entry.kind() != Some(ObjectType::Tree) {
-                return Err(GitError::clash(crate::error::Clash::NotAFile, path.as_str()));
+                return Err(GitError::NotFound(Missing::Folder));
             }
             opened.repo.find_tree(entry.id())?
         }

@@ -1,101 +1,184 @@
-//! What would be lost with a clone: commits that no remote has, and edits in no commit. For whoever is about to remove it.
+//! What would be lost with a clone: commits and tags that no remote has, stashes, edits in no commit. For whoever is about
+//! to remove it. Where nobody can tell, it counts as something to lose.
 
-use crate::{error::GitError, moves, open::Opened, repos::Repos, status};
-use git2::{BranchType, Oid};
+use crate::{
+    error::{GitError, Missing},
+    moves,
+    open::Opened,
+    remote::tags,
+    repos::Repos,
+    status,
+};
+use git2::Oid;
 use mira_core::ids::AttachmentId;
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    io,
+    path::Path,
+};
 
 /// Commits are counted up to this number.
 pub const MAX_UNPUSHED: u64 = 1_000;
 /// Changed files are counted up to this number.
 pub const MAX_CHANGED: u64 = 1_000;
-/// Branches named at most.
+/// Of each kind named at most.
 const MAX_NAMED: usize = 50;
 /// After so many commits that no remote has, the branches not met yet count as having some, too.
 const MAX_WALKED: usize = 100_000;
+const STASH: &str = "refs/stash";
+const TAGS: &[u8] = b"refs/tags/";
 
 /// What is in this clone only.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Unpublished {
-    /// Commits of local branches, and of a HEAD without a branch, that no remote-tracking branch has; at most
-    /// [`MAX_UNPUSHED`].
+    /// Commits of branches, tags and other refs of this clone, and of a HEAD without a branch, that no remote has as far as
+    /// was fetched; at most [`MAX_UNPUSHED`].
     pub unpushed_commits: u64,
     /// Files whose edits are in no commit, staged, untracked and rescued ones too, a folder that is untracked as a whole as
     /// one; ignored ones do not count. At most [`MAX_CHANGED`].
     pub changed_files: u64,
     /// The branches with such commits, short, by name; at most 50.
     pub branches: Vec<String>,
+    /// Edits that were put aside by `git stash`.
+    pub stashes: u64,
+    /// Tags the remote has not, or not like this, short, by name; at most 50.
+    pub tags: Vec<String>,
+    /// Other refs with such commits (`refs/notes/commits`), full, by name; at most 50.
+    pub refs: Vec<String>,
 }
 
 impl Unpublished {
     /// Whether nothing would be lost.
     pub fn is_empty(&self) -> bool {
-        self.unpushed_commits == 0 && self.changed_files == 0
+        *self == Self::default()
+    }
+
+    fn add(&mut self, name: &[u8]) {
+        let (names, shown) = if let Some(short) = name.strip_prefix(b"refs/heads/") {
+            (&mut self.branches, short)
+        } else if let Some(short) = name.strip_prefix(TAGS) {
+            (&mut self.tags, short)
+        } else {
+            (&mut self.refs, name)
+        };
+        names.push(String::from_utf8_lossy(shown).into_owned());
     }
 }
 
 impl Repos {
-    /// What would be lost with the clone. Costs about as much as [`Self::status`].
+    /// What would be lost with the clone; nothing if there is none. Costs about as much as [`Self::status`].
     pub async fn unpublished(&self, id: AttachmentId) -> Result<Unpublished, GitError> {
-        self.read(id, |opened| {
-            let (unpushed_commits, branches) = unpushed(opened)?;
-            Ok(Unpublished {
-                unpushed_commits,
-                changed_files: changed(opened)?,
-                branches,
-            })
-        })
-        .await
+        or_nothing(&self.folder(id), self.read(id, look).await)
     }
 }
 
-fn unpushed(opened: &Opened<'_>) -> Result<(u64, Vec<String>), GitError> {
-    let mut tips: HashMap<Oid, Vec<String>> = HashMap::new();
-    let mut published = HashSet::new();
-    for found in opened.repo.branches(None)? {
-        let (branch, kind) = found?;
-        // `origin/HEAD` only names another one.
-        let Some(tip) = branch.get().target() else { continue };
-        match kind {
-            BranchType::Remote => {
-                published.insert(tip);
+/// Where there is no folder, there is nothing to lose.
+pub(crate) fn or_nothing(dir: &Path, found: Result<Unpublished, GitError>) -> Result<Unpublished, GitError> {
+    match (found, dir.symlink_metadata()) {
+        (Err(GitError::NotFound(Missing::Repository)), Err(error)) if error.kind() == io::ErrorKind::NotFound => {
+            Ok(Unpublished::default())
+        }
+        (found, _) => found,
+    }
+}
+
+/// What is in this clone only.
+pub(crate) fn look(opened: &Opened<'_>) -> Result<Unpublished, GitError> {
+    let mut found = Unpublished {
+        changed_files: changed(opened)?,
+        ..Unpublished::default()
+    };
+    let mut tips = Tips::of(opened, &mut found)?;
+    found.unpushed_commits = tips.unpushed(opened, &mut found)?;
+    for names in [&mut found.branches, &mut found.tags, &mut found.refs] {
+        names.sort();
+        names.truncate(MAX_NAMED);
+    }
+    Ok(found)
+}
+
+/// What the refs of a clone point at.
+#[derive(Default)]
+struct Tips {
+    /// Commits, with the full names of what would be told of them.
+    ours: HashMap<Oid, Vec<Vec<u8>>>,
+    /// What a remote has.
+    published: HashSet<Oid>,
+}
+
+impl Tips {
+    /// Adds to `found` what needs no look at history.
+    fn of(opened: &Opened<'_>, found: &mut Unpublished) -> Result<Self, GitError> {
+        let repo = &opened.repo;
+        let noted = tags::noted(repo)?;
+        let mut tips = Self::default();
+        for reference in repo.references()? {
+            let reference = reference?;
+            // `origin/HEAD` only names another one.
+            let Some(target) = reference.target() else { continue };
+            let name = reference.name_bytes().to_vec();
+            let is_tag = name.starts_with(TAGS);
+            // What `git maintenance` fetches ahead lies in the second.
+            if [b"refs/remotes/".as_slice(), b"refs/prefetch/"]
+                .iter()
+                .any(|prefix| name.starts_with(prefix))
+            {
+                tips.published.insert(target);
+            } else if name == STASH.as_bytes() {
+                found.stashes = repo.reflog(STASH)?.len().max(1) as u64;
+            } else if is_tag && { noted.as_ref() }.is_some_and(|noted| noted.contains(&(name.clone(), target))) {
+                tips.published.insert(target);
+            } else if let Ok(commit) = reference.peel_to_commit() {
+                let names = tips.ours.entry(commit.id()).or_default();
+                if is_tag && noted.is_some() {
+                    found.add(&name);
+                } else {
+                    names.push(name);
+                }
+            } else {
+                found.add(&name);
             }
-            BranchType::Local => {
-                let name = String::from_utf8_lossy(branch.name_bytes()?).into_owned();
-                tips.entry(tip).or_default().push(name);
+        }
+        if let Some(head) = opened.head_commit()? {
+            tips.ours.entry(head).or_default();
+        }
+        let Self { ours, published } = &mut tips;
+        ours.retain(|tip, _| !published.contains(tip));
+        Ok(tips)
+    }
+
+    /// How many commits no remote has; adds to `found` whose they are.
+    fn unpushed(&mut self, opened: &Opened<'_>, found: &mut Unpublished) -> Result<u64, GitError> {
+        if self.ours.is_empty() {
+            return Ok(0);
+        }
+        let mut walk = opened.repo.revwalk()?;
+        for tip in self.ours.keys() {
+            walk.push(*tip)?;
+        }
+        for tip in &self.published {
+            if let Err(error) = walk.hide(*tip) {
+                tracing::debug!(id = %tip, error = %error, "what a remote has there is no commit");
             }
         }
-    }
-    if let Some(head) = opened.head_commit()? {
-        tips.entry(head).or_default();
-    }
-    tips.retain(|tip, _| !published.contains(tip));
-    if tips.is_empty() {
-        return Ok((0, Vec::new()));
-    }
-    let mut walk = opened.repo.revwalk()?;
-    for tip in tips.keys() {
-        walk.push(*tip)?;
-    }
-    for tip in published {
-        if let Err(error) = walk.hide(tip) {
-            tracing::debug!(id = %tip, error = %error, "a remote's branch is no commit");
+        let mut commits = 0;
+        for (walked, commit) in walk.enumerate() {
+            let mut names = if walked == MAX_WALKED {
+                self.ours.drain().flat_map(|(_, names)| names).collect()
+            } else {
+                Vec::new()
+            };
+            if commits == MAX_UNPUSHED && self.ours.is_empty() && names.is_empty() {
+                break;
+            }
+            names.extend(self.ours.remove(&commit?).unwrap_or_default());
+            for name in names {
+                found.add(&name);
+            }
+            commits = (commits + 1).min(MAX_UNPUSHED);
         }
+        Ok(commits)
     }
-    let (mut commits, mut names) = (0, Vec::new());
-    for (walked, commit) in walk.enumerate() {
-        if walked == MAX_WALKED {
-            names.extend(tips.drain().flat_map(|(_, names)| names));
-        }
-        if commits == MAX_UNPUSHED && tips.is_empty() {
-            break;
-        }
-        names.extend(tips.remove(&commit?).unwrap_or_default());
-        commits = (commits + 1).min(MAX_UNPUSHED);
-    }
-    names.sort();
-    names.truncate(MAX_NAMED);
-    Ok((commits, names))
 }
 
 fn changed(opened: &Opened<'_>) -> Result<u64, GitError> {

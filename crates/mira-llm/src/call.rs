@@ -28,7 +28,10 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
-use tokio::time::{Instant, timeout};
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout},
+};
 
 /// How long usage and `[DONE]` may take once the reply is whole.
 const AFTER_FINISH: Duration = Duration::from_secs(2);
@@ -43,6 +46,8 @@ pub(crate) struct Model {
     pub endpoint: Endpoint,
     pub upstream: Upstream,
     learned: Mutex<Dialect>,
+    /// Told when something the server was given turns out to be gone.
+    pub gone: Notify,
 }
 
 impl Model {
@@ -53,6 +58,7 @@ impl Model {
             endpoint,
             upstream,
             learned,
+            gone: Notify::new(),
         })
     }
 
@@ -400,11 +406,15 @@ impl Call {
     /// Adapts, repeats, or gives up.
     async fn failed(&mut self, error: LlmError) {
         if !self.forwarded {
-            let refused_before = self.dialect.refused_hosted();
+            let before = self.dialect.hosted.clone();
             if self.dialect.adapt(&Asked::new(Stage::Reply, &self.request), &error) {
                 tracing::debug!(model = %self.model.endpoint.model, %error, "asking in another way");
-                let refused = self.dialect.refused_hosted();
-                if refused != refused_before {
+                if self.dialect.hosted.misses_more(&before) {
+                    tracing::warn!(%error, "what the endpoint was given is gone there; asking without it");
+                    self.model.gone.notify_one();
+                }
+                let refused = self.dialect.hosted.refused();
+                if refused != before.refused() {
                     let tools = refused.join(", ");
                     tracing::warn!(model = %self.model.endpoint.model, %error, %tools, "the endpoint does not run these tools; they are offered no longer");
                 }

@@ -77,6 +77,8 @@ pub(crate) struct Asked<'a> {
     pub pictures: Vec<[u8; 32]>,
     /// The tools of the server's own that a turn wished for, in their order.
     pub hosted: Vec<HostedKind>,
+    /// The files that code of the server's was to read.
+    pub given: Vec<String>,
 }
 
 impl<'a> Asked<'a> {
@@ -89,6 +91,7 @@ impl<'a> Asked<'a> {
             calls: !request.rounds.is_empty() || request.messages.iter().any(|message| !message.calls.is_empty()),
             pictures: pictures::hashes(request),
             hosted: request.hosted.iter().map(HostedTool::kind).collect(),
+            given: request.hosted.iter().flat_map(HostedTool::files).cloned().collect(),
         }
     }
 }
@@ -292,6 +295,7 @@ impl Dialect {
         self.step_includes(asked, refusal)
             || self.step_function(asked, refusal)
             || self.drop_parameter(refusal, |word| refusal.param_is(word))
+            || self.step_gone(asked, refusal)
             || self.step_hosted(asked, refusal)
             || self.step_pictures(asked, refusal)
             || (refusal.speaks_of_format_param() && (self.step_tools(asked, refusal) || self.step_format(stage)))
@@ -421,6 +425,7 @@ mod tests {
             calls: false,
             pictures: Vec::new(),
             hosted: Vec::new(),
+            given: Vec::new(),
         }
     }
 

@@ -27,12 +27,7 @@ fn request() -> ModelRequest {
         system: "".into(),
         messages: Vec::new(),
         tail: String::new(),
-        tools: [ToolOffer {
-            name: "recall".into(),
-            description: "".into(),
-            parameters: "{}".into(),
-        }]
-        .into(),
+        tools: [ToolOffer::new("recall", "", "{}")].into(),
         hosted: [].into(),
         rounds: Vec::new(),
         no_more_calls: false,

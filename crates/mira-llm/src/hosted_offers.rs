@@ -1,7 +1,8 @@
 //! What a server takes of the tools it runs itself, learned from its refusals: a refused tool is dropped, exactly that
 //! one, and the rest goes on being offered. Which of them a turn may use is decided elsewhere.
 //!
-//! Invariant: the tools that a server runs stand first among the tools of a request, so that the place a refusal names
+//! Invariants: what a tool works with (files, stores) may be gone at the server, which is not held against the tool; the
+//! tools that a server runs stand first among the tools of a request, so that the place a refusal names
 //! says which one it means.
 
 use crate::{
@@ -22,7 +23,15 @@ pub(crate) struct Hosted {
     pub cap: bool,
     /// What this one call found out and the next has to find out anew: its vector stores are gone.
     stores_gone: bool,
+    /// The same of some file that its code was to read; nobody said which.
+    files_gone: bool,
+    /// Such files that were refused by name: no file gets their ids again. The newest [`MOST_LOST`].
+    lost: Vec<String>,
 }
+
+const MOST_LOST: usize = 256;
+/// The most files of one container.
+const CONTAINER_FILES: usize = 50;
 
 impl Default for Hosted {
     fn default() -> Self {
@@ -31,6 +40,8 @@ impl Default for Hosted {
             includes: true,
             cap: true,
             stores_gone: false,
+            files_gone: false,
+            lost: Vec::new(),
         }
     }
 }
@@ -39,6 +50,24 @@ impl Hosted {
     /// What is true of the server and not only of one request.
     pub fn lasting(&mut self) {
         self.stores_gone = false;
+        self.files_gone = false;
+    }
+
+    /// The refused tools, for the log.
+    pub fn refused(&self) -> Vec<&'static str> {
+        self.refused.iter().map(|kind| word(*kind)).collect()
+    }
+
+    /// Whether more is known to be gone at the server than before.
+    pub fn misses_more(&self, before: &Self) -> bool {
+        let gone = |hosted: &Self| (hosted.stores_gone, hosted.files_gone, hosted.lost.clone());
+        gone(self) != gone(before)
+    }
+
+    /// Those of the files meant for a container that are sent.
+    pub fn container_files<'r>(&self, files: &'r [String]) -> Vec<&'r str> {
+        let there = files.iter().filter(|id| !self.files_gone && !self.lost.contains(id));
+        there.map(String::as_str).take(CONTAINER_FILES).collect()
     }
 
     fn drops(&self, kind: HostedKind) -> bool {
@@ -82,6 +111,36 @@ impl Dialect {
         step
     }
 
+    /// Leaves out what is gone at the server of all that these tools were to work with, where the refusal says so.
+    pub(crate) fn step_gone(&mut self, asked: &Asked<'_>, refusal: &Refusal<'_>) -> bool {
+        let mut sent = asked.hosted.iter().copied().filter(|kind| self.takes_hosted(*kind));
+        let meant = match refusal.tool_place() {
+            Some(place) => sent.nth(place).into_iter().collect(),
+            None => sent.collect::<Vec<_>>(),
+        };
+        if asked.stage != Stage::Reply {
+            return false;
+        }
+        if meant.contains(&HostedKind::CodeInterpreter) {
+            let files = self.hosted.container_files(&asked.given);
+            let named = files.iter().filter(|id| refusal.message.contains(**id));
+            let named: Vec<String> = named.map(|id| (*id).to_owned()).collect();
+            if !named.is_empty() {
+                self.hosted.lost.extend(named);
+                let over = self.hosted.lost.len().saturating_sub(MOST_LOST);
+                self.hosted.lost.drain(..over);
+                return true;
+            }
+            if !files.is_empty() && refusal.names("file_ids") {
+                self.hosted.files_gone = true;
+                return true;
+            }
+        }
+        let stores = meant.contains(&HostedKind::FileSearch) && refusal.speaks_of_stores();
+        self.hosted.stores_gone |= stores;
+        stores
+    }
+
     /// A step down for a refusal that names something of these tools; false if it does not.
     pub(crate) fn step_hosted(&mut self, asked: &Asked<'_>, refusal: &Refusal<'_>) -> bool {
         let sent: Vec<HostedKind> = asked
@@ -106,15 +165,7 @@ impl Dialect {
             None => sent.iter().copied().find(|kind| refusal.head_names(word(*kind))),
         };
         if let Some(kind) = named {
-            if kind == HostedKind::FileSearch && refusal.speaks_of_stores() {
-                self.hosted.stores_gone = true;
-            } else {
-                self.hosted.refuse(kind);
-            }
-            return true;
-        }
-        if sent.contains(&HostedKind::FileSearch) && refusal.speaks_of_stores() {
-            self.hosted.stores_gone = true;
+            self.hosted.refuse(kind);
             return true;
         }
         let elsewhere = refusal.speaks_of_choice() || refusal.param_is("strict");
@@ -126,11 +177,6 @@ impl Dialect {
             return true;
         }
         false
-    }
-
-    /// The refused tools, for the log.
-    pub(crate) fn refused_hosted(&self) -> Vec<&'static str> {
-        self.hosted.refused.iter().map(|kind| word(*kind)).collect()
     }
 }
 
@@ -163,6 +209,7 @@ mod tests {
             calls: false,
             pictures: Vec::new(),
             hosted: ALL.to_vec(),
+            given: ["file-a", "file-b"].map(str::to_owned).to_vec(),
         };
         let param = (!param.is_empty()).then(|| param.to_owned());
         let message = message.to_owned();
@@ -234,5 +281,25 @@ mod tests {
         assert!(!dialect.takes_hosted(HostedKind::FileSearch));
         dialect.hosted.lasting();
         assert!(dialect.takes_hosted(HostedKind::FileSearch));
+    }
+
+    #[test]
+    fn lost_files_are_not_held_against_the_tool() {
+        let given = ["file-a", "file-b"].map(str::to_owned);
+        let mut dialect = Dialect::new(&Endpoint::new("http://localhost", Api::Responses, "m"));
+        let mut check = |param: &str, message: &str, learned: bool, left: &[&str], lasting: &[&str]| {
+            assert_eq!(refuse(&mut dialect, param, message), learned, "{message}");
+            assert_eq!(dialect.hosted.container_files(&given), left, "{message}");
+            dialect.hosted.lasting();
+            assert_eq!(dialect.hosted.container_files(&given), lasting, "{message}");
+            let taken = ALL.into_iter().filter(|kind| dialect.takes_hosted(*kind));
+            assert_eq!(taken.count(), ALL.len(), "{message}");
+        };
+        // Nobody says which: only this call goes without them.
+        let place = "tools[1].container.file_ids";
+        check(place, "A file was not found.", true, &[], &["file-a", "file-b"]);
+        let named = "File with id 'file-a' not found.";
+        check(place, named, true, &["file-b"], &["file-b"]);
+        check("", "No such File object: file-b", true, &[], &[]);
     }
 }

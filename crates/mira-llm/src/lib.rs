@@ -40,6 +40,7 @@ use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::BoxStream};
 use mira_core::{
     chat::Usage,
     model::{HostedFile, HostedKind, ModelEvent, ModelRequest},
+    tool::ToolOffer,
 };
 use std::sync::Arc;
 
@@ -76,6 +77,17 @@ pub trait ChatModel: Send + Sync {
     /// Whether its provider runs this tool itself, as far as is known: false once the server has refused it.
     fn takes_hosted(&self, _kind: HostedKind) -> bool {
         false
+    }
+
+    /// Whether the server has refused this very tool, which is left out therefore until it looks different.
+    fn refuses(&self, _tool: &ToolOffer) -> bool {
+        false
+    }
+
+    /// Waits until the server says that something it was given is gone there: a file, a vector store. What it said while
+    /// nobody waited counts.
+    fn found_gone(&self) -> BoxFuture<'static, ()> {
+        std::future::pending().boxed()
     }
 
     /// Fetches a file that a tool of the provider's made and that lies with it ([`HostedFile::There`]). At most
@@ -169,6 +181,15 @@ impl ChatModel for HttpModel {
 
     fn takes_hosted(&self, kind: HostedKind) -> bool {
         self.0.dialect().takes_hosted(kind)
+    }
+
+    fn refuses(&self, tool: &ToolOffer) -> bool {
+        self.0.dialect().refuses(tool)
+    }
+
+    fn found_gone(&self) -> BoxFuture<'static, ()> {
+        let model = Arc::clone(&self.0);
+        async move { model.gone.notified().await }.boxed()
     }
 
     fn fetch_file(&self, file: HostedFile) -> BoxFuture<'static, Result<FetchedFile, LlmError>> {

@@ -152,6 +152,11 @@ impl Dialect {
         }
     }
 
+    /// Whether the server has refused this very tool, so that it is left out.
+    pub fn refuses(&self, tool: &ToolOffer) -> bool {
+        self.offers.out.has(tool)
+    }
+
     /// How the calls of this reply's rounds are told.
     pub fn told(&self, stage: Stage<'_>) -> Told {
         match (stage, self.reply_ask) {
@@ -268,11 +273,7 @@ mod tests {
 
     /// What is left of three tools, and which are held to their schemas, after a refusal that comes `times` times.
     fn check(param: &str, message: &str, times: usize, left: &[(&str, bool)]) {
-        let offer = |name: &str| ToolOffer {
-            name: name.into(),
-            description: "".into(),
-            parameters: "{}".into(),
-        };
+        let offer = |name: &str| ToolOffer::new(name, "", "{}");
         let functions: Arc<[ToolOffer]> = ["recall", "mcp__a__search", "mcp__b__search"].map(offer).into();
         let mut dialect = Dialect::new(&Endpoint::new("http://localhost", Api::Responses, "m"));
         let asked = Asked {
@@ -282,6 +283,7 @@ mod tests {
             calls: false,
             pictures: Vec::new(),
             hosted: vec![HostedKind::WebSearch],
+            given: Vec::new(),
         };
         let error = LlmError::BadRequest {
             status: 400,

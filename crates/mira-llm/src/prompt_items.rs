@@ -113,8 +113,16 @@ fn push_message<'a>(dialect: &Dialect, items: &mut Vec<Item<'a>>, message: &'a P
     }
 }
 
-/// A round of this reply.
+/// A round of this reply, and what its calls brought to look at.
 fn push_round<'a>(dialect: &Dialect, items: &mut Vec<Item<'a>>, round: &'a Round, told: Told) -> Result<(), LlmError> {
+    push_calls(dialect, items, round, told)?;
+    if let Some(pictures) = Content::of_round(dialect, round) {
+        push_content(dialect, items, Role::User.as_str(), pictures);
+    }
+    Ok(())
+}
+
+fn push_calls<'a>(dialect: &Dialect, items: &mut Vec<Item<'a>>, round: &'a Round, told: Told) -> Result<(), LlmError> {
     let calls: Vec<Call<'a>> = Call::of_round(round);
     if told == Told::Items && !round.asked.carry.is_empty() {
         let carried = told_calls::carried(round)?;

@@ -147,6 +147,18 @@ impl ProviderFiles {
         Ok(given)
     }
 
+    /// Whether a file is there.
+    ///
+    /// # Errors
+    /// As for a call of a model.
+    pub async fn has(&self, id: &str) -> Result<bool, LlmError> {
+        let path = format!("files/{}", segment(id)?);
+        match self.call::<Value>(Method::GET, &path, None).await {
+            Err(error) if is_gone(&error) => Ok(false),
+            there => there.map(|_| true),
+        }
+    }
+
     /// Deletes a file.
     ///
     /// # Errors

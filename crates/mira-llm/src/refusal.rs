@@ -6,7 +6,7 @@ pub(crate) struct Refusal<'a> {
     pub status: u16,
     code: &'a str,
     param: &'a str,
-    message: &'a str,
+    pub message: &'a str,
     pub lower: String,
 }
 

@@ -25,7 +25,7 @@ mod sse;
 mod stdio;
 mod strict;
 
-pub use answer::{McpAnswer, McpImage};
+pub use answer::{McpAnswer, McpFile, McpPart};
 pub use catalog::{LeftOut, McpTool};
 pub use config::{Approval, ConfigProblem, Program, Reach, Remote, ServerSpec, parse_config};
 pub use error::McpError;

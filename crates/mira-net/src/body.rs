@@ -148,7 +148,8 @@ impl Body {
     }
 
     fn finished(&mut self) -> Result<Option<Bytes>, NetError> {
-        let Some(gzip) = self.decoder.take() else {
+        // Of nothing, nothing is compressed.
+        let Some(gzip) = self.decoder.take().filter(|_| self.received > 0) else {
             return Ok(None);
         };
         let rest = gzip.decoder.finish();

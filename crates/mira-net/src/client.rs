@@ -381,8 +381,9 @@ impl Request {
 
     fn answered(self, answer: reqwest::Response, deadline: Instant) -> Result<Response, NetError> {
         let host = shown(&self.url);
-        let coding = answer.headers().get(CONTENT_ENCODING).map(HeaderValue::as_bytes);
-        let gzip = match coding {
+        let coding = answer.headers().get(CONTENT_ENCODING);
+        let coding = coding.map(|coding| coding.as_bytes().to_ascii_lowercase());
+        let gzip = match coding.as_deref() {
             Some(b"gzip" | b"x-gzip") if self.gzip => true,
             None | Some(b"" | b"identity") => false,
             Some(_) => {
@@ -422,7 +423,8 @@ fn next_hop(from: &Url, answer: &reqwest::Response) -> Result<Option<Url>, NetEr
         return Ok(None);
     };
     let bad = |why| NetError::BadRedirect { host: shown(from), why };
-    let location = location.to_str().map_err(|_| bad("its address is not text"))?;
+    // Beyond what the standard allows, servers write other letters than English ones as they are.
+    let location = std::str::from_utf8(location.as_bytes()).map_err(|_| bad("its address is not text"))?;
     let next = from.join(location).map_err(|_| bad("its address cannot be read"))?;
     Ok(Some(next))
 }

@@ -12,7 +12,8 @@ pub(crate) struct Block<'a> {
     pub(crate) kind: Kind,
     /// Whether its last leaf is code or raw HTML, where a `*` is a `*`.
     pub(crate) ends_in_code: bool,
-    pub(crate) events: Vec<Event<'a>>,
+    /// What it is made of, and the bytes each was read from.
+    pub(crate) events: Vec<(Event<'a>, Range<usize>)>,
 }
 
 /// What decides when a block can no longer grow.
@@ -71,7 +72,7 @@ pub(crate) fn split(text: &str) -> Vec<Block<'_>> {
             if let Event::Start(tag) = &event {
                 block.ends_in_code = matches!(tag, Tag::CodeBlock(_) | Tag::HtmlBlock);
             }
-            block.events.push(event);
+            block.events.push((event, range));
         }
     }
     blocks

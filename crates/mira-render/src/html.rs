@@ -3,6 +3,7 @@
 
 use pulldown_cmark::{Alignment, CodeBlockKind, CowStr, Event, LinkType, Tag, TagEnd, html as writer};
 
+use crate::cites::Piece;
 use crate::highlight::{self, CodeCache};
 use crate::sanitize::{SCHEMES, sanitize};
 
@@ -14,11 +15,14 @@ const MAX_ADDRESS_BYTES: usize = 4 * 1024;
 const MAX_TITLE_BYTES: usize = 1024;
 
 /// The sanitised HTML of one top-level block.
-pub(crate) fn block_html(events: Vec<Event<'_>>, code: &mut CodeCache) -> String {
-    let mut rewriter = Rewriter::new(code, events.len());
-    let tasks: Vec<bool> = (0..events.len()).map(|at| is_task(&events, at)).collect();
-    for (event, task) in events.into_iter().zip(tasks) {
-        rewriter.event(event, task);
+pub(crate) fn block_html(pieces: Vec<Piece<'_>>, code: &mut CodeCache) -> String {
+    let mut rewriter = Rewriter::new(code, pieces.len());
+    let tasks: Vec<bool> = (0..pieces.len()).map(|at| is_task(&pieces, at)).collect();
+    for (piece, task) in pieces.into_iter().zip(tasks) {
+        match piece {
+            Piece::Event(event) => rewriter.event(event, task),
+            Piece::Markup(html) => rewriter.raw(html),
+        }
     }
     let mut html = String::new();
     writer::push_html(&mut html, rewriter.out.into_iter());
@@ -26,8 +30,11 @@ pub(crate) fn block_html(events: Vec<Event<'_>>, code: &mut CodeCache) -> String
 }
 
 /// Whether the event at `at` opens a list item that begins with a checkbox.
-fn is_task(events: &[Event<'_>], at: usize) -> bool {
-    let mut following = events.iter().skip(at);
+fn is_task(pieces: &[Piece<'_>], at: usize) -> bool {
+    let mut following = pieces.iter().skip(at).map_while(|piece| match piece {
+        Piece::Event(event) => Some(event),
+        Piece::Markup(_) => None,
+    });
     matches!(following.next(), Some(Event::Start(Tag::Item)))
         && match following.next() {
             Some(Event::TaskListMarker(_)) => true,

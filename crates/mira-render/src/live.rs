@@ -10,10 +10,12 @@
 //! it is. After it the blocks joined equal what `render` makes of the whole text.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use pulldown_cmark::Event;
 
 use crate::block::{self, Block, Kind};
+use crate::cites::{Place, Places, Positions};
 use crate::highlight::CodeCache;
 use crate::html::block_html;
 use crate::mend;
@@ -38,12 +40,15 @@ fn growth_due(read: usize, written: usize) -> usize {
 
 /// Renders a growing reply block by block. A block is named by its index among the top-level blocks, from 0.
 ///
-/// Link definitions (`[a]: https://…`) reach other blocks only with [`LiveHtml::finish`].
+/// Link definitions (`[a]: https://…`) reach other blocks only with [`LiveHtml::finish`], and so does a place that is
+/// told when its block can no longer change.
 #[derive(Default)]
 pub struct LiveHtml {
     text: String,
-    /// The last push ended with a carriage return, whose line feed may follow.
-    ends_in_cr: bool,
+    positions: Positions,
+    cites: Places,
+    /// A place lies before `settled_at`.
+    cited_late: bool,
     /// Where the blocks that may still change begin in `text`, and how many come before.
     settled_at: usize,
     settled: usize,
@@ -74,16 +79,13 @@ impl LiveHtml {
 
     /// Appends text, cut anywhere. Cheap: nothing is rendered before it is asked for.
     pub fn push(&mut self, text: &str) {
-        if text.is_empty() {
-            return;
-        }
-        let rest = if self.ends_in_cr {
-            text.strip_prefix('\n').unwrap_or(text)
-        } else {
-            text
-        };
-        self.ends_in_cr = text.ends_with('\r');
-        self.text.push_str(&block::normalize(rest));
+        self.positions.append(&mut self.text, text);
+    }
+
+    /// A place of the text so far points at a source. It shows with the next pass.
+    pub fn cite(&mut self, place: &Place) {
+        let from = self.cites.add(place, &self.text, &self.positions);
+        self.cited_late |= from.is_some_and(|from| from <= self.settled_at && self.settled > 0);
     }
 
     /// The blocks that changed since they were last returned, with their HTML; an empty HTML means that the block is
@@ -98,8 +100,9 @@ impl LiveHtml {
 
     /// The last changes of a reply that is complete: nothing waits, nothing is guessed. More text may follow, though.
     pub fn finish(&mut self) -> Vec<(usize, String)> {
-        if block::has_definitions(&self.text) {
+        if self.cited_late || block::has_definitions(&self.text) {
             // Definitions reach over blocks, so all of them are looked at once more.
+            self.cited_late = false;
             (self.settled_at, self.settled) = (0, 0);
             self.code = CodeCache::new();
         }
@@ -151,7 +154,7 @@ impl LiveHtml {
                 settled = (start, index - self.settled, self.code.seen());
             }
             previous = Some(kind);
-            written += self.show(index, events);
+            written += self.show(index, events, shown, self.settled_at);
             index += 1;
         }
         if let Some(last) = last {
@@ -176,25 +179,33 @@ impl LiveHtml {
     }
 
     /// Shows the last block, its open ends closed if it may be a guess. How many blocks that gave, and bytes of HTML.
-    fn show_last(&mut self, index: usize, shown: &str, last: Block<'_>, end: End) -> (usize, usize) {
+    fn show_last<'a>(&mut self, index: usize, shown: &'a str, last: Block<'a>, end: End) -> (usize, usize) {
         let source = shown.get(last.start..).unwrap_or_default();
         if end == End::Final || last.ends_in_code {
-            return (1, self.show(index, last.events));
+            return (1, self.show(index, last.events, shown, self.settled_at));
         }
         let Cow::Owned(mended) = mend::close(source) else {
-            return (1, self.show(index, last.events));
+            return (1, self.show(index, last.events, shown, self.settled_at));
         };
+        let base = self.settled_at + last.start;
         let mut written = 0;
         let blocks = block::split(&mended);
         let count = blocks.len();
         for (offset, block) in blocks.into_iter().enumerate() {
-            written += self.show(index + offset, block.events);
+            written += self.show(index + offset, block.events, &mended, base);
         }
         (count, written)
     }
 
-    fn show(&mut self, index: usize, events: Vec<Event<'_>>) -> usize {
-        let html = block_html(events, &mut self.code);
+    /// Shows a block; `source` is what was parsed, and stands at byte `base` of the text.
+    fn show<'a>(
+        &mut self,
+        index: usize,
+        events: Vec<(Event<'a>, Range<usize>)>,
+        source: &'a str,
+        base: usize,
+    ) -> usize {
+        let html = block_html(self.cites.weave(events, source, base), &mut self.code);
         let written = html.len();
         while self.blocks.len() <= index {
             self.blocks.push(Slot {

@@ -87,7 +87,7 @@ fn builder() -> Builder<'static> {
         .tag_attributes(HashMap::from([
             ("a", HashSet::from(["href", "title", "class"])),
             ("code", HashSet::from(["class"])),
-            ("span", HashSet::from(["class"])),
+            ("span", HashSet::from(["class", "data-cites"])),
             ("li", HashSet::from(["class"])),
             ("ol", HashSet::from(["start"])),
             ("input", HashSet::from(["disabled", "checked"])),
@@ -117,8 +117,13 @@ fn builder() -> Builder<'static> {
     builder
 }
 
-/// Keeps of a `class` only the names that are ours for that element; other attributes pass as they are.
+/// Keeps of a `class` only the names that are ours for that element, and `data-cites` if it is numbers; other attributes
+/// pass as they are.
 fn filter_attribute<'a>(element: &str, attribute: &str, value: &'a str) -> Option<Cow<'a, str>> {
+    if attribute == "data-cites" {
+        let is_numbers = value.bytes().all(|b| b.is_ascii_digit() || b == b' ');
+        return is_numbers.then_some(Cow::Borrowed(value));
+    }
     if attribute != "class" {
         return Some(Cow::Borrowed(value));
     }
@@ -137,7 +142,7 @@ fn is_ours(element: &str, class: &str) -> bool {
         "a" => class == "image-link",
         "li" => class == "task-list",
         "code" => class.strip_prefix("language-").is_some_and(is_class_tail),
-        "span" => class.strip_prefix("hl-").is_some_and(is_class_tail),
+        "span" => class == "cites" || class.strip_prefix("hl-").is_some_and(is_class_tail),
         _ => false,
     }
 }
@@ -175,6 +180,11 @@ mod tests {
                 "<span class=\"hl-a hl-b\">t</span>",
             ),
             ("<span class=evil>t</span>", "<span>t</span>"),
+            (
+                "<span class=\"cites\" data-cites=\"1 2\" data-x=1>t</span>",
+                "<span class=\"cites\" data-cites=\"1 2\">t</span>",
+            ),
+            ("<span data-cites=\"1 x\">t</span>", "<span>t</span>"),
             (
                 "<a href=\"javascript:alert(1)\">t</a>",
                 "<a target=\"_blank\" rel=\"noopener noreferrer nofollow\">t</a>",

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use mira_render::{LiveHtml, render};
+use mira_render::{LiveHtml, Place, render, render_cited};
 use proptest::prelude::*;
 
 const TAGS: [&str; 27] = [
@@ -83,7 +83,8 @@ fn check_attribute(tag: &str, attribute: &str, value: &str, source: &str) {
         ("a", "class") => value == "image-link",
         ("li", "class") => value == "task-list",
         ("code", "class") => value.starts_with("language-") && !value.contains(' '),
-        ("span", "class") => value.split(' ').all(|class| class.starts_with("hl-")),
+        ("span", "class") => value == "cites" || value.split(' ').all(|class| class.starts_with("hl-")),
+        ("span", "data-cites") => value.bytes().all(|b| b.is_ascii_digit() || b == b' '),
         ("td" | "th", "align") => ["left", "center", "right"].contains(&value),
         ("input", "type") => value == "checkbox",
         ("input", "disabled" | "checked") => value.is_empty(),
@@ -297,5 +298,11 @@ proptest! {
     fn any_soup_is_inert(text in soup()) {
         assert_inert(&render(&text), &text);
         assert_inert_live(&text);
+    }
+
+    #[test]
+    fn places_anywhere_are_inert(text in soup(), places in prop::collection::vec((0u32..120, 0u32..9), 0..12)) {
+        let places = places.into_iter().map(|(start, length)| Place { at: start..start + length, number: start });
+        assert_inert(&render_cited(&text, places), &text);
     }
 }

@@ -1,7 +1,7 @@
 //! What markdown becomes, at once and while it grows.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use mira_render::{LiveHtml, render};
+use mira_render::{LiveHtml, Place, render, render_cited};
 use proptest::prelude::*;
 
 fn check(markdown: &str, expect: &str) {
@@ -84,6 +84,98 @@ fn code() {
          <span class=\"hl-keyword hl-operator\">=</span> <span class=\"hl-constant hl-numeric hl-integer hl-decimal\">1</span>;\n\
          </code></pre>\n",
     );
+}
+
+/// The place of `part` in `text`, the first time it stands there.
+fn place(text: &str, part: &str, number: u32) -> Place {
+    let start = text.split_once(part).unwrap().0.chars().count();
+    let end = start + part.chars().count();
+    Place {
+        at: u32::try_from(start).unwrap()..u32::try_from(end).unwrap(),
+        number,
+    }
+}
+
+#[test]
+fn places_that_point_at_sources() {
+    let span = |numbers: &str, text: &str| format!("<span class=\"cites\" data-cites=\"{numbers}\">{text}</span>");
+    let check = |text: &str, places: &[(&str, u32)], expect: &str| {
+        let places = places.iter().map(|&(part, number)| place(text, part, number));
+        assert_eq!(render_cited(text, places), expect, "{text}");
+    };
+    check(
+        "🦀\r\nIt *rains [1]* a lot [2; 31]. a[2] \\[1]",
+        &[("[1]", 1), ("[2; 31]", 2), ("[2; 31]", 31)],
+        &format!(
+            "<p>🦀\nIt <em>rains {}</em> a lot {}. a[2] [1]</p>\n",
+            span("1", "[1]"),
+            span("2 31", "[2; 31]")
+        ),
+    );
+    check(
+        "- one [1][2]\n- two\n\n| a [3] |\n|---|\n",
+        &[("[1]", 1), ("[2]", 2), ("[3]", 3)],
+        &format!(
+            "<ul>\n<li>one {}{}</li>\n<li>two</li>\n</ul>\n<table><thead><tr><th>a {}</th></tr></thead><tbody>\n</tbody></table>\n",
+            span("1", "[1]"),
+            span("2", "[2]"),
+            span("3", "[3]")
+        ),
+    );
+    // What a provider cites is no marker: the span stands behind it, and behind a link or code it ends in.
+    check(
+        "So it is said. And more",
+        &[("it is said.", 1)],
+        &format!("<p>So it is said.{} And more</p>\n", span("1", "")),
+    );
+    let link = format!("<a href=\"https://e.example\" target=\"_blank\" {LINK}>e</a>");
+    for place in ["[e](https://e.example)", "(https://e"] {
+        check(
+            "A [e](https://e.example)\n\nb",
+            &[(place, 1)],
+            &format!("<p>A {link}{}</p>\n<p>b</p>\n", span("1", "")),
+        );
+        check(
+            "A [e](https://e.example), b",
+            &[(place, 1)],
+            &format!("<p>A {link}{}, b</p>\n", span("1", "")),
+        );
+    }
+    check(
+        "- `a` b\n  - c",
+        &[("`a`", 4)],
+        &format!(
+            "<ul>\n<li><code>a</code>{} b\n<ul>\n<li>c</li>\n</ul>\n</li>\n</ul>\n",
+            span("4", "")
+        ),
+    );
+    // Nothing is put into links and code.
+    check(
+        "[1](https://e.example)",
+        &[("[1]", 1)],
+        &format!("<p><a href=\"https://e.example\" target=\"_blank\" {LINK}>1</a></p>\n"),
+    );
+    check("```\na[1]\n```\n", &[("[1]", 1)], "<pre><code>a[1]\n</code></pre>\n");
+    // A place that is not there is none.
+    assert_eq!(render_cited("a", [Place { at: 1..9, number: 1 }]), "<p>a</p>\n");
+}
+
+#[test]
+fn a_place_told_late_shows_at_the_end() {
+    let text = "First [1] said.\n\nSecond.\n\nThird [2].";
+    let mut live = LiveHtml::new();
+    let mut shown = Vec::new();
+    live.push(text);
+    apply(&mut shown, live.render_changed());
+    live.push("\n\nEnd");
+    apply(&mut shown, live.render_changed());
+    let places = [place(text, "[1]", 1), place(text, "[2]", 2), place(text, "said", 3)];
+    for place in &places {
+        live.cite(place);
+    }
+    apply(&mut shown, live.finish());
+    assert_eq!(shown.concat(), render_cited(&format!("{text}\n\nEnd"), places));
+    assert!(shown.concat().contains("data-cites=\"3\""));
 }
 
 /// What a client shows that replaces blocks as they come.
@@ -204,6 +296,8 @@ fn long_block_is_throttled_and_completed() {
 }
 
 fn assert_live_equals_whole(text: &str, cuts: &[usize]) {
+    let places = markers(text);
+    let mut cited = 0;
     let mut live = LiveHtml::new();
     let mut shown = Vec::new();
     let mut from = 0;
@@ -212,16 +306,40 @@ fn assert_live_equals_whole(text: &str, cuts: &[usize]) {
     cuts.sort_unstable();
     for cut in cuts {
         live.push(text.get(from..cut).unwrap());
+        let read = text.get(..cut).unwrap().chars().count();
+        while let Some(place) = places.get(cited).filter(|place| place.at.end as usize <= read) {
+            live.cite(place);
+            cited += 1;
+        }
         apply(&mut shown, live.render_changed());
         from = cut;
     }
     apply(&mut shown, live.finish());
-    assert_eq!(shown.concat(), render(text), "{text:?}");
+    let whole = render_cited(text, places);
+    assert_eq!(shown.concat(), whole, "{text:?}");
     assert_eq!(
         live.snapshot().into_iter().map(|(_, html)| html).collect::<String>(),
-        render(text),
+        whole,
         "{text:?}"
     );
+}
+
+/// Every `[1]` of a text, and the word before each.
+fn markers(text: &str) -> Vec<Place> {
+    let chars: Vec<char> = text.chars().collect();
+    let at = |n: usize| u32::try_from(n).unwrap();
+    let marker = |(n, window): (usize, &[char])| {
+        let around = Place {
+            at: at(n)..at(n + 3),
+            number: 1,
+        };
+        let behind = Place {
+            at: at(n.saturating_sub(4))..at(n),
+            number: 2,
+        };
+        (window == ['[', '1', ']']).then_some([behind, around])
+    };
+    chars.windows(3).enumerate().filter_map(marker).flatten().collect()
 }
 
 fn markdown() -> impl Strategy<Value = String> {
@@ -255,6 +373,9 @@ fn markdown() -> impl Strategy<Value = String> {
         "[a]: https://e.example\n",
         "use [a] and [b][a]\n",
         "ünïcödé 🦀 text\n",
+        "said [1] and **said [1]**.\r\n",
+        "- said [1]\n",
+        "[1]",
         "no end",
         "\r\n",
     ]);
@@ -278,7 +399,7 @@ proptest! {
     }
 
     #[test]
-    fn live_equals_whole_for_any_text(text in "[-a*_`#>|~=<\\[\\]():!\\\\ \n\r1.]{0,40}") {
+    fn live_equals_whole_for_any_text(text in "([-a*_`#>|~=<\\[\\]():!\\\\ \n\r1.]|\\[1\\]){0,40}") {
         let cuts: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
         assert_live_equals_whole(&text, &cuts);
     }

@@ -56,6 +56,13 @@ pub struct CallContext {
     pub zone: TimeZone,
 }
 
+impl CallContext {
+    /// Whether words of strangers reach the model, read in this turn or before it.
+    pub fn meets_strangers(&self) -> bool {
+        self.untrusted || self.exposed
+    }
+}
+
 /// What a tool is.
 #[derive(Debug, Clone, Copy)]
 pub struct About {

@@ -4,6 +4,7 @@ use crate::{CallContext, Output, Tool, ToolError, schema};
 use futures_util::{FutureExt, future::BoxFuture};
 use mira_core::{
     citation::{Passage, Source},
+    file::StoredFile,
     tool::{CallOutcome, CallStatus, Effect, ToolOffer, UNCERTAIN},
 };
 use serde::de::DeserializeOwned;
@@ -26,6 +27,8 @@ pub struct Ran {
     pub told: String,
     /// What was read and may be pointed at; the turn numbers it ([`Ran::numbered`]).
     pub sources: Vec<Passage>,
+    /// What it brought that a model which sees may look at now.
+    pub pictures: Vec<StoredFile>,
     /// Whether the texts of the passages are kept too, shortened, and not only where they stand.
     keeps_text: bool,
 }
@@ -33,11 +36,12 @@ pub struct Ran {
 impl Ran {
     /// A call that came to nothing.
     pub fn unsuccessful(status: CallStatus, why: impl Into<String>) -> Self {
-        let outcome = CallOutcome::unsuccessful(status, why);
+        let outcome = CallOutcome::unsuccessful(status, cut(why.into()));
         Self {
             told: format!("error: {}", outcome.output),
             outcome,
             sources: Vec::new(),
+            pictures: Vec::new(),
             keeps_text: false,
         }
     }
@@ -55,6 +59,7 @@ impl Ran {
             },
             told,
             sources: output.sources,
+            pictures: Vec::new(),
         }
     }
 
@@ -164,11 +169,7 @@ impl Registry {
     pub fn with<T: Tool>(mut self, tool: T) -> Self {
         let about = tool.about();
         self.entries.push(Entry {
-            offer: ToolOffer {
-                name: about.name.into(),
-                description: about.description.into(),
-                parameters: schema::strict::<T::Arguments>().into(),
-            },
+            offer: ToolOffer::new(about.name, about.description, schema::strict::<T::Arguments>()),
             effect: about.effect,
             timeout: about.timeout,
             tool: Arc::new(tool),
@@ -319,7 +320,7 @@ mod tests {
         }
 
         fn effect_of(&self, context: &CallContext, wanted: &Wanted) -> Effect {
-            if context.untrusted && wanted.how == "far" {
+            if context.meets_strangers() && wanted.how == "far" {
                 Effect::Outside
             } else {
                 Effect::Read

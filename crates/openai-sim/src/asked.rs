@@ -104,6 +104,19 @@ fn content_text(content: &Value) -> Cow<'_, str> {
     }
 }
 
+/// Whether a picture is among the parts of a message's content.
+fn has_picture(content: &Value) -> bool {
+    let parts = content.as_array().map_or(&[][..], Vec::as_slice);
+    parts
+        .iter()
+        .any(|part| matches!(text(part, "type"), Some("input_image" | "image_url")))
+}
+
+/// Whether this is what came of a call.
+fn is_output(item: &Value) -> bool {
+    text(item, "type") == Some("function_call_output") || matches!(text(item, "role"), Some("tool" | "function"))
+}
+
 impl<'a> Asked<'a> {
     /// Reads a request of `api`.
     pub(crate) fn read(api: Api, body: &'a Value) -> Self {
@@ -163,14 +176,19 @@ impl<'a> Asked<'a> {
             }
             Api::Chat => items(body, "messages"),
         };
-        let mut calling = false;
+        let (mut calling, mut told) = (false, false);
         for message in messages {
             let calls = self.note_calls(message);
             self.rounds += usize::from(calls && !calling);
             calling = calls;
-            if let Some(role) = text(message, "role") {
-                self.note(role, content_text(field(message, "content")));
+            let content = field(message, "content");
+            let role = text(message, "role");
+            // What tools have shown comes with nobody's words.
+            let shown = told && role == Some("user") && has_picture(content);
+            if let Some(role) = role.filter(|_| !shown) {
+                self.note(role, content_text(content));
             }
+            told = shown || is_output(message);
         }
     }
 
@@ -370,4 +388,32 @@ fn want<'a>(api: Api, body: &'a Value, named: Option<&str>, json: impl Fn() -> O
         .or_else(json)
         .or_else(|| unnamed(api, body))
         .unwrap_or(Want::Text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_tools_have_shown_is_not_said_by_the_owner() {
+        let said = json!({ "role": "user", "content": "Look at it." });
+        let picture =
+            json!([{ "type": "input_text", "text": "Pictures." }, { "type": "input_image", "image_url": "data:" }]);
+        let shown = json!({ "role": "user", "content": picture });
+        let call = json!({ "type": "function_call", "call_id": "1", "name": "see", "arguments": "{}" });
+        let output = json!({ "type": "function_call_output", "call_id": "1", "output": "seen" });
+        let read = |input: &[&Value]| {
+            let body = json!({ "model": "m", "input": input });
+            let asked = Asked::read(Api::Responses, &body);
+            (asked.owner_words().to_owned(), asked.done.len(), asked.rounds)
+        };
+        assert_eq!(read(&[&said, &call, &output, &shown]), ("Look at it.".to_owned(), 1, 1));
+        assert_eq!(
+            read(&[&said, &call, &output, &shown, &call, &output]),
+            ("Look at it.".to_owned(), 2, 2)
+        );
+        // The owner's own pictures are.
+        assert_eq!(read(&[&said, &shown]), ("Pictures.".to_owned(), 0, 0));
+    }
 }

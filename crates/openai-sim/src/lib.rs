@@ -144,6 +144,8 @@ pub struct SimConfig {
     pub context_tokens: u64,
     /// Types of hosted tools that the models do not support, as the live API refuses them.
     pub refused_tools: Vec<String>,
+    /// Names of functions whose schemas they do not take.
+    pub refused_functions: Vec<String>,
     /// Whether the models take no pictures.
     pub blind: bool,
     /// The time (seconds since 1970) at which the emulator believes to have started.
@@ -165,6 +167,7 @@ impl Default for SimConfig {
             capture: 256,
             context_tokens: 272_000,
             refused_tools: Vec::new(),
+            refused_functions: Vec::new(),
             blind: false,
             epoch_seconds: 1_790_000_000,
         }
@@ -264,6 +267,11 @@ impl Sim {
     /// Files of this name cannot be deleted any more, or can again.
     pub fn stick_file(&self, name: &str, stuck: bool) {
         self.shared.shelf.stick(name, stuck);
+    }
+
+    /// Files of this name are gone from the server, as if somebody had deleted them there.
+    pub fn lose_file(&self, name: &str) {
+        self.shared.shelf.lose(name);
     }
 
     /// How many files were given to the server, and how many living vector stores there are.

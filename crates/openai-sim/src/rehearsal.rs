@@ -3,7 +3,7 @@
 //! Lives here: a pure function from what a prompt holds (the owner's words, overlay, mood, recalled memories,
 //! what came before) to a structured reply. `rehearsal/lines.rs` holds the sentences. Not here: reading the
 //! prompt, the wire, streaming, chance, clocks. `rehearsal/notes.rs` reads what it would remember out of a message,
-//! `rehearsal/summary.rs` makes summaries,
+//! `rehearsal/history.rs` finds what was said in the conversation itself, `rehearsal/summary.rs` makes summaries,
 //! `rehearsal/errands.rs` calls tools.
 //!
 //! This is the emulated *model*, so it may match words; Mira herself never does. Invariants: the same input
@@ -13,6 +13,7 @@
 
 mod cues;
 mod errands;
+mod history;
 mod lines;
 mod notes;
 mod papers;
@@ -133,7 +134,13 @@ pub fn reply(input: &RehearsalInput<'_>) -> RehearsalReply {
         reading.cue = Cue::Plain;
     }
     // A question that a memory answers needs no excuses.
-    if reading.cue == Cue::Question && input.memories.iter().any(|line| shared(input.owner_words, line) > 0) {
+    let answered = || {
+        input
+            .memories
+            .iter()
+            .any(|line| shared(input.owner_words, text_of(line)) > 0)
+    };
+    if reading.cue == Cue::Question && (answered() || history::is_asked(input.owner_words)) {
         reading.cue = Cue::Recall;
     }
     let overlay = choose_overlay(input, &reading);
@@ -278,11 +285,13 @@ impl<'a> Scene<'a> {
         if self.input.errand.is_none() {
             parts.extend(self.remembered());
         }
-        parts.extend(self.mood_moves());
+        // Her mood and the thread quote what was said before, which may be what she has just forgotten.
+        let forgot = self.input.errand.is_some() && errands::asks_to_forget(self.input.owner_words);
+        parts.extend(self.mood_moves().filter(|_| !forgot));
         if self.reading.foreign {
             parts.push(pick(&FOREIGN, self.seed).to_owned());
         }
-        parts.extend(self.last_word());
+        parts.extend(self.last_word().filter(|_| !forgot));
         parts.join("\n\n")
     }
 
@@ -358,7 +367,14 @@ impl<'a> Scene<'a> {
 
     fn remembered(&self) -> Option<String> {
         let asked = matches!(self.reading.cue, Cue::Recall);
-        if self.input.memories.is_empty() {
+        let (words, memories) = (self.input.owner_words, &self.input.memories);
+        let here = asked.then(|| history::said(words, &self.input.earlier_owner_words, memories));
+        let here = here.flatten();
+        let fits = |line: &&str| shared(words, text_of(line)) > 0;
+        if here.is_some() && (history::is_asked(words) || !memories.iter().any(fits)) {
+            return here;
+        }
+        if memories.is_empty() {
             return asked.then(|| NOTHING_RECALLED.to_owned());
         }
         let outdated = self.remember.iter().find_map(|note| note.replaces);
@@ -367,13 +383,16 @@ impl<'a> Scene<'a> {
             None => (self.say(remembering(self.voice), 1), self.fitting(asked)),
         };
         let quoted = shown.iter().map(|memory| format!("> {}", clip(memory, MEMORY_CHARS)));
-        let text = format!("{intro}\n\n{}", quoted.collect::<Vec<_>>().join("\n>\n"));
+        let mut text = format!("{intro}\n\n{}", quoted.collect::<Vec<_>>().join("\n>\n"));
         let left = self.input.memories.len().saturating_sub(shown.len());
-        Some(if left == 0 || outdated.is_some() {
-            text
-        } else {
-            format!("{text}\n\n(And {left} more came up with it.)")
-        })
+        if left > 0 && outdated.is_none() {
+            text = format!("{text}\n\n(And {left} more came up with it.)");
+        }
+        // A plain question needs one answer.
+        if let Some(here) = here.filter(|_| cues::asks_to_recall(words)) {
+            text = format!("{text}\n\n{here}");
+        }
+        Some(text)
     }
 
     fn numbered(&self, number: u32) -> Vec<String> {
@@ -387,29 +406,20 @@ impl<'a> Scene<'a> {
             .collect()
     }
 
-    /// The memories that share words with the message, facts before talk, in the order they came up; else the first.
+    /// The memories that share words with the message, facts before talk, what she said herself last (it echoes the
+    /// owner, in words that may have been corrected since), in the order they came up; else the first.
     fn fitting(&self, asked: bool) -> Vec<String> {
         let most = if asked { MEMORIES_SHOWN } else { 1 };
-        let mut lines: Vec<(usize, bool, &str)> = self
-            .input
-            .memories
-            .iter()
-            .map(|line| {
-                (
-                    shared(self.input.owner_words, line),
-                    notes::fact_in(line).is_none(),
-                    *line,
-                )
-            })
-            .collect();
-        lines.sort_by_key(|(shared, talk, _)| (std::cmp::Reverse(*shared), *talk));
-        let fit = lines.iter().filter(|(shared, _, _)| *shared > 0).count();
+        let weighed = self.input.memories.iter().map(|line| {
+            let shares = shared(self.input.owner_words, text_of(line));
+            (shares, is_her_own(line), notes::fact_in(line).is_none(), *line)
+        });
+        let mut lines: Vec<(usize, bool, bool, &str)> = weighed.collect();
+        lines.sort_by_key(|(shares, own, talk, _)| (*shares == 0, *own, std::cmp::Reverse(*shares), *talk));
+        let fit = lines.iter().filter(|(shares, ..)| *shares > 0).count();
         let shown = if fit > 0 { fit.min(ANSWERS_SHOWN) } else { most };
-        lines
-            .iter()
-            .take(shown.min(most))
-            .map(|(_, _, line)| told_again(line))
-            .collect()
+        let shown = lines.iter().take(shown.min(most));
+        shown.map(|(.., line)| told_again(line)).collect()
     }
 
     fn mood_moves(&self) -> Option<String> {
@@ -457,15 +467,24 @@ impl<'a> Scene<'a> {
     }
 }
 
-/// How many words that carry something a message and the text of a memory share.
-fn shared(words: &str, line: &str) -> usize {
+/// What a memory says, without its date and whose it is.
+fn text_of(line: &str) -> &str {
+    line.split_once(": ").map_or(line, |(_, text)| text)
+}
+
+/// How many words that carry something a message and another text share.
+fn shared(words: &str, text: &str) -> usize {
     let plain = cues::normalise(words);
-    let text = line.split_once(": ").map_or(line, |(_, text)| text);
     let base = |word: &str| word.strip_suffix('s').unwrap_or(word).to_owned();
     let asked: Vec<String> = cues::telling(&plain).map(base).collect();
     let told = cues::normalise(text);
     let same = cues::telling(&told).filter(|word| asked.contains(&base(word))).count();
     same + cues::groups_shared(&plain, &told)
+}
+
+/// Whether a line of memory is something she said.
+fn is_her_own(line: &str) -> bool {
+    line.split_once(": ").is_some_and(|(head, _)| head.ends_with(", Mira"))
 }
 
 /// A memory as she tells it to the owner: a fact in the second person, what was said with who said it.

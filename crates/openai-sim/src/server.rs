@@ -389,18 +389,27 @@ fn judge(shared: &Shared, route: &Route, body: &Value, bytes: usize) -> Result<(
     }
 }
 
-/// Refuses hosted tools that the models do not support.
+/// Refuses hosted tools that the models do not support, and functions they do not like.
 fn supported(config: &SimConfig, body: &Value) -> Result<(), ApiError> {
-    let kinds = asked::items(body, "tools")
-        .iter()
-        .filter_map(|tool| asked::field(tool, "type").as_str());
-    let mut kinds = kinds.filter(|kind| config.refused_tools.iter().any(|refused| refused == kind));
-    let Some(kind) = kinds.next() else { return Ok(()) };
-    let model = asked::field(body, "model").as_str().unwrap_or_default();
-    Err(ApiError::invalid(
-        "tools",
-        format!("Hosted tool '{kind}' is not supported with {model}."),
-    ))
+    let is_among = |refused: &[String], word: &str| refused.iter().any(|one| one == word);
+    for (index, tool) in asked::items(body, "tools").iter().enumerate() {
+        let kind = asked::field(tool, "type").as_str().unwrap_or_default();
+        if is_among(&config.refused_tools, kind) {
+            let model = asked::field(body, "model").as_str().unwrap_or_default();
+            let message = format!("Hosted tool '{kind}' is not supported with {model}.");
+            return Err(ApiError::invalid("tools", message));
+        }
+        let nested = asked::field(asked::field(tool, "function"), "name");
+        let name = asked::field(tool, "name")
+            .as_str()
+            .or(nested.as_str())
+            .unwrap_or_default();
+        if is_among(&config.refused_functions, name) {
+            let message = format!("Invalid schema for function '{name}': it is refused here.");
+            return Err(ApiError::invalid(format!("tools[{index}].parameters"), message));
+        }
+    }
+    Ok(())
 }
 
 /// Refuses pictures where the models do not see.

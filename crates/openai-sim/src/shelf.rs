@@ -151,6 +151,13 @@ impl Shelf {
         }
     }
 
+    /// The files of this name are gone.
+    pub(crate) fn lose(&self, name: &str) {
+        let mut inner = self.lock();
+        inner.files.retain(|_, kept| kept.name != name);
+        inner.tidy_stores();
+    }
+
     /// Code runs in a container with these files in it and leaves those.
     pub(crate) fn run(&self, container: &str, given: &[&str], makes: Vec<(String, MadeFile)>) {
         let mut inner = self.lock();
@@ -256,9 +263,7 @@ impl Shelf {
                     return Err(ApiError::invalid("", "The file is in use.").no_param().status(409));
                 }
                 inner.files.remove(id).ok_or_else(|| not_found("File", id))?;
-                for store in inner.stores.values_mut() {
-                    store.files.retain(|(file, _)| file != id);
-                }
+                inner.tidy_stores();
                 Ok(Given::Json(json!({ "id": id, "object": "file", "deleted": true })))
             }
             Way::NewStore => inner.new_store(body),
@@ -295,6 +300,14 @@ impl Shelf {
 }
 
 impl Inner {
+    /// A file that is gone is in no store.
+    fn tidy_stores(&mut self) {
+        let Self { files, stores, .. } = self;
+        for store in stores.values_mut() {
+            store.files.retain(|(file, _)| files.contains_key(file));
+        }
+    }
+
     fn next(&mut self, prefix: &str) -> String {
         self.count += 1;
         format!("{prefix}{:016x}", tokens::mix(self.count))

@@ -20,8 +20,14 @@ const groupOf = (name) => {
   return server ? `The server ${server}` : GROUPS.find(([, names]) => names.includes(name))?.[0] || OTHER;
 };
 
-// The first sentence says what it is for; the rest is told to the model.
-const firstSentence = (text) => /^[^]*?[.!?](?=\s|$)/.exec(text || '')?.[0] || text || '';
+// What a tool is for. Her own have words of this page: their descriptions are written for the model. What a server of
+// the owner's says of its tools is all there is, and is marked as its words.
+function purpose(name, description) {
+  const { does } = toolWords(name);
+  if (does) return h('span', { class: 'work-meta' }, does);
+  const foreign = ofServer(name);
+  return description && foreign?.tool ? h('span', { class: 'work-meta', testid: 'ability-quote' }, h('q', {}, description), ` says ${foreign.server}`) : null;
+}
 
 export function createAbilitiesPanel(store, { close }) {
   const { state } = store;
@@ -40,7 +46,7 @@ export function createAbilitiesPanel(store, { close }) {
       h('span', { class: 'tool-sign' }, icon(works ? words.icon : 'off')),
       h('span', { class: 'ability-words' },
         h('span', { class: 'ability-top' }, h('span', { class: 'ability-name' }, words.name), kind ? h('span', { class: 'tool-effect', 'data-effect': effect, title: kind.title }, kind.label) : null),
-        h('span', { class: 'work-meta' }, firstSentence(description)),
+        purpose(name, description),
         works ? null : h('span', { class: 'ability-reason', testid: 'ability-reason' }, `Not now: ${reason || 'it is switched off'}`)));
   }
 
@@ -66,5 +72,7 @@ export function createAbilitiesPanel(store, { close }) {
   }
 
   store.on(['panel'], opened);
+  // After a restart something else may work.
+  store.on(['link'], () => state.link === 'online' && opened());
   return el;
 }

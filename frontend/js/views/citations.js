@@ -1,6 +1,6 @@
-// Where she has it from. `[1]` in a reply becomes a small numbered button that tells the source and
-// leads to it; under the reply stands the list. Only numbers that are known are touched, and nothing
-// inside code or a link.
+// Where she has it from. A place of a reply that points at a source gets a small numbered button that tells the
+// source and leads to it; under the reply stands the list. The server has put the places into its html, from the
+// same offsets that a citation carries. Where no place is known, numbers in brackets are looked for in the text.
 
 import { h, icon, setText } from '../dom.js';
 
@@ -38,10 +38,24 @@ function numbered(citations) {
 // Keeps the chips of a reply's body. know(citations) takes what is known now; mark(root) is for what was just drawn.
 export function citer(body, context) {
   let known = new Map();
+  let placed = false;
   let signs = '';
 
   function mark(root) {
     if (known.size === 0) return;
+    if (placed) for (const place of root.querySelectorAll('.cites[data-cites]')) fillPlace(place);
+    else markWords(root);
+  }
+
+  // A number nobody gave out stays as it was written.
+  function fillPlace(place) {
+    const numbers = place.dataset.cites.split(' ').map(Number);
+    if (place.firstElementChild || !numbers.every((n) => known.has(n))) return;
+    const strays = (place.textContent.match(/\d+/g) || []).map(Number).filter((n) => !numbers.includes(n));
+    place.replaceChildren(...numbers.map((n) => chip(n, known.get(n))), ...strays.map((n) => `[${n}]`));
+  }
+
+  function markWords(root) {
     const walk = document.createTreeWalker(root, NodeFilter.SHOW_TEXT, (node) => (
       node.data.includes('[') && !node.parentElement?.closest(LEFT_ALONE) ? NodeFilter.FILTER_ACCEPT : NodeFilter.FILTER_REJECT));
     const found = [];
@@ -73,6 +87,7 @@ export function citer(body, context) {
       const next = numbered(citations);
       const sign = [...next.keys()].join(' ');
       known = next;
+      placed = next.size > 0 && citations.some((one) => Number.isInteger(one?.start));
       // A reply that was drawn anew without its chips gets them back; what has them is left as it is.
       if (sign !== signs || next.size > 0) mark(body);
       signs = sign;

@@ -4,16 +4,14 @@
 import { h } from '../dom.js';
 
 const ROWS_AT_ONCE = 1_500;
-const SIGNS = { added: '+', add: '+', removed: '−', del: '−', delete: '−', context: ' ' };
+const SIGNS = { added: '+', removed: '−', context: ' ' };
 const NAMES = { '+': 'add', '−': 'del', ' ': 'same' };
-
-const first = (...values) => values.find((value) => value !== undefined && value !== null) ?? '';
 
 function row(line, numbers) {
   const sign = SIGNS[line.kind] || ' ';
   return h('tr', { class: `diff-${NAMES[sign]}` },
-    numbers ? h('td', { class: 'diff-number' }, String(first(line.old_number, line.old_line, line.old))) : null,
-    numbers ? h('td', { class: 'diff-number' }, String(first(line.new_number, line.new_line, line.new))) : null,
+    numbers ? h('td', { class: 'diff-number' }, line.old_number ?? '') : null,
+    numbers ? h('td', { class: 'diff-number' }, line.new_number ?? '') : null,
     h('td', { class: 'diff-sign' }, sign),
     h('td', { class: 'diff-text' }, line.text ?? '', line.no_newline ? h('span', { class: 'diff-mark' }, ' (no line end)') : null));
 }
@@ -25,7 +23,7 @@ function rowsOf(hunks) {
   ]);
 }
 
-// hunks: [{ old_start, new_start, lines: [{ kind, old, new, text }] }]
+// hunks: [{ old_start, new_start, lines: [{ kind, old_number, new_number, text, no_newline }] }]
 export function diffView(hunks, { label = 'Changes', truncated = false, numbers = true } = {}) {
   const all = rowsOf(hunks || []);
   if (all.length === 0) return h('p', { class: 'work-empty' }, 'No line differs.');
@@ -50,10 +48,10 @@ export function diffView(hunks, { label = 'Changes', truncated = false, numbers 
 export function editsView(edits) {
   const linesOf = (text, kind) => String(text ?? '').replace(/\n$/, '').split('\n').map((line) => ({ kind, text: line }));
   return h('div', { class: 'edits' }, edits.map((edit, at) => diffView(
-    [{ lines: [...linesOf(edit.old, 'del'), ...linesOf(edit.new, 'add')] }], { label: `Edit ${at + 1}`, numbers: false })));
+    [{ lines: [...linesOf(edit.old, 'removed'), ...linesOf(edit.new, 'added')] }], { label: `Edit ${at + 1}`, numbers: false })));
 }
 
-const FILE_STATES = { added: 'new', deleted: 'deleted', renamed: 'renamed', copied: 'copied', modified: 'changed', typechange: 'another type', type_changed: 'another type' };
+const FILE_STATES = { added: 'new', deleted: 'deleted', renamed: 'renamed', modified: 'changed', type_changed: 'another type' };
 
 // One file of a commit or of a proposal.
 export function fileDiff(file, { open = true } = {}) {

@@ -61,6 +61,7 @@ export function createDocument(store, { openPicture }) {
       if (problem.name === 'AbortError' || mine.signal.aborted) return;
       setText(text, '');
       if (problem.status === 404 && !file.size) gone();
+      else if (file.status === 'failed') setText(note, 'She could not read it. The original is as it was sent.');
       else setText(note, isPicture(file) ? '' : inWords(problem));
     }
     text.hidden = !text.textContent;

@@ -3,7 +3,7 @@
 
 import { h, icon, iconButton, setText, shortDay } from '../dom.js';
 import { contentAddress, fileApi, upload } from '../file-api.js';
-import { fileWords, isPicture } from '../file-state.js';
+import { fileWords, isPicture, latest } from '../file-state.js';
 import { createPager, upsert, without } from '../paging.js';
 import { confirmed } from './confirm.js';
 import { createDocument } from './document.js';
@@ -15,6 +15,7 @@ const PAGE = 50;
 export function createFilesPanel(store, { close, openPicture }) {
   const { state } = store;
   let place = 'all';
+  let wasOnline = false;
   const pager = createPager({
     page: () => state.files,
     changed: () => store.touch('files'),
@@ -75,6 +76,7 @@ export function createFilesPanel(store, { close, openPicture }) {
         setText(name, file.name);
         setText(meta, [fileWords(file), file.author === 'mira' ? 'by Mira' : null, shortDay(file.created_at)].filter(Boolean).join(' · '));
         remove.setAttribute('aria-label', `Delete ${file.name}`);
+        if (file.status !== 'failed' && document.activeElement === again) open.focus();
         again.hidden = file.status !== 'failed';
         again.setAttribute('aria-label', `Read ${file.name} again`);
         if (drawn === file.id) return;
@@ -84,8 +86,11 @@ export function createFilesPanel(store, { close, openPicture }) {
     };
   }
 
-  async function readAgain(file) {
-    upsert(state.files, await fileApi.retry(file.id));
+  // What came of it may be told before the answer that it began.
+  async function readAgain({ id }) {
+    const before = state.knownFiles.get(id);
+    const begun = await fileApi.retry(id);
+    if (state.knownFiles.get(id) === before) upsert(state.files, begun);
     store.touch('files');
   }
 
@@ -118,8 +123,8 @@ export function createFilesPanel(store, { close, openPicture }) {
     sending.append(row);
     setText(note, '');
     try {
-      const file = await way.done;
-      upsert(state.files, file);
+      const file = latest(state, await way.done);
+      if (file) upsert(state.files, file);
       store.touch('files');
     } catch (problem) {
       if (problem.name !== 'AbortError') setText(note, `${blob.name}: ${inWords(problem)}`);
@@ -166,7 +171,15 @@ export function createFilesPanel(store, { close, openPicture }) {
     if (!state.document) show(state.project ? place : 'all');
   }
 
+  // Events of the account are not repeated: after a reconnect the list is read again.
+  function onLink() {
+    const online = state.link === 'online';
+    if (online && !wasOnline && (state.files.loaded || state.files.problem)) pager.first();
+    wasOnline = online;
+  }
+
   store.on(['files', 'project'], draw);
   store.on(['panel'], opened);
+  store.on(['link'], onLink);
   return { el, openDocument };
 }

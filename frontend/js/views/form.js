@@ -62,8 +62,10 @@ export function createForm({ testid, fields, action, save, cancel = null, extra 
   };
 }
 
-// Runs an action of a button: it is busy meanwhile, and `note` says what went wrong.
+// Runs an action of a button: it is busy meanwhile, and `note` says what went wrong. A busy button loses the keyboard,
+// and gets it back.
 export async function attempt(button, note, action) {
+  const held = button && document.activeElement === button;
   if (button) button.disabled = true;
   setText(note, '');
   try {
@@ -74,6 +76,7 @@ export async function attempt(button, note, action) {
     return false;
   } finally {
     if (button) button.disabled = false;
+    if (held && document.activeElement === document.body) button.focus();
   }
 }
 

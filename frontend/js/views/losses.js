@@ -8,14 +8,17 @@ const MOST = 1000; // the server counts no further
 const counted = (count, one, many) => (count >= MOST ? `${MOST} ${many} or more` : plural(count, one, many));
 
 // One repository's losses, as a line.
-function lossWords({ repo_url: url, unpushed_commits: commits, changed_files: files, branches, error }) {
+function lossWords({ repo_url: url, unpushed_commits: commits, changed_files: files, branches, stashes, tags, refs, error }) {
   if (error) return `${url}: nobody can tell what is in it (${error})`;
   const on = branches.length > 0 ? ` on ${branches.join(', ')}` : '';
   const lost = [
     commits > 0 ? `${counted(commits, 'commit', 'commits')} never pushed${on}` : null,
     files > 0 ? `${counted(files, 'changed file', 'changed files')} in no commit` : null,
+    stashes > 0 ? plural(stashes, 'stash', 'stashes') : null,
+    tags.length > 0 ? `${tags.length === 1 ? 'the tag' : 'the tags'} ${tags.join(', ')}` : null,
+    refs.length > 0 ? refs.join(', ') : null,
   ].filter(Boolean);
-  return `${url}: ${lost.join(', and ')}`;
+  return `${url}: ${lost.join('; ')}`;
 }
 
 // Asks, and removes on a yes; answers whether it is gone. look() reads what would go, with `unpublished`; words(it)

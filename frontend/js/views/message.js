@@ -193,6 +193,7 @@ function editorOf(content, { store, uploads, openPicture }, { save, cancel }) {
     el,
     release,
     leave() {
+      held = false; // What was left goes nowhere, though this frame may still tell of `attached`.
       off();
       attachments.leave();
     },

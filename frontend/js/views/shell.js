@@ -125,7 +125,7 @@ export function createShell(store, chat, memories, work, { uploads, approvals },
     shell.classList.toggle('panel-open', Boolean(name));
     layOut();
     store.touch('panel');
-    if (name) panels[name].querySelector('button')?.focus();
+    if (name) panels[name].querySelector('.panel-top button:not([hidden])')?.focus();
     else (opener?.isConnected && opener !== document.body ? opener : header.querySelector(`[data-testid=${PANELS[before]?.button}]`))?.focus();
   }
 

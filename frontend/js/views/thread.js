@@ -2,6 +2,7 @@
 // the reader's place. It follows the newest words only while the reader is at the bottom.
 
 import { h, icon, mark, setText } from '../dom.js';
+import { comesAgain } from '../api.js';
 import { items } from '../timeline.js';
 import { createView, viewKind } from './message.js';
 import { personaOf } from './header.js';
@@ -17,6 +18,7 @@ export function createThread(store, chat, { openReceipt, forget, tools, uploads 
   let lastTop = 0;
   let drawnSession = null;
   let lastCount = 0;
+  let toldProblem = null; // so that the words of a failed load stay one message
 
   const list = h('div', { class: 'entries', role: 'log', 'aria-live': 'off', 'aria-label': 'Conversation' });
   const top = h('p', { class: 'older' });
@@ -115,14 +117,15 @@ export function createThread(store, chat, { openReceipt, forget, tools, uploads 
     setText(top, state.loadingOlder ? 'Looking further back…' : '');
     const problem = state.loadProblem;
     empty.hidden = wanted.length > 0 || (!state.loaded && !problem);
-    if (problem) empty.replaceChildren(loadFailed(problem));
-    else if (!empty.hidden) empty.replaceChildren(...greeting());
+    if (problem !== toldProblem) empty.replaceChildren(...(problem ? [loadFailed(problem)] : []));
+    toldProblem = problem;
+    if (!problem && !empty.hidden) empty.replaceChildren(...greeting());
   }
 
   function loadFailed(problem) {
     return h('div', { class: 'problem', role: 'alert', testid: 'error' },
       h('p', { class: 'problem-title' }, problem.title),
-      h('p', {}, problem.detail),
+      h('p', {}, problem.detail, comesAgain(problem) ? ' Trying again…' : ''),
       h('button', { type: 'button', class: 'quiet small', testid: 'retry', onclick: () => chat.open(state.sessionId) }, 'Try again'));
   }
 

@@ -10,7 +10,6 @@ import { webAddress, webLink } from './citations.js';
 
 const LONG_CHARS = 20_000;
 const FOLDED_LINES = 12;
-const PICTURE = /^image\/(png|jpeg|webp|gif)$/;
 
 const listOf = (value) => (Array.isArray(value) ? value.filter((one) => one !== null && typeof one === 'object') : []);
 const textOf = (value) => (typeof value === 'string' ? value : '');
@@ -56,16 +55,6 @@ function fileResult(hit, { openFile }) {
 }
 
 const made = (data, context, label) => createFiles(listOf(data.files), context, { label });
-
-// Pictures a server of the owner's sent along in its answer: { data, mime_type }, in base64.
-function sentPictures(images, { openPicture }) {
-  const pictures = listOf(images).map((one) => ({ type: textOf(one.media_type || one.mime_type || one.mimeType), data: textOf(one.data), file: one.id || one.file_id }))
-    .filter((one) => PICTURE.test(one.type) && /^[A-Za-z0-9+/=\s]+$/.test(one.data))
-    .map((one, index) => ({ src: `data:${one.type};base64,${one.data}`, name: `Picture ${index + 1}` }));
-  if (pictures.length === 0) return null;
-  return h('ul', { class: 'file-row', 'aria-label': 'Pictures' }, pictures.map((picture, index) => h('li', { class: 'file-picture' },
-    h('button', { type: 'button', class: 'thumb', 'aria-label': `Look at ${picture.name}`, 'aria-haspopup': 'dialog', onclick: () => openPicture(pictures, index) }, h('img', { src: picture.src, alt: picture.name })))));
-}
 
 // { asked(args, context), got(data, context) } of a tool; undefined where nothing better than its JSON is known.
 // parts: facts(pairs) and textBox(title, text) of the cards.
@@ -129,7 +118,7 @@ const STOPPED = new Map([
 
 function howItEnded(data) {
   const why = data.exit === 'failed' && typeof data.exit_code === 'number' ? `It ended with ${data.exit_code}.` : STOPPED.get(data.exit);
-  const left = data.files_left_out > 0 ? `${data.files_left_out} more of its files were not kept.` : '';
+  const left = data.files_left_out > 0 ? `${data.files_left_out} more of its files ${data.files_left_out === 1 ? 'was' : 'were'} not kept.` : '';
   const said = [why, left].filter(Boolean).join(' ');
   return said ? h('p', { class: 'tool-reason', testid: 'tool-ended' }, said) : null;
 }
@@ -141,8 +130,7 @@ function serverBody({ facts, textBox, jsonBox }) {
       facts([['Server', textOf(data.server)], ['Tool', textOf(data.tool)]]),
       textOf(data.text) ? textBox('What came of it', data.text) : null,
       !textOf(data.text) && data.content !== undefined ? jsonBox('What came of it', data.content) : null,
-      sentPictures(data.images, context),
-      createFiles([...listOf(data.images), ...listOf(data.files)].filter((one) => one.id), context),
+      made(data, context, 'What came with it'),
     ],
   };
 }

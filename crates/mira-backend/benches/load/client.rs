@@ -87,6 +87,11 @@ impl Socket {
         Ok(self.0.send(Message::text(frame)).await?)
     }
 
+    /// Stops the turn that runs.
+    pub async fn stop(&mut self) -> Outcome<()> {
+        Ok(self.0.send(Message::text(r#"{"type":"stop"}"#)).await?)
+    }
+
     /// Reads on until a frame of this type.
     pub async fn wait(&mut self, kind: &str) -> Outcome<Utf8Bytes> {
         let start = format!(r#"{{"type":"{kind}""#);

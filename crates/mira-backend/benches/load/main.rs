@@ -5,6 +5,7 @@
 //! its figures beside a baseline taken in the same run. Nothing here asserts a speed. Invariants: every count and every
 //! wait is bounded; whatever the driver starts ends with it, also when it is killed.
 
+mod boxed;
 mod client;
 mod cpu;
 mod first_word;
@@ -40,13 +41,23 @@ load driver: cargo bench -p mira-backend --bench load -- SCENARIO... [--short] [
   streams      1,000 replies at 20 chunks per second each
   start        starting on 100,000 messages, first chat, history, search
   memory       what memory adds to the first word at 10,000 and 100,000 messages
+  box          the first word beside code that takes all the processor and memory it can get
   all          each of them
 
   --short      a tenth of the work, to see that it works
   --json FILE  the figures as JSON, too
 ";
 
-const SCENARIOS: [&str; 7] = ["first-word", "cpu", "throughput", "idle", "streams", "start", "memory"];
+const SCENARIOS: [&str; 8] = [
+    "first-word",
+    "cpu",
+    "throughput",
+    "idle",
+    "streams",
+    "start",
+    "memory",
+    "box",
+];
 
 /// What a scenario is given.
 struct Bench {
@@ -95,6 +106,7 @@ async fn run(bench: &mut Bench, scenario: &str) -> Outcome<()> {
         "streams" => streams::run(bench).await,
         "start" => start::run(bench).await,
         "memory" => memory::run(bench).await,
+        "box" => boxed::run(bench).await,
         other => Err(format!("no scenario '{other}'").into()),
     }
 }

@@ -68,7 +68,11 @@ pub struct Mira {
 impl Mira {
     /// Starts it and waits until it is ready.
     pub fn start(setup: &Setup<'_>) -> Outcome<Self> {
-        let mut command = setup.command(&["serve"])?;
+        Self::start_as(setup.command(&["serve"])?, setup)
+    }
+
+    /// Starts it by a command that was made of the setup, and changed.
+    pub fn start_as(mut command: Command, setup: &Setup<'_>) -> Outcome<Self> {
         let begun = Instant::now();
         let mut child = command.spawn()?;
         let out = child.stdout.take().ok_or("the server has no output")?;

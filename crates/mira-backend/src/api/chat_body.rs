@@ -21,8 +21,11 @@ const MAX_FILES: usize = 20;
 #[schema(as = Chat)]
 pub struct ChatBody {
     /// The owner's words, not empty.
-    #[serde(alias = "message")]
-    pub content: String,
+    #[serde(default)]
+    pub content: Option<String>,
+    /// The same under the name `POST /chat` has for it.
+    #[serde(default)]
+    pub message: Option<String>,
     /// The project it is written in.
     #[serde(default)]
     pub project_id: Option<String>,
@@ -48,6 +51,15 @@ pub struct ChatBody {
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     pub metadata: Option<MessageMetadata>,
+}
+
+/// What a door calls the owner's words; the other name counts where they are not under this one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Words {
+    /// `content`.
+    Content,
+    /// `message`.
+    Message,
 }
 
 /// Collects what is wrong, so that a client hears all of it at once.
@@ -89,9 +101,9 @@ impl Complaints {
 }
 
 /// The owner's words: never blank; NUL, which ends a text for too many programs, becomes the replacement character.
-pub fn check_content(content: &str, complaints: &mut Complaints) -> String {
+pub fn check_content(field: &str, content: &str, complaints: &mut Complaints) -> String {
     if content.trim().is_empty() {
-        complaints.add("content", "must not be empty");
+        complaints.add(field, "must not be empty");
     }
     if content.contains('\0') {
         content.replace('\0', "\u{fffd}")
@@ -136,9 +148,15 @@ impl ChatBody {
     }
 
     /// The request, every field checked.
-    pub fn into_request(self) -> Result<ChatRequest, ApiError> {
+    pub fn into_request(self, words: Words) -> Result<ChatRequest, ApiError> {
         let mut complaints = Complaints::default();
-        let content = check_content(&self.content, &mut complaints);
+        let (field, content) = match (words, self.content, self.message) {
+            (Words::Message, _, Some(message)) | (Words::Content, None, Some(message)) => ("message", message),
+            (Words::Content | Words::Message, Some(content), _) => ("content", content),
+            (Words::Content, None, None) => return Err(ApiError::field("content", "is missing")),
+            (Words::Message, None, None) => return Err(ApiError::field("message", "is missing")),
+        };
+        let content = check_content(field, &content, &mut complaints);
         let project_id: Option<ProjectId> = complaints.parse("project_id", self.project_id.as_deref());
         let client_id: Option<ClientId> = complaints.parse("client_id", self.client_id.as_deref());
         let persona: Option<PersonaName> = complaints.parse("persona", self.persona.as_deref());

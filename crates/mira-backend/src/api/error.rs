@@ -226,6 +226,7 @@ impl From<GitError> for ApiError {
         match error {
             GitError::NotFound(Missing::Repository) => Self::NotFound("repository"),
             GitError::NotFound(Missing::Path) => Self::NotFound("file or folder"),
+            GitError::NotFound(Missing::Folder) => Self::NotFound("folder"),
             GitError::NotFound(Missing::Branch) => Self::NotFound("branch"),
             GitError::NotFound(Missing::Commit) => Self::NotFound("commit"),
             GitError::NotFound(Missing::Remote) => Self::Remote(detail),

@@ -9,12 +9,8 @@ use axum::{
 };
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use serde::{
-    Deserialize,
-    de::{DeserializeOwned, IgnoredAny},
-};
+use serde::de::{DeserializeOwned, IgnoredAny};
 use std::time::Duration;
-use utoipa::IntoParams;
 
 /// The largest JSON body; as large as the largest WebSocket message.
 pub const MAX_BODY_BYTES: usize = 1024 * 1024;
@@ -27,10 +23,6 @@ pub const MAX_FILE_BODY_BYTES: usize = 8 * 1024 * 1024;
 
 /// How long a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// How much of a body that is too large is read and thrown away, so that a client still sending hears the answer.
-const DRAIN_BYTES: usize = 32 * 1024 * 1024;
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A JSON body: 415 for another type, 413 when larger than `MOST`, 400 when malformed, 422 for invalid values.
 #[derive(Debug)]
@@ -96,12 +88,22 @@ fn json_error(error: &serde_json::Error, field: String) -> ApiError {
         serde_json::error::Category::Data => {
             let message = error.to_string();
             let message = message.split(" at line ").next().unwrap_or_default().to_owned();
+            let field = match missing_field(&message) {
+                Some(name) if field.is_empty() => name.to_owned(),
+                Some(name) => format!("{field}.{name}"),
+                None => field,
+            };
             ApiError::Invalid(vec![FieldError { field, message }])
         }
         serde_json::error::Category::Syntax | serde_json::error::Category::Eof | serde_json::error::Category::Io => {
             ApiError::Malformed(format!("the body is not valid JSON: {error}"))
         }
     }
+}
+
+/// The name in serde's complaint about a field that is not there: its path ends at the object.
+fn missing_field(message: &str) -> Option<&str> {
+    message.strip_prefix("missing field `")?.strip_suffix('`')
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -128,24 +130,7 @@ async fn read_body(mut body: Body, limit_bytes: usize) -> Result<Bytes, ApiError
     let outcome = tokio::time::timeout(BODY_TIMEOUT, reading)
         .await
         .unwrap_or(Err(ApiError::Timeout));
-    if matches!(outcome, Err(ApiError::TooLarge { .. })) {
-        drain(body).await;
-    }
     outcome.map(|()| taken.freeze())
-}
-
-async fn drain(mut body: Body) {
-    let draining = async {
-        let mut left = DRAIN_BYTES;
-        while let Some(Ok(frame)) = body.frame().await {
-            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
-            if left == 0 {
-                break;
-            }
-        }
-    };
-    // A client that goes on sending past this hears nothing: that is its own doing.
-    tokio::time::timeout(DRAIN_TIMEOUT, draining).await.unwrap_or_default();
 }
 
 /// A query string; 422 with the parameter's name where a value is not valid.
@@ -168,20 +153,6 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
             }
         }
     }
-}
-
-/// Items of a list where the client names no limit.
-pub const DEFAULT_LIMIT: u32 = 50;
-
-/// How much of a list, from where.
-#[derive(Debug, Clone, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub struct PageQuery {
-    /// The most items, 50 unless told, at most 200.
-    #[param(maximum = 200, minimum = 1)]
-    pub limit: Option<u32>,
-    /// The `next_cursor` of the page before.
-    pub cursor: Option<String>,
 }
 
 /// Path parts; what does not parse as the wanted id names nothing that exists, so it is 404.
@@ -211,6 +182,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Identity {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde::Deserialize;
 
     #[derive(Debug, Deserialize, PartialEq)]
     struct Inner {
@@ -279,7 +251,8 @@ mod tests {
             }),
         );
         check(r#"{"inner": {"line": -3}}"#, Err((422, "inner.line")));
-        check(r#"{"inner": {}}"#, Err((422, "inner")));
+        check(r#"{"inner": {}}"#, Err((422, "inner.line")));
+        check("{}", Err((422, "inner")));
         check("[]", Err((422, "")));
         check(r#"{"inner": {"line": 3}"#, Err((400, "")));
         check(r#"{"inner": {"line": 3}} x"#, Err((400, "")));

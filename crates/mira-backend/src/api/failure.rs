@@ -1,6 +1,6 @@
 //! What a failed or refused turn looks like to a client: status, slug and title for each kind.
 
-use super::error::{ApiError, Problem};
+use super::error::{ApiError, Problem, retry_after_seconds};
 use crate::services::hub::actor::Refusal;
 use axum::{
     http::{HeaderValue, StatusCode, header},
@@ -8,6 +8,11 @@ use axum::{
 };
 use mira_core::turn::{Failure, FailureKind};
 use std::{borrow::Cow, time::Duration};
+
+/// How soon what is busy now may be free.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+/// How soon to look whether the day's tokens may be spent again.
+const BUDGET_RETRY_AFTER: Duration = Duration::from_hours(1);
 
 /// The problem of a failed turn.
 pub fn problem(failure: &Failure) -> Problem {
@@ -80,10 +85,14 @@ impl IntoResponse for TurnFailed {
         response
             .headers_mut()
             .insert(header::CONTENT_TYPE, super::error::PROBLEM_JSON);
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            response
-                .headers_mut()
-                .insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+        let retry_after = match status {
+            StatusCode::SERVICE_UNAVAILABLE => Some(RETRY_AFTER),
+            StatusCode::TOO_MANY_REQUESTS => Some(BUDGET_RETRY_AFTER),
+            _ => None,
+        };
+        if let Some(wait) = retry_after {
+            let seconds = HeaderValue::from(retry_after_seconds(wait));
+            response.headers_mut().insert(header::RETRY_AFTER, seconds);
         }
         response.extensions_mut().insert(problem);
         response
@@ -104,16 +113,16 @@ impl From<Refusal> for ApiError {
             Refusal::ClientIdConflict => Self::Conflict(text),
             Refusal::QueueFull => Self::TooMany {
                 detail: text,
-                retry_after: Duration::from_secs(5),
+                retry_after: RETRY_AFTER,
             },
             Refusal::TooLong { .. } => Self::TooLong(text),
             Refusal::BudgetExceeded { .. } => Self::TooMany {
                 detail: text,
-                retry_after: Duration::from_hours(1),
+                retry_after: BUDGET_RETRY_AFTER,
             },
             Refusal::ShuttingDown => Self::Unavailable {
                 detail: text,
-                retry_after: Duration::from_secs(5),
+                retry_after: RETRY_AFTER,
             },
             // The panic itself is in the log.
             Refusal::Broken => Self::Internal,

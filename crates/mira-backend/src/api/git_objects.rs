@@ -3,7 +3,7 @@
 
 use crate::services::git::unpublished::Unsaved;
 use mira_core::repo::{Proposal, Repo, RepoProgress};
-use mira_git::{DiffHunk, DiffLine, FileChange, FileDiff, LineKind};
+use mira_git::{DiffHunk, DiffLine, FileChange, FileDiff, LineKind, Unpublished};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -90,12 +90,18 @@ pub struct UnpublishedObject {
     pub attachment_id: String,
     /// Where it was cloned from.
     pub repo_url: String,
-    /// Commits of its own branches that no branch of the remote has; at most 1000 are counted.
+    /// Commits of its own branches, tags and other refs that the remote has not; at most 1000 are counted.
     pub unpushed_commits: u64,
     /// Files with edits in no commit, new ones too; at most 1000 are counted.
     pub changed_files: u64,
     /// The branches with such commits, at most 50.
     pub branches: Vec<String>,
+    /// Edits that were put aside by `git stash`.
+    pub stashes: u64,
+    /// Tags the remote has not, or not like this, at most 50.
+    pub tags: Vec<String>,
+    /// Other refs with such commits, by their full names (`refs/notes/commits`), at most 50.
+    pub refs: Vec<String>,
     /// Why nobody can tell what is in it; then the counts say nothing.
     pub error: Option<String>,
 }
@@ -104,15 +110,18 @@ impl UnpublishedObject {
     /// The object of a repository with something to lose.
     pub fn of(unsaved: &Unsaved) -> Self {
         let (found, error) = match &unsaved.found {
-            Ok(found) => (Some(found), None),
-            Err(why) => (None, Some(why.clone())),
+            Ok(found) => (found.clone(), None),
+            Err(why) => (Unpublished::default(), Some(why.clone())),
         };
         Self {
             attachment_id: unsaved.repo.id.to_string(),
             repo_url: unsaved.repo.repo_url.clone(),
-            unpushed_commits: found.map_or(0, |found| found.unpushed_commits),
-            changed_files: found.map_or(0, |found| found.changed_files),
-            branches: found.map(|found| found.branches.clone()).unwrap_or_default(),
+            unpushed_commits: found.unpushed_commits,
+            changed_files: found.changed_files,
+            branches: found.branches,
+            stashes: found.stashes,
+            tags: found.tags,
+            refs: found.refs,
             error,
         }
     }

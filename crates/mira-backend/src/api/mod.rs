@@ -12,6 +12,7 @@ pub mod file_objects;
 pub mod frames;
 pub mod git_objects;
 pub mod http;
+mod leftover;
 pub mod openapi;
 pub mod security;
 pub mod wire;
@@ -23,7 +24,7 @@ use axum::{
     Router,
     extract::DefaultBodyLimit,
     middleware,
-    routing::{MethodRouter, delete, get, post, put},
+    routing::{MethodRouter, get, post, put},
 };
 use error::ApiError;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -49,8 +50,14 @@ pub fn router(state: AppState) -> Router {
         .route("/api/openapi.json", get(http::openapi::document))
         .route("/api/docs", get(http::openapi::page))
         .route("/api/logout", post(http::login::logout))
-        .route("/api/logins", get(http::login::list_logins))
-        .route("/api/logins/{id}", delete(http::login::delete_login))
+        .route(
+            "/api/logins",
+            get(http::login::list_logins).delete(http::login::delete_logins),
+        )
+        .route(
+            "/api/logins/{id}",
+            get(http::login::get_login).delete(http::login::delete_login),
+        )
         .route("/api/admin/import", post(http::admin::import))
         .route(
             "/api/admin/restore",

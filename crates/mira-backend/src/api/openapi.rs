@@ -25,6 +25,8 @@ use utoipa::{
         http::login::login,
         http::login::logout,
         http::login::list_logins,
+        http::login::delete_logins,
+        http::login::get_login,
         http::login::delete_login,
         http::admin::import,
         http::admin::restore,

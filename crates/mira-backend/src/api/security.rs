@@ -4,7 +4,10 @@
 //! Invariants: no route is reached under a `Host` Mira does not answer to; no state changes and no upgrade happens for
 //! a foreign or `null` origin; every answer has the headers below and a request id.
 
-use super::error::{ApiError, PROBLEM_JSON, Problem, REQUEST_ID};
+use super::{
+    error::{ApiError, PROBLEM_JSON, Problem, REQUEST_ID},
+    leftover::lend,
+};
 use crate::{
     config::{AccessConfig, HostName, HostPort, Origin, Scheme},
     state::AppState,
@@ -39,9 +42,11 @@ const SECURITY_HEADERS: [(HeaderName, &str); 6] = [
 ];
 
 const CORS_METHODS: HeaderValue = HeaderValue::from_static("GET, POST, PUT, PATCH, DELETE");
-const CORS_HEADERS: HeaderValue =
-    HeaderValue::from_static("authorization, content-type, if-match, last-event-id, x-request-id");
-const CORS_EXPOSED: HeaderValue = HeaderValue::from_static("x-request-id, retry-after, etag, location");
+const CORS_HEADERS: HeaderValue = HeaderValue::from_static(
+    "authorization, content-type, if-match, if-none-match, last-event-id, mcp-protocol-version, range, x-request-id",
+);
+const CORS_EXPOSED: HeaderValue =
+    HeaderValue::from_static("x-request-id, retry-after, etag, location, content-disposition, content-range");
 const CORS_MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -73,7 +78,7 @@ pub struct RequestInfo {
 }
 
 /// The edge as a layer around all routes.
-pub async fn edge(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
+pub async fn edge(State(state): State<AppState>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let id = request_id(&state, request.headers());
     let method = request.method().clone();
@@ -83,11 +88,13 @@ pub async fn edge(State(state): State<AppState>, mut request: Request, next: Nex
         .map(|path| path.as_str().to_owned());
     let allowed_origin = cors_origin(&state.config().access, request.headers());
     let span = tracing::info_span!("request", request.id = %id);
+    let (mut request, leftover) = lend(request);
     let mut response = match admit(&state, &mut request, &id) {
-        Ok(Admitted::Preflight) => preflight(),
         Ok(Admitted::Through) => next.run(request).instrument(span.clone()).await,
-        Err(e) => e.into_response(),
+        Ok(Admitted::Preflight) => answered(request, preflight()),
+        Err(e) => answered(request, e.into_response()),
     };
+    leftover.settle(&mut response).await;
     response = with_problem_body(response, &id);
     finish_headers(response.headers_mut(), &id, allowed_origin);
     let status = response.status().as_u16();
@@ -100,6 +107,12 @@ pub async fn edge(State(state): State<AppState>, mut request: Request, next: Nex
         request.id = %id,
         "request"
     );
+    response
+}
+
+/// The answer to a request that goes no further.
+fn answered(request: Request, response: Response) -> Response {
+    drop(request);
     response
 }
 

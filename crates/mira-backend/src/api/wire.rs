@@ -270,7 +270,11 @@ impl MessageObject {
     /// The object of a message, its HTML rendered.
     pub fn of(message: &Message) -> Self {
         let meta = message.meta.as_ref();
-        let render = || mira_render::render(&message.content);
+        let places = message.citations.iter().filter_map(|one| {
+            let (at, number) = (one.place()?, one.index);
+            Some(mira_render::Place { at, number })
+        });
+        let render = || mira_render::render_cited(&message.content, places);
         let html = if message.content.len() > RENDER_INLINE_BYTES {
             tokio::task::block_in_place(render)
         } else {

@@ -70,13 +70,13 @@ enum Frame {
     ToolCall {
         turn_id: String,
         tool_call_id: String,
+        tool: String,
         arguments: serde_json::Value,
     },
     Approval {
         turn_id: String,
         approval_id: String,
         tool_call_id: String,
-        tool: String,
         reason: String,
     },
     ToolResult {
@@ -123,6 +123,8 @@ struct Talk {
     turn: Option<String>,
     /// Its calls that are at work.
     calls: Vec<OpenCall>,
+    /// The one that was shown last and whose answer is read next; one at a time, so that an answer is for what was read.
+    shown: Option<String>,
     /// Whether the reply's first word is out.
     speaking: bool,
     failed: bool,
@@ -131,9 +133,16 @@ struct Talk {
 /// A call that is at work.
 struct OpenCall {
     id: String,
+    tool: String,
     arguments: serde_json::Value,
-    /// The approval it waits for.
-    approval: Option<String>,
+    /// What it waits for.
+    approval: Option<Asked>,
+}
+
+/// The owner's word that a call waits for.
+struct Asked {
+    id: String,
+    reason: String,
 }
 
 pub(super) async fn run(config: &Config, args: ChatArgs) -> Result<ExitCode, CliError> {
@@ -147,6 +156,7 @@ pub(super) async fn run(config: &Config, args: ChatArgs) -> Result<ExitCode, Cli
         sent: None,
         turn: None,
         calls: Vec::new(),
+        shown: None,
         speaking: false,
         failed: false,
     };
@@ -220,7 +230,7 @@ impl Talk {
                     Some(Err(e)) => return Err(CliError::Plain(format!("the connection broke: {e}"))),
                     None => return Err(CliError::Plain("the connection broke".to_owned())),
                 },
-                line = lines.recv(), if idle || self.waiting().is_some() => match line {
+                line = lines.recv(), if idle || self.shown.is_some() => match line {
                     Some(line) if line.trim() == "/quit" && !self.plain => return Ok(()),
                     Some(line) if !idle => self.answer(line.trim()).await?,
                     Some(line) => self.send_line(line.trim()).await?,
@@ -241,6 +251,10 @@ impl Talk {
         if line.is_empty() {
             return self.prompt();
         }
+        if matches!(line, "/yes" | "/no") && !self.plain {
+            progress("nothing waits for an answer any more");
+            return self.prompt();
+        }
         if let Some(rest) = line.strip_prefix("/persona").filter(|_| !self.plain) {
             let mut words = rest.split_whitespace();
             let persona = words.next();
@@ -256,30 +270,26 @@ impl Talk {
             .await
     }
 
-    /// The approval whose answer is read next; a pipe has no answer to give.
-    fn waiting(&self) -> Option<&str> {
-        let mut approvals = self.calls.iter().filter_map(|call| call.approval.as_deref());
-        approvals.next().filter(|_| !self.plain)
-    }
-
     async fn answer(&mut self, line: &str) -> Result<(), CliError> {
-        let kind = match line {
-            "/yes" => "approve",
-            "/no" => "deny",
+        let (kind, said) = match line {
+            "/yes" => ("approve", "allowed"),
+            "/no" => ("deny", "refused"),
             _ => {
                 progress("she waits: /yes allows the call, /no refuses it");
                 return Ok(());
             }
         };
-        let Some(id) = self.waiting().map(str::to_owned) else {
+        let shown = self.shown.take();
+        let Some(call) = self.calls.iter_mut().find(|call| Some(&call.id) == shown.as_ref()) else {
             return Ok(());
         };
-        for call in &mut self.calls {
-            if call.approval.as_ref() == Some(&id) {
-                call.approval = None;
-            }
-        }
-        self.send(&serde_json::json!({"type": kind, "approval_id": id})).await
+        let Some(asked) = call.approval.take() else {
+            return Ok(());
+        };
+        progress(&format!("{said}: {}", printable(&call.tool)));
+        self.send(&serde_json::json!({"type": kind, "approval_id": asked.id}))
+            .await?;
+        self.show_next()
     }
 
     async fn send(&mut self, frame: &serde_json::Value) -> Result<(), CliError> {
@@ -336,11 +346,13 @@ impl Talk {
             Frame::ToolCall {
                 turn_id,
                 tool_call_id,
+                tool,
                 arguments,
             } => {
                 if self.is_ours(Some(&turn_id)) {
                     self.calls.push(OpenCall {
                         id: tool_call_id,
+                        tool,
                         arguments,
                         approval: None,
                     });
@@ -350,14 +362,19 @@ impl Talk {
                 turn_id,
                 approval_id,
                 tool_call_id,
-                tool,
                 reason,
             } => {
-                if self.is_ours(Some(&turn_id)) {
-                    self.ask(approval_id, &tool_call_id, &tool, &reason)?;
+                if self.is_ours(Some(&turn_id))
+                    && let Some(call) = self.calls.iter_mut().find(|call| call.id == tool_call_id)
+                {
+                    call.approval = Some(Asked {
+                        id: approval_id,
+                        reason,
+                    });
+                    self.show_next()?;
                 }
             }
-            Frame::ToolResult { tool_call_id } => self.calls.retain(|call| call.id != tool_call_id),
+            Frame::ToolResult { tool_call_id } => self.ended(&tool_call_id)?,
             Frame::Done { turn_id, outcome } => {
                 if self.is_ours(Some(&turn_id)) {
                     self.finish(&outcome)?;
@@ -372,32 +389,55 @@ impl Talk {
         self.turn.is_some() && self.turn.as_deref() == turn_id
     }
 
-    /// Tells of a call that waits for the owner's word.
-    fn ask(&mut self, approval: String, call: &str, tool: &str, reason: &str) -> Result<(), CliError> {
-        let Some(call) = self.calls.iter_mut().find(|known| known.id == call) else {
-            return Ok(());
-        };
-        call.approval = Some(approval);
-        if self.speaking {
-            show("\n")?;
-            self.speaking = false;
+    /// A call has its result; where its answer was still to be read, it came from elsewhere or too late.
+    fn ended(&mut self, id: &str) -> Result<(), CliError> {
+        if let Some(at) = self.calls.iter().position(|call| call.id == id) {
+            let call = self.calls.remove(at);
+            if call.approval.is_some() && self.shown.take_if(|shown| shown == id).is_some() {
+                progress(&format!("{} needs no answer any more", printable(&call.tool)));
+            }
         }
+        self.show_next()
+    }
+
+    /// Tells of the first call that waits for the owner's word, unless another one was told of and still waits. A pipe,
+    /// which has no answer to give, is told of each.
+    fn show_next(&mut self) -> Result<(), CliError> {
+        if self.shown.is_some() {
+            return Ok(());
+        }
+        let waiting = self.calls.iter_mut().find(|call| call.approval.is_some());
+        let Some(call) = waiting else { return Ok(()) };
+        let asked = call.approval.as_ref().map(|asked| asked.reason.clone());
         let answer = if self.plain {
+            call.approval = None;
             "it waits for an answer on the page"
         } else {
+            self.shown = Some(call.id.clone());
             "/yes or /no"
         };
-        let with = printable(&call.arguments.to_string());
-        progress(&format!("may she call {}? {reason}\n{with}\n{answer}", printable(tool)));
+        let told = format!(
+            "may she call {}? {}\n{}\n{answer}",
+            printable(&call.tool),
+            asked.unwrap_or_default(),
+            printable(&call.arguments.to_string())
+        );
+        self.end_line()?;
+        progress(&told);
+        Ok(())
+    }
+
+    /// Ends the line of a reply that something else interrupts.
+    fn end_line(&mut self) -> Result<(), CliError> {
+        if std::mem::take(&mut self.speaking) {
+            show("\n")?;
+        }
         Ok(())
     }
 
     fn complain(&mut self, error: &ProblemPart, refused: bool) -> Result<(), CliError> {
         self.failed = true;
-        if self.speaking {
-            show("\n")?;
-            self.speaking = false;
-        }
+        self.end_line()?;
         progress(&format!(
             "{}: {}",
             error.title,
@@ -413,10 +453,8 @@ impl Talk {
     fn finish(&mut self, outcome: &str) -> Result<(), CliError> {
         self.turn = None;
         self.calls.clear();
-        if self.speaking {
-            show("\n")?;
-        }
-        self.speaking = false;
+        self.shown = None;
+        self.end_line()?;
         if outcome == "failed" || outcome == "interrupted" {
             self.failed = true;
         }

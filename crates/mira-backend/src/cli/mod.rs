@@ -38,7 +38,7 @@ const EXIT_CONFIG: u8 = 64;
 
 /// Mira: a companion of your own.
 #[derive(Debug, Parser)]
-#[command(name = "mira-backend", version, about, long_about = None)]
+#[command(name = "mira-backend", version, propagate_version = true, about, long_about = None)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -156,7 +156,9 @@ pub fn main() -> ExitCode {
             ExitCode::from(EXIT_CONFIG)
         }
         // Whoever reads the output has seen enough (`mira-backend token | head -0`).
-        Err(CliError::Io(e)) if e.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(CliError::Io(e) | CliError::File { source: e, .. }) if e.kind() == io::ErrorKind::BrokenPipe => {
+            ExitCode::SUCCESS
+        }
         Err(e) => {
             complain(&e);
             ExitCode::FAILURE

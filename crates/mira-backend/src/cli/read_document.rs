@@ -80,11 +80,7 @@ fn read(args: &ReadDocument, bytes: &[u8]) -> Answer {
     match read {
         Ok(document) => Answer::Read {
             title: document.title,
-            parts: document
-                .parts
-                .into_iter()
-                .map(|part| Piece(part.page, part.text))
-                .collect(),
+            parts: document.parts.into_iter().map(Piece::from).collect(),
             truncated: document.truncated,
         },
         Err(error) => Answer::Failed(error.to_string()),

@@ -4,6 +4,9 @@
 use super::types::{Invalid, Secret};
 use std::{collections::BTreeMap, fmt, io, path::Path};
 
+/// What stands behind a secret's name in the variable that names a file with it.
+const FILE_SUFFIX: &str = "_FILE";
+
 /// One wrong variable (or one wrong line of `.env`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -38,23 +41,43 @@ impl Env {
     /// The process environment over `.env` in the working directory.
     pub fn from_process() -> Self {
         let mut env = Self::default();
-        match std::fs::read_to_string(".env") {
-            Ok(text) => env.read_dotenv(&text),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-            Err(e) => env.problem(".env", format!("cannot be read: {e}")),
-        }
+        let dotenv = match std::fs::read_to_string(".env") {
+            Ok(text) => text,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => String::new(),
+            Err(e) => {
+                env.problem(".env", format!("cannot be read: {e}"));
+                String::new()
+            }
+        };
+        env.read_dotenv(&dotenv);
+        let mut real = Vec::new();
         #[expect(clippy::disallowed_methods, reason = "the one legal place for the environment")]
         for (name, value) in std::env::vars_os() {
             let Ok(name) = name.into_string() else { continue };
             match value.into_string() {
-                Ok(value) => drop(env.values.insert(name, value)),
+                Ok(value) => real.push((name, value)),
                 Err(_) if super::variables::VARIABLES.iter().any(|known| known.name == name) => {
                     env.problem(&name, "is not UTF-8".to_owned());
                 }
                 Err(_) => {}
             }
         }
+        env.overrule(real);
+        env.check_references(&dotenv);
         env
+    }
+
+    /// Puts real variables over those of `.env`. A secret given one way wins over the same secret given the other way.
+    fn overrule(&mut self, real: Vec<(String, String)>) {
+        for (name, value) in &real {
+            let secret = name.strip_suffix(FILE_SUFFIX).unwrap_or(name);
+            let is_secret = { super::variables::VARIABLES.iter() }.any(|known| known.secret && known.name == secret);
+            if is_secret && !value.trim().is_empty() {
+                self.values.remove(secret);
+                self.values.remove(&format!("{secret}{FILE_SUFFIX}"));
+            }
+        }
+        self.values.extend(real);
     }
 
     /// Variables given by a program that has Mira in its own process, such as a test.
@@ -77,16 +100,28 @@ impl Env {
                     self.values.entry(name).or_insert(value);
                 }
                 Err(dotenvy::Error::LineParse(line, _)) => {
-                    let place = line_number(text, &line);
                     self.problem(
-                        &format!(".env line {place}"),
-                        "is not NAME=value (a value with spaces, # or quotes needs 'single quotes')".to_owned(),
+                        &place(text, &line),
+                        "is not NAME=value (a value with spaces, #, $, \\ or quotes needs 'single quotes')".to_owned(),
                     );
                 }
                 Err(e) => {
                     self.problem(".env", format!("cannot be read: {e}"));
                     break;
                 }
+            }
+        }
+    }
+
+    /// `$NAME` in `.env` stands for another variable. Where none has that name nothing would be left of it, and a token
+    /// with a `$` of its own would be a shorter one.
+    fn check_references(&mut self, text: &str) {
+        for (line, number) in text.lines().zip(1..) {
+            let value = line.split_once('=').map(|(_, value)| value.trim_start());
+            let comment = line.trim_start().starts_with('#');
+            if value.is_some_and(|value| !comment && refers_to_nothing(value, |name| self.values.contains_key(name))) {
+                let reason = "has a $ with no variable's name behind it; a value with a $ needs 'single quotes'";
+                self.problem(&format!(".env line {number}"), reason.to_owned());
             }
         }
     }
@@ -114,11 +149,37 @@ impl Env {
     }
 }
 
-fn line_number(text: &str, line: &str) -> usize {
+/// Whether a value refers to a variable that is not set, by the rules of `dotenvy`.
+fn refers_to_nothing(value: &str, is_set: impl Fn(&str) -> bool) -> bool {
+    let mut rest = value.chars().peekable();
+    let (mut single, mut double, mut before) = (false, false, ' ');
+    while let Some(c) = rest.next() {
+        match c {
+            '\'' if !double => single = !single,
+            '"' if !single => double = !double,
+            '\\' if !single => drop(rest.next()),
+            '#' if !single && !double && before.is_whitespace() => return false,
+            '$' if !single => {
+                let braced = rest.next_if_eq(&'{').is_some();
+                let belongs = |c: &char| if braced { *c != '}' } else { c.is_alphanumeric() };
+                let name: String = std::iter::from_fn(|| rest.next_if(belongs)).collect();
+                if !is_set(&name) {
+                    return true;
+                }
+            }
+            _ => {}
+        }
+        before = c;
+    }
+    false
+}
+
+/// Where a line stands that could not be read; the parser tells the line, or only its value.
+fn place(text: &str, line: &str) -> String {
     let first = line.lines().next().unwrap_or_default().trim();
-    text.lines()
-        .position(|candidate| candidate.trim() == first)
-        .map_or(0, |index| index + 1)
+    let number = |fits: &dyn Fn(&str) -> bool| text.lines().position(|candidate| fits(candidate.trim()));
+    let found = number(&|candidate| candidate == first).or_else(|| number(&|candidate| candidate.ends_with(first)));
+    found.map_or_else(|| ".env".to_owned(), |index| format!(".env line {}", index + 1))
 }
 
 /// Takes variables out of an [`Env`], collecting what is wrong instead of stopping at it.
@@ -206,7 +267,7 @@ impl<'a> Reader<'a> {
 
     /// A secret from `NAME` or from the file named by `NAME_FILE`.
     pub fn secret(&mut self, name: &str) -> Option<Secret> {
-        let file_name = format!("{name}_FILE");
+        let file_name = format!("{name}{FILE_SUFFIX}");
         let Some(path) = self.env.get(&file_name) else {
             return self.optional(name, Secret::parse);
         };
@@ -292,5 +353,70 @@ mod tests {
         let names: Vec<_> = env.problems.iter().map(|p| p.name.as_str()).collect();
         assert_eq!(names, [".env line 4"]);
         assert!(!format!("{:?}", env.problems).contains("hunter2"));
+    }
+
+    #[test]
+    fn dotenv_names_the_line_of_a_wrong_value() {
+        let mut env = Env::default();
+        env.read_dotenv("MIRA_TZ=UTC\nOPENAI_API_KEY = hunter2 x\nMIRA_MODEL=\"open\n");
+        let names: Vec<_> = env.problems.iter().map(|p| p.name.as_str()).collect();
+        assert_eq!(names, [".env line 2", ".env line 3"]);
+    }
+
+    #[test]
+    fn a_dollar_that_would_vanish_is_wrong() {
+        let check = |line: &str, expect: bool| {
+            let mut env = Env::from_pairs(&[("HOME", "/h")]);
+            env.check_references(&format!("# price: $5\n{line}\n"));
+            let names: Vec<_> = env.problems.iter().map(|p| p.name.as_str()).collect();
+            assert_eq!(names, if expect { &[".env line 2"][..] } else { &[] }, "{line}");
+            assert!(!format!("{:?}", env.problems).contains("hunter"));
+        };
+        check("MIRA_AUTH_TOKEN=hunter$two", true);
+        check("MIRA_AUTH_TOKEN = \"hunter${two}\"", true);
+        check("MIRA_AUTH_TOKEN=hunter$", true);
+        check("MIRA_AUTH_TOKEN='hunter$two'", false);
+        check("MIRA_AUTH_TOKEN=hunter\\$two", false);
+        check("DATABASE_URL=sqlite:$HOME/mira.db", false);
+        check("DATABASE_URL=sqlite:${HOME}/mira.db # not $two", false);
+        check("#MIRA_AUTH_TOKEN=hunter$two", false);
+    }
+
+    #[test]
+    fn real_variables_win_over_dotenv() {
+        let check = |dotenv: &str, real: &[(&str, &str)], expect: &[(&str, &str)]| {
+            let mut env = Env::default();
+            env.read_dotenv(dotenv);
+            env.overrule(Env::from_pairs(real).values.into_iter().collect());
+            let found: Vec<_> = env
+                .values
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str()))
+                .collect();
+            assert_eq!(found, expect, "{dotenv} {real:?}");
+        };
+        check(
+            "MIRA_PORT=1\nA=1",
+            &[("MIRA_PORT", "2")],
+            &[("A", "1"), ("MIRA_PORT", "2")],
+        );
+        check(
+            "OPENAI_API_KEY_FILE=f",
+            &[("OPENAI_API_KEY", "k")],
+            &[("OPENAI_API_KEY", "k")],
+        );
+        check(
+            "OPENAI_API_KEY=k",
+            &[("OPENAI_API_KEY_FILE", "f")],
+            &[("OPENAI_API_KEY_FILE", "f")],
+        );
+        // Nobody can tell which of two real ones is meant: that is told later.
+        let both = [("OPENAI_API_KEY", "k"), ("OPENAI_API_KEY_FILE", "f")];
+        check("OPENAI_API_KEY=old", &both, &both);
+        check(
+            "OPENAI_API_KEY_FILE=f",
+            &[("OPENAI_API_KEY", "")],
+            &[("OPENAI_API_KEY", ""), ("OPENAI_API_KEY_FILE", "f")],
+        );
     }
 }

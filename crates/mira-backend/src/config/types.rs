@@ -302,7 +302,8 @@ impl fmt::Display for PublicUrl {
 
 /// An http(s) URL without user, query or fragment.
 pub fn parse_http_url(text: &str) -> Result<Url, Invalid> {
-    let url = Url::parse(text).map_err(|e| Invalid::new(format!("is not a URL: {e}")))?;
+    let url =
+        Url::parse(text).map_err(|e| Invalid::new(format!("is not a URL like https://example.org:8443 ({e})")))?;
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
         return Err(Invalid::new("is not an http or https URL"));
     }

@@ -313,7 +313,8 @@ async fn run_alone(hub: &Hub, account: AccountId, approval: Approval) -> Option<
         reply: approval.reply_id,
         call: approval.call.id,
         untrusted: approval.untrusted,
-        exposed: approval.untrusted,
+        // What else its turn had been shown is not kept.
+        exposed: true,
         approved: true,
         zone: zone.unwrap_or_else(|| deps.settings.tz.clone()),
     };

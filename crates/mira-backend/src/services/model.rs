@@ -13,6 +13,7 @@ use futures_util::{FutureExt, StreamExt, TryStreamExt, future::BoxFuture, stream
 use mira_core::{
     clock::Clock,
     model::{HostedFile, HostedKind, ModelEvent, ModelRequest},
+    tool::ToolOffer,
 };
 use mira_llm::{ChatModel, Endpoint, FetchedFile, LeftFile, LlmError, Secret, SideReply};
 use openai_sim::{Sim, SimConfig};
@@ -235,6 +236,14 @@ impl ChatModel for Watched {
         self.inner.takes_hosted(kind)
     }
 
+    fn refuses(&self, tool: &ToolOffer) -> bool {
+        self.inner.refuses(tool)
+    }
+
+    fn found_gone(&self) -> BoxFuture<'static, ()> {
+        self.inner.found_gone()
+    }
+
     fn fetch_file(&self, file: HostedFile) -> BoxFuture<'static, Result<FetchedFile, LlmError>> {
         self.inner.fetch_file(file)
     }
@@ -269,6 +278,10 @@ impl ChatModel for FirstOffered {
         async move { finding.await?.complete(request, most).await }.boxed()
     }
 
+    fn takes_tools(&self) -> bool {
+        self.found.get().is_none_or(|model| model.takes_tools())
+    }
+
     fn shows_pictures(&self) -> bool {
         self.found.get().is_none_or(|model| model.shows_pictures())
     }
@@ -277,6 +290,17 @@ impl ChatModel for FirstOffered {
         // Whichever it is, nobody has refused anything yet.
         let first = self.endpoint.api == mira_llm::Api::Responses;
         self.found.get().map_or(first, |model| model.takes_hosted(kind))
+    }
+
+    fn refuses(&self, tool: &ToolOffer) -> bool {
+        self.found.get().is_some_and(|model| model.refuses(tool))
+    }
+
+    fn found_gone(&self) -> BoxFuture<'static, ()> {
+        match self.found.get() {
+            Some(model) => model.found_gone(),
+            None => std::future::pending().boxed(),
+        }
     }
 
     fn fetch_file(&self, file: HostedFile) -> BoxFuture<'static, Result<FetchedFile, LlmError>> {

@@ -76,12 +76,11 @@ pub async fn delete(
     id: ProjectId,
     losses: Losses,
 ) -> Result<Option<ProjectDeletion>, RepoError> {
-    let task_hub = hub.clone();
-    let task = hub
-        .deps()
-        .lifecycle
-        .spawn(async move { delete_alone(&task_hub, account, id, losses).await });
-    task.await.unwrap_or(Err(RepoError::Ending))
+    git::to_the_end(
+        hub,
+        move |hub| async move { delete_alone(&hub, account, id, losses).await },
+    )
+    .await
 }
 
 async fn delete_alone(
@@ -91,9 +90,8 @@ async fn delete_alone(
     losses: Losses,
 ) -> Result<Option<ProjectDeletion>, RepoError> {
     let store = &hub.deps().store;
-    if losses == Losses::Refused {
-        unpublished::refuse(unpublished::of_project(hub, account, id).await?)?;
-    }
+    let repos = unpublished::repos_of(hub, account, id).await?;
+    let held = unpublished::hold(hub, &repos, losses).await?;
     let Some(deleted) = store.delete_project(account, id).await? else {
         return Ok(None);
     };
@@ -106,7 +104,7 @@ async fn delete_alone(
     for file in &deleted.files {
         hub.deps().files.tell(FileChange::Deleted(file));
     }
-    git::attach::project_deleted(hub, account, &deleted.repos);
+    git::attach::project_deleted(hub, account, &deleted.repos, held);
     if let Err(error) = hub.deps().files.sweep_leftovers().await {
         tracing::warn!(%error, project.id = %id, "its files could not be removed; the next start tries again");
     }

@@ -230,11 +230,8 @@ async fn nobody_answers_in_time() {
     assert_eq!(artifacts(&house, &project).await, [""; 0], "it has not run");
 }
 
-#[tokio::test]
-async fn a_terminal_answers_too() {
-    let (house, project) = careful().await;
-    house.sim.push(Plan::calls([make("lamp", "on")]));
-    house.sim.push(Plan::reply("Made."));
+/// What a terminal in which this is typed ahead shows, and what it asks.
+async fn terminal(house: &House, typed: &'static str) -> (String, String) {
     let mut command = house.setup.command(&["chat"]);
     // The model answers on this thread.
     let talk = tokio::task::spawn_blocking(move || {
@@ -244,22 +241,55 @@ async fn a_terminal_answers_too() {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let words = b"Make me a lamp.\nperhaps\n/yes\n/quit\n";
-        child.stdin.take().unwrap().write_all(words).unwrap();
+        child.stdin.take().unwrap().write_all(typed.as_bytes()).unwrap();
         child.wait_with_output().unwrap()
     });
     let output = talk.await.unwrap();
     let told = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    let (said, asked) = (told(&output.stdout), told(&output.stderr));
-    assert!(said.contains("Made."), "{output:?}");
+    (told(&output.stdout), told(&output.stderr))
+}
+
+#[tokio::test]
+async fn a_terminal_answers_too() {
+    let (house, project) = careful().await;
+    house.sim.push(Plan::calls([make("lamp", "on")]));
+    house.sim.push(Plan::reply("Made."));
+    let (said, asked) = terminal(&house, "Make me a lamp.\nperhaps\n/yes\n/no\n/quit\n").await;
+    assert!(said.contains("Made."), "{said} {asked}");
     for part in [
         "may she call create_artifact?",
         r#""content":"on""#,
         "/yes allows the call",
+        "allowed: create_artifact",
+        "nothing waits for an answer",
     ] {
         assert!(asked.contains(part), "{asked}");
     }
     assert_eq!(artifacts(&house, &project).await, ["lamp"]);
+}
+
+#[tokio::test]
+async fn a_terminal_asks_for_one_call_at_a_time() {
+    let (house, project) = careful().await;
+    house
+        .sim
+        .push(Plan::calls([make("one", "first"), make("two", "second")]));
+    house.sim.push(Plan::reply("So be it."));
+    let (said, asked) = terminal(&house, "Make two.\n/yes\n/no\n/quit\n").await;
+    assert!(said.contains("So be it."), "{said} {asked}");
+    // The question, its answer, the next question, its answer.
+    let at = |part: &str| asked.find(part).unwrap_or_else(|| panic!("no {part:?} in {asked}"));
+    let (first, second) = (at(r#""content":"first""#), at(r#""content":"second""#));
+    let (allowed, refused) = (at("allowed: create_artifact"), at("refused: create_artifact"));
+    assert!(allowed < refused, "{asked}");
+    assert!(
+        first.min(second) < allowed && allowed < first.max(second) && first.max(second) < refused,
+        "{asked}"
+    );
+    assert_eq!(
+        artifacts(&house, &project).await,
+        [if first < second { "one" } else { "two" }]
+    );
 }
 
 #[tokio::test]
@@ -372,6 +402,75 @@ async fn what_cannot_be_undone_waits_once_strangers_were_read() {
     let told = law(&frames);
     let result = result_of(&told, &asked);
     assert_eq!(result["data"]["forgotten"], json!([fact["id"]]), "{result}");
+}
+
+/// What she once said of strangers' words brings them into another conversation, where nobody reads them again.
+#[tokio::test]
+async fn what_came_of_strangers_words_is_met_again_in_another_session() {
+    let (house, project) = careful().await;
+    let mut line = house.line().await;
+    house.sim.push(Plan::calls([make("lamp", "on")]));
+    house.sim.push(Plan::reply("Made."));
+    let (mut frames, asked) = until_asked(&mut line, "Make a lamp.").await;
+    answer(&house, &asked["approval_id"], "approve").await.expect(200);
+    frames.extend(line.until("done").await);
+    assert_eq!(law(&frames).outcome, "complete");
+    let list = house
+        .api
+        .get(&format!("/api/projects/{}/artifacts", project["id"].as_str().unwrap()))
+        .await;
+    let read = Call::new("read_artifact", &json!({ "artifact": list["artifacts"][0]["id"] }));
+    let forget = || {
+        Call::new(
+            "forget",
+            &json!({ "memories": ["01890000-0000-7000-8000-000000000001"] }),
+        )
+    };
+    let elsewhere = async |id: &str| {
+        house.api.post("/api/sessions", json!({ "id": id })).await.expect(201);
+        house.line_on(id).await
+    };
+    let question = "My sister Anna plays the violin. What holds the brass hinge of the lamp?";
+
+    house.sim.push(Plan::calls([forget()]));
+    house.sim.push(Plan::reply("I do not know."));
+    let told = elsewhere("before").await.turn(question).await;
+    assert_eq!(
+        (told.outcome.as_str(), told.approvals.len()),
+        ("complete", 0),
+        "{told:?}"
+    );
+
+    let said = "The brass hinge of the lamp is held by two rusty screws.";
+    house.sim.push(Plan::calls([read]));
+    house.sim.push(Plan::reply(said));
+    line.turn("Read it.").await.reply();
+    house.indexed().await;
+
+    let mut line = elsewhere("after").await;
+    house.sim.push(Plan::calls([forget()]));
+    let reply = Reply::new("Screws.").remember("owner", "sister", "The owner's sister Anna plays the violin.", None);
+    house.sim.push(Plan::structured(reply));
+    let (mut frames, asked) = until_asked(&mut line, question).await;
+    assert!(
+        asked["reason"].as_str().unwrap().contains("cannot be undone"),
+        "{asked}"
+    );
+    answer(&house, &asked["approval_id"], "deny").await.expect(200);
+    frames.extend(line.until("done").await);
+    let told = law(&frames);
+    let recall = told.recall.expect("her words come up");
+    let recalled = recall["memories"].as_array().unwrap();
+    assert!(recalled.iter().any(|memory| memory["text"] == said), "{recall}");
+    house.indexed().await;
+    let all = house.api.get("/api/memories?kind=message").await;
+    for memory in all["memories"].as_array().unwrap() {
+        let by_herself = memory["text"] != said;
+        assert_eq!(memory["trusted"], json!(by_herself), "{memory}");
+    }
+    // What the owner says beside it is the owner's.
+    let facts = house.api.get("/api/memories?kind=fact").await;
+    assert_eq!(facts["memories"][0]["source"], "conversation", "{facts}");
 }
 
 #[tokio::test]

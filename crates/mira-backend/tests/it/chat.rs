@@ -418,7 +418,7 @@ async fn values_that_are_not_valid() {
     let unknown = "0199f3a0-0000-7000-8000-000000000001";
     for (body, field) in [
         (json!({ "content": " \n\t" }), "content"),
-        (json!({}), ""),
+        (json!({ "message": " ", "zzz": 1 }), "message"),
         (json!({ "content": 7 }), "content"),
         (json!({ "content": "x", "session_id": "NO SUCH" }), "session_id"),
         (json!({ "content": "x", "persona": "No Name" }), "persona"),

@@ -119,6 +119,28 @@ async fn what_is_pointed_at_is_told_on_every_door_and_kept() {
     assert_eq!(answer["citations"], json!(citations));
 }
 
+#[tokio::test]
+async fn the_places_are_marked_in_the_html_too() {
+    let (_web, house) = house().await;
+    push(&house);
+    let mut line = Line::open(&house.server, "render=html").await;
+    line.chat("How do they live?").await;
+    let frames = line.until("done").await;
+    let told = law(&frames);
+    let html = told.reply()["html"].as_str().unwrap();
+    let span = |numbers: &str, text: &str| format!("<span class=\"cites\" data-cites=\"{numbers}\">{text}</span>");
+    let marked = [span("1", "[1]"), span("2", "[2]"), span("2 1", "[2, 1]")];
+    assert_eq!(
+        html,
+        format!(
+            "<p>Ötter hold hands {}, beavers build {}; both {} swim. Not <code>[1]</code>, not [7].</p>\n",
+            marked[0], marked[1], marked[2]
+        )
+    );
+    let mut blocks = frames.iter().filter(|frame| frame["type"] == "html");
+    assert_eq!(blocks.next_back().unwrap()["html"], html);
+}
+
 /// Begins a reply that has pointed at both sources and waits behind a gate.
 async fn half_said(house: &House, line: &mut Line) -> Gate {
     house

@@ -85,7 +85,17 @@ fn usage_errors_and_help() {
     let setup = Setup::new();
     assert_eq!(setup.run(&["no-such-command"]).status.code(), Some(2));
     assert_eq!(setup.run(&["backup"]).status.code(), Some(2));
-    assert!(setup.say(&["--version"]).starts_with("mira-backend "));
+    for args in [
+        &["--version"][..],
+        &["serve", "--version"],
+        &["migrate", "run", "--version"],
+        &["token", "new", "--version"],
+        &["chat", "-V"],
+    ] {
+        let version = setup.say(args);
+        assert!(version.starts_with("mira-backend"), "{args:?}: {version}");
+        assert!(version.ends_with(env!("CARGO_PKG_VERSION")), "{args:?}: {version}");
+    }
     for args in [
         &["--help"][..],
         &["migrate", "--help"],

@@ -3,7 +3,7 @@
 use crate::support::server::{LIMIT, Server, Setup, problem};
 use reqwest::{Method, Response};
 use std::{
-    io::{Read, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
 };
 
@@ -70,6 +70,58 @@ async fn every_answer_has_the_headers() {
             assert!(found.starts_with(value), "{path}: {name}: {found}");
         }
     }
+}
+
+/// The head of the next answer on a connection, its body read and dropped.
+fn answer_head(reader: &mut impl BufRead) -> String {
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        assert!(reader.read_line(&mut head).unwrap() > 0, "closed after {head:?}");
+    }
+    let head = head.to_ascii_lowercase();
+    let length = head
+        .split("content-length: ")
+        .nth(1)
+        .unwrap()
+        .split("\r\n")
+        .next()
+        .unwrap();
+    let mut body = vec![0; length.parse().unwrap()];
+    reader.read_exact(&mut body).unwrap();
+    head
+}
+
+#[tokio::test]
+async fn a_refusal_leaves_the_connection_usable() {
+    let server = Setup::new().start();
+    let stream = TcpStream::connect(server.address).unwrap();
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
+    let (mut reader, mut writer) = (BufReader::new(&stream), &stream);
+    for (head, status) in [
+        ("POST /chat HTTP/1.1\r\nHost: localhost\r\n", 401),
+        ("POST /chat HTTP/1.1\r\nHost: evil.example\r\n", 421),
+        ("POST /api/login HTTP/1.1\r\nHost: localhost\r\nOrigin: null\r\n", 403),
+        ("POST /api/login HTTP/1.1\r\nHost: localhost\r\n", 415),
+        ("DELETE /no/such/path HTTP/1.1\r\nHost: localhost\r\n", 404),
+        ("PUT /health HTTP/1.1\r\nHost: localhost\r\n", 405),
+    ] {
+        // The refusal is known before the body is there.
+        writer
+            .write_all(format!("{head}Content-Length: 100000\r\n\r\n").as_bytes())
+            .unwrap();
+        writer.write_all(&b"x".repeat(100_000)).unwrap();
+        let answer = answer_head(&mut reader);
+        assert!(answer.starts_with(&format!("http/1.1 {status} ")), "{head}: {answer}");
+        assert!(!answer.contains("connection: close"), "{answer}");
+    }
+    // Whoever asks for leave first is told that there is none, and need not send.
+    let asks = "POST /chat HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n";
+    writer.write_all(asks.as_bytes()).unwrap();
+    let answer = answer_head(&mut reader);
+    assert!(
+        answer.starts_with("http/1.1 401 ") && answer.contains("connection: close"),
+        "{answer}"
+    );
 }
 
 #[tokio::test]
@@ -245,6 +297,10 @@ async fn behind_a_proxy_with_a_sub_path() {
     assert_eq!(response.status(), 200);
     assert!(response.headers()["set-cookie"].to_str().unwrap().ends_with("; Secure"));
     server.stderr.wait_for("203.0.113.9");
+    let made = server
+        .post("/mira/api/sessions", serde_json::json!({"id": "here"}))
+        .await;
+    assert_eq!(made.headers()["location"], "/mira/api/sessions/here");
     let foreign = send(&server, Method::GET, "/health", &[("x-forwarded-host", "evil.example")]).await;
     problem(foreign, 421, "unknown-host").await;
 }
@@ -400,14 +456,33 @@ async fn the_served_document_is_the_printed_one() {
 async fn metrics_tell_what_happened() {
     let server = Setup::new().start();
     problem(send(&server, Method::GET, "/no/such/path", &[]).await, 404, "not-found").await;
-    let text = server.get("/metrics").await.text().await.unwrap();
+    let open = send(
+        &server,
+        Method::GET,
+        "/metrics",
+        &[("accept", "application/openmetrics-text")],
+    )
+    .await;
+    assert!(
+        open.headers()["content-type"]
+            .to_str()
+            .unwrap()
+            .starts_with("application/openmetrics-text")
+    );
+    assert!(open.text().await.unwrap().ends_with("# EOF\n"));
+    let plain = server.get("/metrics").await;
+    assert_eq!(
+        plain.headers()["content-type"],
+        "text/plain; version=0.0.4; charset=utf-8"
+    );
+    let text = plain.text().await.unwrap();
     assert!(text.contains("mira_http_requests_total{status=\"4xx\"} 1\n"), "{text}");
     for name in [
         "mira_resident_memory_bytes",
         "mira_wal_bytes",
         "mira_turns_running",
         "mira_connections",
-        "# EOF",
+        "# TYPE mira_http_requests_total counter",
     ] {
         assert!(text.contains(name), "{name} in {text}");
     }

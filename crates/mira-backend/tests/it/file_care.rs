@@ -3,12 +3,12 @@
 use crate::{
     files::{BOUNDARY, form, hash, on_disk, send, upload},
     support::{
-        client::{House, Line},
+        client::{Api, House, Line},
         server::{LIMIT, Setup},
     },
 };
 use futures_util::{future::join_all, stream};
-use reqwest::{Body, Method, header};
+use reqwest::{Body, Method, RequestBuilder, header};
 use serde_json::{Value, json};
 use sqlx::{Connection, SqliteConnection};
 use std::{fs, path::PathBuf, process::Output, time::Duration};
@@ -59,7 +59,8 @@ async fn stop_and(house: &mut House, sql: &'static str) {
     conn.close().await.unwrap();
 }
 
-async fn number(house: &House, sql: &'static str) -> i64 {
+/// A number out of the database.
+pub async fn number(house: &House, sql: &'static str) -> i64 {
     let url = format!("sqlite://{}", house.setup.data_dir().join("mira.db").display());
     let mut conn = SqliteConnection::connect(&url).await.unwrap();
     let found = sqlx::query_scalar(sql).fetch_one(&mut conn).await.unwrap();
@@ -251,6 +252,20 @@ fn arriving(house: &House) -> Vec<u64> {
     listed.unwrap_or_default()
 }
 
+/// An upload whose bytes come one by one.
+fn slowly(house: &House, queue: mpsc::Receiver<Result<Vec<u8>, std::io::Error>>) -> RequestBuilder {
+    let body = stream::unfold(queue, |mut queue| async move { Some((queue.recv().await?, queue)) });
+    let request = house.api.request(Method::POST, "/api/files");
+    let kind = format!("multipart/form-data; boundary={BOUNDARY}");
+    request.header(header::CONTENT_TYPE, kind).body(Body::wrap_stream(body))
+}
+
+/// Only a pause between two looks at a folder.
+async fn pause(deadline: Instant, house: &House) {
+    assert!(Instant::now() < deadline, "{:?}", arriving(house));
+    tokio::time::sleep(Duration::from_millis(10)).await;
+}
+
 #[tokio::test]
 async fn a_kill_in_the_middle_leaves_nothing_half() {
     let mut house = House::new().await;
@@ -259,17 +274,11 @@ async fn a_kill_in_the_middle_leaves_nothing_half() {
     let mut half = form(&[("half.bin", &vec![1; 400_000])]);
     half.truncate(200_000);
     pieces.send(Ok(half)).await.unwrap();
-    let body = stream::unfold(queue, |mut queue| async move { Some((queue.recv().await?, queue)) });
-    let request = house.api.request(Method::POST, "/api/files");
-    let kind = format!("multipart/form-data; boundary={BOUNDARY}");
-    let request = request.header(header::CONTENT_TYPE, kind).body(Body::wrap_stream(body));
     let mut sending = JoinSet::new();
-    sending.spawn(request.send());
+    sending.spawn(slowly(&house, queue).send());
     let deadline = Instant::now() + LIMIT;
     while !arriving(&house).iter().any(|bytes| *bytes > 100_000) {
-        assert!(Instant::now() < deadline, "{:?}", arriving(&house));
-        // Only a pause between two looks at a folder.
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        pause(deadline, &house).await;
     }
     // And documents are being read.
     let words = "seven little words stand on this line\n".repeat(20_000);
@@ -340,4 +349,44 @@ async fn bytes_without_a_row_go_with_the_next_start() {
     let other = upload(&house, "other.bin", b"\x00other").await;
     house.api.delete(&path_of(&other)).await.expect(204);
     assert_eq!(on_disk(&house.setup.data_dir()), [hash(b"\x00kept")]);
+}
+
+#[tokio::test]
+async fn an_upload_that_is_broken_off_leaves_nothing() {
+    let house = House::new().await;
+    let (pieces, queue) = mpsc::channel::<Result<Vec<u8>, std::io::Error>>(4);
+    let mut half = form(&[("half.bin", &vec![1; 400_000])]);
+    half.truncate(200_000);
+    pieces.send(Ok(half)).await.unwrap();
+    let mut sending = JoinSet::new();
+    sending.spawn(slowly(&house, queue).send());
+    let deadline = Instant::now() + LIMIT;
+    while !arriving(&house).iter().any(|bytes| *bytes > 100_000) {
+        pause(deadline, &house).await;
+    }
+    sending.abort_all();
+    assert!(sending.join_next().await.unwrap().unwrap_err().is_cancelled());
+    while !arriving(&house).is_empty() {
+        pause(deadline, &house).await;
+    }
+    assert_eq!(house.api.get("/api/files").await["files"], json!([]));
+    assert_eq!(on_disk(&house.setup.data_dir()), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_disk_without_room_takes_nothing_and_goes_on() {
+    let mut house = House::new().await;
+    house.server.signal("TERM");
+    house.server.wait();
+    // No file of this process may grow beyond this.
+    house.server = house.setup.start_after("trap '' XFSZ; ulimit -f 20000");
+    house.api = Api::new(&house.server).await;
+    let large = vec![3; 20_000 * 512 + 1];
+    send(&house, "/api/files", form(&[("large.bin", &large)]))
+        .await
+        .problem(507, "storage-full");
+    assert_eq!(arriving(&house), Vec::<u64>::new());
+    assert_eq!(on_disk(&house.setup.data_dir()), Vec::<String>::new());
+    upload(&house, "small.bin", b"\x00small").await;
+    assert_eq!(on_disk(&house.setup.data_dir()), [hash(b"\x00small")]);
 }

@@ -311,3 +311,61 @@ async fn what_was_sent_along_reaches_the_prompt() {
     assert_eq!(refused["errors"][0]["field"], "file_ids");
     drop(reply);
 }
+
+/// A form with one file whose `Content-Disposition` goes on like this.
+fn disposed(rest: &[u8], bytes: &[u8]) -> Vec<u8> {
+    let mut body = format!("--{BOUNDARY}\r\ncontent-disposition: form-data; name=\"file\"").into_bytes();
+    for part in [rest, b"\r\n\r\n", bytes, b"\r\n--", BOUNDARY.as_bytes(), b"--\r\n"] {
+        body.extend_from_slice(part);
+    }
+    body
+}
+
+#[tokio::test]
+async fn names_come_in_many_forms() {
+    let house = House::new().await;
+    let long = format!("; filename=\"{}.pdf\"", "ä".repeat(300));
+    let hiding = "; filename=\"a\u{202e}gpj.\u{2028}exe\"".to_owned();
+    for (rest, name) in [
+        (b"; filename*=UTF-8''%C3%BCber%0A%2Funs.txt".as_slice(), "uns.txt"),
+        // As some programs write what is not ASCII.
+        (b"; filename=\"=?utf-8?B?w7w=?=\"; filename*=utf-8''%C3%BC.txt", "ü.txt"),
+        (b"; filename*=utf-8''%C3%B6.txt; filename=\"o.txt\"", "ö.txt"),
+        (b"; filename=\"caf\xe9.txt\"", "caf\u{fffd}.txt"),
+        (b"; filename=plain.txt", "plain.txt"),
+        (b"; filename=\"a; filename*=UTF-8''b.txt\"", "a; filename*=UTF-8''b.txt"),
+        (b"; filename=\"..\\..\\etc\\x\"", "x"),
+        (long.as_bytes(), &format!("{}.pdf", "ä".repeat(125))),
+        (hiding.as_bytes(), "agpj.exe"),
+    ] {
+        let made = send(&house, "/api/files", disposed(rest, b"same bytes"))
+            .await
+            .expect(201);
+        assert_eq!(made["name"], name);
+        let path = format!("/api/files/{}/content", made["id"].as_str().unwrap());
+        assert_eq!(
+            house.api.request(Method::GET, &path).send().await.unwrap().status(),
+            200
+        );
+    }
+    assert_eq!(on_disk(&house.setup.data_dir()), [hash(b"same bytes")]);
+    // What a form sends where nothing was chosen.
+    let nothing = send(&house, "/api/files", disposed(b"; filename=\"\"", b"")).await;
+    nothing.problem(422, "invalid");
+}
+
+#[tokio::test]
+async fn an_empty_file_is_a_file() {
+    let house = House::new().await;
+    for name in ["empty", "empty.pdf", "empty.docx", "empty.md"] {
+        let made = send(&house, "/api/files", form(&[(name, b"")])).await.expect(201);
+        assert_eq!((&made["status"], &made["size"]), (&json!("ready"), &json!(0)), "{made}");
+        let path = format!("/api/files/{}/content", made["id"].as_str().unwrap());
+        let got = house.api.request(Method::GET, &path).send().await.unwrap();
+        assert_eq!((got.status().as_u16(), got.bytes().await.unwrap().len()), (200, 0));
+        let asked = json!({ "content": "What is in it?", "file_ids": [made["id"]] });
+        house.api.post("/api/chat", asked).await.expect(200);
+        let prompt = house.prompts().pop().unwrap().body.to_string();
+        assert!(prompt.contains(&format!("{name}, ")), "{prompt}");
+    }
+}

@@ -1,24 +1,23 @@
 //! Tools the model's provider runs itself: seen, kept and pointed at like any other, on every door; what goes wrong with
-//! them; copies of the owner's documents at the provider.
+//! them.
 
 use crate::{
+    copies::logged,
     files::upload,
     support::{
-        client::{House, Told, law},
-        server::{LIMIT, Setup},
+        client::{House, Line, Told, law},
+        server::Setup,
     },
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use mira_core::clock::{Clock, SystemClock};
 use openai_sim::{Call, Cite, Fault, Gate, HostedCall, HostedWork, MadeFile, PIXEL, Plan, SimConfig, Target};
 use reqwest::Method;
 use serde_json::{Value, json};
-use std::time::Instant;
 
 const WORDS: &str = "Zoë's \"tea\" page \u{1f375} says so; here is the plot.";
 
 /// Tests have no box for code unless they say so, and what is switched off is off at the provider too.
-fn coding(setup: Setup) -> Setup {
+pub fn coding(setup: Setup) -> Setup {
     setup.env("ENABLE_CODE_INTERPRETER", "true")
 }
 
@@ -143,7 +142,7 @@ async fn they_work_on_every_door_beside_other_calls_and_over_rounds() {
     assert_eq!(files, 3 * 2);
 }
 
-async fn told(house: &House, plan: Plan) -> Told {
+pub async fn told(house: &House, plan: Plan) -> Told {
     told_in(house, "eternal", plan).await
 }
 
@@ -326,6 +325,76 @@ async fn stopped_while_the_provider_works() {
     );
 }
 
+/// A turn whose code has ended and has left a file that does not come yet, its words on the way.
+async fn slow_file(house: &House, line: &mut Line, plan: Plan) -> (Gate, Vec<Value>) {
+    let files = Gate::closed();
+    house.sim.push(Plan::reply("").target(Target::Files).gated(&files));
+    house
+        .sim
+        .push(plan.hosted([HostedCall::run("plot()", "", vec![plot(false)])]));
+    line.chat("Plot it.").await;
+    let frames = line.until("chunk").await;
+    assert!(
+        frames.iter().all(|frame| frame["type"] != "tool_result"),
+        "the file is still on its way: {frames:#?}"
+    );
+    (files, frames)
+}
+
+#[tokio::test]
+async fn words_do_not_wait_for_files_but_the_end_does() {
+    let house = house().await;
+    let mut line = house.line().await;
+    let plan = Plan::reply("Here is the plot.").cites([Cite::made("the plot", "plot.png")]);
+    let (files, mut frames) = slow_file(&house, &mut line, plan).await;
+    files.open();
+    frames.extend(line.until("done").await);
+    let told = law(&frames);
+    assert_eq!(
+        (told.outcome.as_str(), told.text.as_str()),
+        ("complete", "Here is the plot.")
+    );
+    let made = &told.results[0]["data"]["files"][0];
+    assert_eq!(content(&house, &made["id"]).await, PIXEL);
+    assert_eq!(told.citations[0]["file_id"], made["id"], "taken in once");
+    let place = |kind: &str| frames.iter().position(|frame| frame["type"] == kind).unwrap();
+    assert!(place("tool_result") < place("citation") && place("citation") < place("complete"));
+}
+
+#[tokio::test]
+async fn stopped_while_a_file_is_on_its_way() {
+    let house = house().await;
+    let mut line = house.line().await;
+    let (files, mut frames) = slow_file(&house, &mut line, Plan::reply("Here it is.")).await;
+    line.send(json!({ "type": "stop" })).await;
+    frames.extend(line.until("done").await);
+    files.open();
+    let told = law(&frames);
+    assert_eq!(
+        (told.outcome.as_str(), &told.results[0]["status"]),
+        ("stopped", &json!("failed"))
+    );
+    let stored = house.api.history().await[1].clone();
+    assert_eq!(stored["tool_calls"][0]["status"], "failed", "{stored}");
+    assert_eq!(self::told(&house, Plan::reply("Still here.")).await.outcome, "complete");
+}
+
+#[tokio::test]
+async fn a_stream_that_breaks_off_loses_no_file() {
+    let house = house().await;
+    let mut line = house.line().await;
+    let plan = Plan::reply("It ends here. ".repeat(20)).failed("server_error", "It broke.");
+    let (files, mut frames) = slow_file(&house, &mut line, plan).await;
+    files.open();
+    frames.extend(line.until("done").await);
+    let told = law(&frames);
+    assert_eq!(
+        (told.outcome.as_str(), &told.results[0]["status"]),
+        ("interrupted", &json!("ok"))
+    );
+    assert_eq!(content(&house, &told.results[0]["data"]["files"][0]["id"]).await, PIXEL);
+}
+
 #[tokio::test]
 async fn a_refused_tool_is_offered_no_longer_and_the_rest_is() {
     let config = SimConfig {
@@ -359,166 +428,6 @@ async fn a_refused_tool_is_offered_no_longer_and_the_rest_is() {
         .filter(|request| request.verdict.is_err())
         .count();
     assert_eq!(refused, 1, "asked for once");
-}
-
-/// Waits for a line in the log; the provider answers in this very thread meanwhile.
-async fn logged(house: &House, part: &str) {
-    let deadline = Instant::now() + LIMIT;
-    while !house.server.stderr.all().iter().any(|line| line.contains(part)) {
-        assert!(
-            Instant::now() < deadline,
-            "no line with {part:?}: {:#?}",
-            house.server.stderr.all()
-        );
-        tokio::task::yield_now().await;
-    }
-}
-
-/// Waits until a document can be searched where it lies.
-async fn searchable(house: &House) {
-    logged(house, "can be searched at the provider").await;
-    assert_eq!(house.sim.shelf(), (1, 1));
-}
-
-const TEA: &[u8] = b"Oolong is half green.\n\nPu-erh is dark and old.";
-
-#[tokio::test]
-async fn documents_are_given_to_the_provider_and_taken_back() {
-    let house = House::with(|setup| coding(setup).env("RUST_LOG", "info")).await;
-    let file = upload(&house, "tea.md", TEA).await;
-    searchable(&house).await;
-    let search = || Plan::reply("It is dark and old.").hosted([HostedCall::look("Which tea is dark?")]);
-    let answer = told(&house, search().cites([Cite::given("dark and old", "tea.md")])).await;
-    let found = &answer.results[0]["data"];
-    assert_eq!(found["queries"], json!(["Which tea is dark?"]));
-    let hit = &found["results"][0];
-    assert_eq!(
-        (&hit["file_id"], &hit["name"]),
-        (&file["id"], &json!("tea.md")),
-        "{found}"
-    );
-    assert!(hit["snippet"].as_str().unwrap().contains("Pu-erh"), "{hit}");
-    assert_eq!(answer.citations[0]["file_id"], file["id"]);
-    let sent = house.prompts().pop().unwrap().body;
-    let offered = sent["tools"].as_array().unwrap();
-    assert!(offered.iter().any(|tool| tool["type"] == "file_search"), "{sent}");
-    let container = &offered.iter().find(|tool| tool["type"] == "code_interpreter").unwrap()["container"];
-    assert_eq!(
-        container["file_ids"].as_array().unwrap().len(),
-        1,
-        "code can read it too"
-    );
-    // Deleted here, deleted there, the empty store too.
-    house
-        .api
-        .delete(&format!("/api/files/{}", file["id"].as_str().unwrap()))
-        .await
-        .expect(204);
-    logged(&house, "is deleted at the provider too").await;
-    assert_eq!(house.sim.shelf(), (0, 0));
-    let last = told(&house, search()).await;
-    assert!(last.results.is_empty(), "nothing is left to search: {last:?}");
-}
-
-/// A house whose provider's clock goes right.
-async fn dated() -> House {
-    let config = SimConfig {
-        epoch_seconds: SystemClock.now().as_second().unsigned_abs(),
-        ..SimConfig::default()
-    };
-    House::of(config, |setup| coding(setup).env("RUST_LOG", "info")).await
-}
-
-/// Uploads a document whose copy reaches the provider while its answer does not reach Mira.
-async fn cut_off(house: &mut House) -> Value {
-    let gate = Gate::closed();
-    house.sim.push(Plan::reply("").target(Target::Files).gated(&gate));
-    let file = upload(house, "tea.md", TEA).await;
-    let deadline = Instant::now() + LIMIT;
-    while house.sim.shelf() != (1, 0) {
-        assert!(Instant::now() < deadline, "nothing was sent: {:?}", house.sim.shelf());
-        tokio::task::yield_now().await;
-    }
-    file
-}
-
-async fn restarted(house: &mut House) {
-    house.server.signal("TERM");
-    assert!(house.server.wait().success());
-    house.restart().await;
-}
-
-#[tokio::test]
-async fn a_sending_that_was_cut_off_leaves_nothing_unknown() {
-    let mut house = dated().await;
-    cut_off(&mut house).await;
-    restarted(&mut house).await;
-    logged(&house, "is found at the provider").await;
-    searchable(&house).await;
-    // The same, and the file goes before anybody knows of its copy.
-    let mut house = dated().await;
-    let file = cut_off(&mut house).await;
-    let path = format!("/api/files/{}", file["id"].as_str().unwrap());
-    house.api.delete(&path).await.expect(204);
-    restarted(&mut house).await;
-    logged(&house, "whose sending was cut off is deleted").await;
-    logged(&house, "is deleted at the provider too").await;
-    assert_eq!(house.sim.shelf(), (0, 0));
-}
-
-#[tokio::test]
-async fn a_copy_that_cannot_be_removed_holds_up_no_other() {
-    let house = House::with(|setup| coding(setup).env("RUST_LOG", "info")).await;
-    let mut paths = Vec::new();
-    for name in ["stuck.md", "free.md"] {
-        let file = upload(&house, name, TEA).await;
-        paths.push(format!("/api/files/{}", file["id"].as_str().unwrap()));
-    }
-    let deadline = Instant::now() + LIMIT;
-    while house.sim.shelf() != (2, 1) {
-        assert!(Instant::now() < deadline, "{:?}", house.sim.shelf());
-        tokio::task::yield_now().await;
-    }
-    house.sim.stick_file("stuck.md", true);
-    for path in &paths {
-        house.api.delete(path).await.expect(204);
-    }
-    logged(&house, "is deleted at the provider too").await;
-    assert_eq!(house.sim.shelf(), (1, 1));
-    let figure = async || {
-        let figures = house.api.request(Method::GET, "/metrics").send().await.unwrap();
-        let figures = figures.text().await.unwrap();
-        figures.lines().any(|line| line == "mira_stuck_copies 1")
-    };
-    while !figure().await {
-        assert!(Instant::now() < deadline, "nobody is told");
-    }
-    // Documents are given on.
-    upload(&house, "new.md", TEA).await;
-    while house.sim.shelf() != (2, 1) {
-        assert!(Instant::now() < deadline, "{:?}", house.sim.shelf());
-        tokio::task::yield_now().await;
-    }
-}
-
-#[tokio::test]
-async fn a_store_that_expired_is_made_anew() {
-    let mut house = House::with(|setup| coding(setup).env("RUST_LOG", "info")).await;
-    upload(&house, "tea.md", TEA).await;
-    searchable(&house).await;
-    house.sim.expire_stores();
-    // The turn goes on without it.
-    assert_eq!(told(&house, Plan::reply("Hm.")).await.outcome, "complete");
-    house.server.signal("TERM");
-    assert!(house.server.wait().success());
-    house.restart().await;
-    searchable(&house).await;
-    let found = told(
-        &house,
-        Plan::reply("Dark.").hosted([HostedCall::look("Which tea is dark?")]),
-    )
-    .await;
-    assert_eq!(found.results[0]["data"]["results"][0]["name"], "tea.md");
 }
 
 #[tokio::test]

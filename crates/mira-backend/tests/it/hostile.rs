@@ -6,13 +6,17 @@ use crate::support::{
     ws::Ended,
 };
 use futures_util::{SinkExt, StreamExt};
+use openai_sim::Plan;
 use reqwest::{Method, header};
 use serde_json::{Value, json};
 use std::{
     io::{Read, Write},
     net::TcpStream as Blocking,
 };
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    net::{TcpSocket, TcpStream},
+    time::timeout,
+};
 use tokio_tungstenite::{
     WebSocketStream, client_async,
     tungstenite::{
@@ -39,6 +43,18 @@ impl Raw {
         }
         let stream = TcpStream::connect(server.address).await.unwrap();
         Self(client_async(request, stream).await.unwrap().0)
+    }
+
+    /// One that has said who it is, and for whom the system keeps little of what it does not read.
+    async fn narrow(server: &Server) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        let stream = socket.connect(server.address).await.unwrap();
+        let url = format!("ws://{}/ws/chat", server.address);
+        let mut raw = Self(client_async(url, stream).await.unwrap().0);
+        raw.say(&json!({ "type": "auth", "token": server.token() })).await;
+        assert_eq!(raw.read().await.unwrap()["type"], "hello");
+        raw
     }
 
     async fn greeted(server: &Server) -> Self {
@@ -286,6 +302,9 @@ async fn words_that_are_odd() {
 async fn logins_by_frame() {
     let house = House::new().await;
     let mut raw = Raw::open(&house.server, false).await;
+    // The protocol's own frames are no login, and no refusal of one.
+    raw.send(Message::Ping(b"there?".to_vec().into())).await;
+    raw.send(Message::Pong(b"here".to_vec().into())).await;
     raw.say(&json!({ "type": "auth", "token": house.server.token() })).await;
     assert_eq!(raw.read().await.unwrap()["type"], "hello");
     for first in [
@@ -327,6 +346,32 @@ async fn a_socket_ends_with_its_login() {
         (&json!("error"), &json!(401))
     );
     assert_eq!(raw.read().await, Err(Ended::Closed(4401)));
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_keep_up_is_told_and_let_go() {
+    let house = House::new().await;
+    let off = json!({ "memory": "off" });
+    house.api.patch("/api/sessions/eternal", off).await.expect(200);
+    let mut raw = Raw::narrow(&house.server).await;
+    // More than the system holds for it and the session keeps.
+    let much = "so many words ".repeat(12_000);
+    for _ in 0..24 {
+        house.sim.push(Plan::reply("Indeed."));
+        house.api.say(&much).await;
+    }
+    let newest = house.api.get("/api/chat/history?limit=1").await["seq"].as_u64();
+    let mut last = Value::Null;
+    let ended = loop {
+        match raw.read().await {
+            Ok(frame) => last = frame,
+            Err(ended) => break ended,
+        }
+    };
+    assert_eq!(ended, Ended::Closed(1013), "{last:.200}");
+    assert_eq!((&last["type"], &last["reason"]), (&json!("reset"), &json!("lagged")));
+    let told = last["seq"].as_u64();
+    assert!(told > Some(0) && told <= newest, "{told:?} of {newest:?}");
 }
 
 #[tokio::test]

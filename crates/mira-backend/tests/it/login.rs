@@ -109,6 +109,50 @@ async fn a_login_lasts_until_it_is_ended() {
 }
 
 #[tokio::test]
+async fn logins_one_by_one_and_all_at_once() {
+    let server = Setup::new().start();
+    let first = login(&server, value!({"token": server.token()})).await;
+    let (first_cookie, first_id) = (cookie(&first), json(first).await["id"].clone());
+    let second_cookie = cookie(&login(&server, value!({"token": server.token()})).await);
+    let path = format!("/api/logins/{}", first_id.as_str().unwrap());
+    let one = json(server.get(&path).await).await;
+    assert_eq!((&one["id"], &one["current"]), (&first_id, &value!(false)));
+    let list = json(server.get("/api/logins").await).await;
+    assert!(list["logins"].as_array().unwrap().contains(&one), "{list}");
+    for nobody in ["/api/logins/0199f3a0-0000-7000-8000-000000000001", "/api/logins/x"] {
+        problem(server.get(nobody).await, 404, "not-found").await;
+    }
+    problem(server.get("/api/logins?limit=0").await, 422, "invalid").await;
+
+    let all = Server::client()
+        .delete(server.url("/api/logins"))
+        .header("cookie", &first_cookie);
+    let ended = all.send().await.unwrap();
+    assert_eq!(ended.status(), StatusCode::NO_CONTENT);
+    assert!(ended.headers()["set-cookie"].to_str().unwrap().contains("Max-Age=0"));
+    for cookie in [&first_cookie, &second_cookie] {
+        problem(logins(&server, cookie).await, 401, "unauthorized").await;
+    }
+    problem(server.get(&path).await, 404, "not-found").await;
+}
+
+#[tokio::test]
+async fn a_password_for_the_proxy_in_front_is_not_ours() {
+    let server = Setup::new().start();
+    let cookie = cookie(&login(&server, value!({"token": server.token()})).await);
+    let ask = async |cookie: &str| {
+        let request = Server::client()
+            .get(server.url("/api/logins"))
+            .header("authorization", "Basic eDp5");
+        request.header("cookie", cookie).send().await.unwrap()
+    };
+    for _ in 0..6 {
+        problem(ask("").await, 401, "unauthorized").await;
+        assert_eq!(ask(&cookie).await.status(), 200, "nobody has guessed anything");
+    }
+}
+
+#[tokio::test]
 async fn a_login_survives_a_restart_but_not_a_new_token() {
     let setup = Setup::new();
     let server = setup.start();
@@ -155,7 +199,8 @@ async fn a_link_works_once() {
 
 #[tokio::test]
 async fn guessing_costs_time_but_the_owner_is_never_locked_out() {
-    let server = Setup::new().start();
+    let setup = Setup::new();
+    let server = setup.start();
     for _ in 0..5 {
         problem(
             login(&server, value!({"token": "guess-one"})).await,
@@ -185,12 +230,18 @@ async fn guessing_costs_time_but_the_owner_is_never_locked_out() {
         .unwrap();
     problem(wrong, 429, "too-many-requests").await;
     assert_eq!(server.get("/api/logins").await.status(), 200, "the right token passes");
+    let link = setup.say(&["login-link"]);
+    let code = link.split_once("/#login=").unwrap().1;
+    let by_code = login(&server, value!({"code": code})).await;
+    assert_eq!(by_code.status(), 200, "the right code passes");
     problem(
-        login(&server, value!({"token": server.token()})).await,
-        429,
-        "too-many-requests",
+        login(&server, value!({"code": "guess-five"})).await,
+        401,
+        "unauthorized",
     )
     .await;
+    let by_token = login(&server, value!({"token": server.token()})).await;
+    assert_eq!(by_token.status(), 200, "the right token passes");
     let log = server.stderr.all().join("\n");
     assert!(!log.contains("guess-"), "{log}");
     assert!(!log.contains(&server.token()), "the token is not in the log");
@@ -213,7 +264,8 @@ async fn wrong_bearers_count_too() {
 #[tokio::test]
 async fn odd_logins_are_refused() {
     let server = Setup::new().start();
-    problem(login(&server, value!({})).await, 422, "invalid").await;
+    let neither = problem(login(&server, value!({})).await, 422, "invalid").await;
+    assert_eq!(neither["errors"][0]["field"], "token");
     problem(login(&server, value!([])).await, 422, "invalid").await;
     problem(login(&server, value!({"token": 7})).await, 422, "invalid").await;
     let text = Server::client()

@@ -17,6 +17,7 @@ mod chat;
 mod citations;
 mod commands;
 mod config;
+mod copies;
 mod edge;
 mod faults;
 mod file_care;

@@ -6,6 +6,7 @@ use crate::support::{
     server::{BINARY, LIMIT, Server, Setup, json as body, problem},
 };
 use openai_sim::{Call, Plan};
+use reqwest::Method;
 use serde_json::{Value, json};
 use std::{fs, path::PathBuf, process::Stdio};
 use tokio::{
@@ -94,7 +95,7 @@ async fn tools_of_servers_are_used_in_a_turn() {
     house.sim.push(Plan::calls([
         call("mcp__py__add", json!({ "a": 40, "b": null })),
         call("mcp__py__add", json!({ "a": "x", "b": 1 })),
-        call("mcp__py__picture", json!({})),
+        call("mcp__py__grow", json!({})),
     ]));
     house.sim.push(Plan::reply("Forty-two."));
     let mut line = house.line().await;
@@ -107,13 +108,95 @@ async fn tools_of_servers_are_used_in_a_turn() {
     assert_eq!((&of(0)["status"], &of(0)["data"]["text"]), (&json!("ok"), &json!("42")));
     assert_eq!(of(0)["data"]["server"], "py");
     assert_eq!(of(1)["status"], "failed");
-    assert_eq!(of(2)["data"]["images"][0]["media_type"], "image/png");
     // The model was offered them in the form it is held to, and the emulator took that.
     let prompt = house.prompts().pop().unwrap().body;
     let offered = prompt["tools"].as_array().unwrap();
     let offer = offered.iter().find(|tool| tool["name"] == "mcp__py__add").unwrap();
     assert_eq!(offer["parameters"]["required"], json!(["a", "b"]));
     assert!(!prompt.to_string().contains("mcp__gone"));
+    // What a server has learnt is offered from then on.
+    assert!(!prompt["tools"].to_string().contains("mcp__py__grown"), "{prompt}");
+    let deadline = Instant::now() + LIMIT;
+    while !tools(&house).await.iter().any(|tool| tool["name"] == "mcp__py__grown") {
+        assert!(Instant::now() < deadline, "it is never listed");
+    }
+    line.turn("And now?").await;
+    let prompt = house.prompts().pop().unwrap().body;
+    assert!(prompt["tools"].to_string().contains("mcp__py__grown"), "{prompt}");
+}
+
+async fn content(house: &House, file: &Value) -> Vec<u8> {
+    let path = format!("/api/files/{}/content", file["id"].as_str().unwrap());
+    let response = house.api.request(Method::GET, &path).send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    response.bytes().await.unwrap().to_vec()
+}
+
+#[tokio::test]
+async fn what_servers_send_along_becomes_files() {
+    let house =
+        House::with(|setup| with_servers(setup, &json!({ "py": python() })).env("PEERS", python_packages())).await;
+    ready(&house, "py");
+    let size = 700_000;
+    house.sim.push(Plan::calls([
+        Call::new("mcp__py__picture", &json!({ "size": size })),
+        Call::new("mcp__py__parcel", &json!({})),
+    ]));
+    house.sim.push(Plan::reply("Look."));
+    let told = house.line().await.turn("Show me.").await;
+    assert_eq!(told.text, "Look.", "{told:?}");
+    let data = |tool: &str| {
+        let mut results = told.results.iter().map(|result| &result["data"]);
+        results.find(|data| data["tool"] == tool).unwrap()
+    };
+    let picture = &data("picture")["files"][0];
+    assert_eq!(
+        (&picture["name"], &picture["media_type"], &picture["size"]),
+        (&json!("picture.png"), &json!("image/png"), &json!(size))
+    );
+    let bytes = content(&house, picture).await;
+    assert!(bytes.len() == size && bytes.starts_with(b"\x89PNG"));
+    let parcel = data("parcel");
+    let files = parcel["files"].as_array().unwrap();
+    let names: Vec<&str> = files.iter().map(|file| file["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["sound.wav", "plan.txt", "picture.png"], "{parcel}");
+    assert_eq!(content(&house, &files[1]).await, b"Day 1: the lake.");
+    // The model is told of each by its id, of what is none too; it looks at the picture.
+    let prompt = house.prompts().pop().unwrap().body;
+    let items = prompt["input"].as_array().unwrap();
+    let output = |begin: &str| {
+        let mut outputs = items.iter().filter_map(|item| item["output"].as_str());
+        outputs
+            .find(|output| output.starts_with(begin))
+            .unwrap_or_else(|| panic!("{prompt}"))
+    };
+    let of_picture = output("(file ");
+    assert!(of_picture.contains(picture["id"].as_str().unwrap()), "{of_picture}");
+    assert!(
+        of_picture.ends_with("700000 bytes; a picture, shown to the owner)"),
+        "{of_picture}"
+    );
+    let of_parcel = output("All there is:");
+    for part in [
+        "no base64",
+        "audio/wav",
+        "said to be a picture, but none that can be shown",
+    ] {
+        assert!(of_parcel.contains(part), "{of_parcel}");
+    }
+    let shown = &items.last().unwrap()["content"];
+    assert_eq!(shown.as_array().unwrap().len(), 2, "its words and one picture");
+    assert!(
+        shown[1]["image_url"]
+            .as_str()
+            .unwrap()
+            .starts_with("data:image/png;base64,iVBOR")
+    );
+    // Nothing of it stands in the conversation; the files stay.
+    let stored = house.api.history().await[1]["tool_calls"].to_string();
+    assert!(stored.len() < 8_000 && !stored.contains("iVBOR"), "{}", stored.len());
+    let kept = house.api.get("/api/files").await["files"].as_array().unwrap().len();
+    assert_eq!(kept, 4);
 }
 
 #[tokio::test]
@@ -200,6 +283,7 @@ async fn the_protocol_is_spoken_with_the_same_login() {
     for (method, params, code) in [
         ("resources/list", json!({}), -32601),
         ("server/discover", json!({}), -32601),
+        ("tools/list", json!({ "cursor": "2" }), -32602),
         ("tools/call", json!({}), -32602),
         ("tools/call", json!({ "name": "forget" }), -32602),
         ("tools/call", json!({ "name": "recall", "arguments": 7 }), -32602),
@@ -231,6 +315,46 @@ async fn the_protocol_is_spoken_with_the_same_login() {
     let large = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{}"}}"#, "x".repeat(1024 * 1024));
     assert_eq!(post(&token).body(large).send().await.unwrap().status(), 413);
     assert_eq!(http.get(&url).bearer_auth(&token).send().await.unwrap().status(), 405);
+    for id in ["null", "[1]", "true"] {
+        let odd = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"ping"}}"#);
+        problem(post(&token).body(odd).send().await.unwrap(), 422, "invalid").await;
+    }
+    for (accept, status) in [
+        ("application/json, text/event-stream", 200),
+        ("text/event-stream, Application/JSON;q=0.5", 200),
+        ("*/*", 200),
+        ("text/event-stream", 406),
+        ("text/html", 406),
+    ] {
+        let answer = post(&token).header("accept", accept).body(greet).send().await.unwrap();
+        assert_eq!(answer.status(), status, "{accept}");
+    }
+    // An answer to a question nobody asked, and a call nobody waits for any more.
+    for taken in [
+        r#"{"jsonrpc":"2.0","id":4,"result":{}}"#,
+        r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":3}}"#,
+    ] {
+        let answer = post(&token).body(taken).send().await.unwrap();
+        assert_eq!(answer.status(), 202);
+        assert!(answer.bytes().await.unwrap().is_empty());
+    }
+    let refused = post("wrong").body(greet).send().await.unwrap();
+    assert!(
+        refused.headers()["www-authenticate"]
+            .to_str()
+            .unwrap()
+            .starts_with("Bearer")
+    );
+    let unread = http.get(&url).bearer_auth(&token).send().await.unwrap();
+    assert_eq!(unread.headers()["allow"], "POST");
+    // A session nobody gave out means nothing.
+    let strange = post(&token)
+        .header("mcp-session-id", "x")
+        .body(greet)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(strange.status(), 200);
     // There are no sessions to end.
     let ended = http.delete(&url).bearer_auth(&token).header("mcp-session-id", "x");
     problem(ended.send().await.unwrap(), 405, "method-not-allowed").await;

@@ -159,6 +159,9 @@ async fn off_the_record_neither_reads_nor_writes() {
 async fn facts_are_added_corrected_pinned_and_superseded() {
     let house = House::new().await;
     let body = json!({ "text": "  Lives in\nGraz. ", "about": "The User", "topic": "Home Town" });
+    let summary = json!({ "text": "Much was said.", "kind": "summary" });
+    let refused = house.api.post("/api/memories", summary).await.problem(422, "invalid");
+    assert_eq!(refused["errors"][0]["field"], "kind");
     let fact = house.api.post("/api/memories", body.clone()).await.expect(201);
     assert_eq!(
         (&fact["text"], &fact["about"], &fact["topic"], &fact["source"]),
@@ -294,6 +297,7 @@ async fn no_embedder_costs_nobody_an_answer() {
     assert_eq!(told.outcome, "complete");
     let health = house.api.get("/health").await;
     assert_eq!(health["components"]["embeddings"]["status"], "degraded", "{health}");
+    assert_eq!(health["status"], "degraded", "{health}");
 }
 
 #[tokio::test]

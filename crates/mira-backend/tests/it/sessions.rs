@@ -1,6 +1,6 @@
 //! Sessions: made, changed, listed, cleared, removed; the cookie of the simple door; full-text search.
 
-use crate::support::client::{House, Line};
+use crate::support::client::{House, Line, law};
 use openai_sim::Plan;
 use reqwest::{Method, header};
 use serde_json::{Value, json};
@@ -29,7 +29,7 @@ async fn a_session_from_its_making_to_its_end() {
         .post("/api/sessions", json!({ "id": "work" }))
         .await
         .problem(409, "conflict");
-    let unnamed = house.api.post("/api/sessions", json!({})).await.expect(201);
+    let unnamed = house.api.call(Method::POST, "/api/sessions", None).await.expect(201);
     assert_eq!(
         (&unnamed["title"], unnamed["id"].as_str().unwrap().len()),
         (&Value::Null, 36)
@@ -190,6 +190,7 @@ async fn a_removed_session_is_gone_for_its_sockets_too() {
         .await
         .expect(201);
     let mut line = Line::open(&house.server, "session_id=brief").await;
+    let mut events = house.api.events("brief", "").await;
     let gate = house.gated(Plan::reply("never"));
     line.chat("hello").await;
     line.until("status").await;
@@ -206,10 +207,20 @@ async fn a_removed_session_is_gone_for_its_sockets_too() {
         .expect(201);
     line.chat("me again").await;
     line.refused(404).await;
+    assert_eq!(
+        events.rest().await.last().unwrap()["type"],
+        "done",
+        "the stream has ended"
+    );
     line.send(json!({ "type": "switch_persona", "mood": "odd" })).await;
     line.refused(404).await;
     let page = house.api.get("/api/chat/history?session_id=brief").await;
     assert_eq!(page["messages"], json!([]));
+    // Who names it is in it.
+    line.send(json!({ "type": "chat", "content": "by name", "session_id": "brief" }))
+        .await;
+    assert_eq!(line.next().await["type"], "hello");
+    assert_eq!(law(&line.until("done").await).text, "to: by name");
     for session in ["brief", "eternal"] {
         line.send(json!({ "type": "subscribe", "session_id": session })).await;
         line.wait("hello").await;
@@ -245,6 +256,29 @@ async fn the_cookie_keeps_the_session_of_the_simple_door() {
     assert_ne!(first, other, "no cookie, a new session");
     let (named, _) = say(Some(&cookie), json!({ "message": "here", "session_id": "eternal" })).await;
     assert_eq!(named, "eternal", "a named one wins");
+    for door in ["/chat", "/api/chat"] {
+        let place = format!("{door}?session_id={other}");
+        let there = house.api.post(&place, json!({ "message": "there" })).await.expect(200);
+        assert_eq!(there["session_id"], other, "{door}");
+        let body = json!({ "message": "here", "session_id": "eternal" });
+        let here = house.api.post(&place, body).await.expect(200);
+        assert_eq!(here["session_id"], "eternal", "{door}: what the body says goes before");
+        let nowhere = format!("{door}?session_id=nowhere");
+        let refused = house.api.post(&nowhere, json!({ "message": "x" })).await;
+        refused.problem(404, "not-found");
+    }
+    // What is wrong is told under the name that the door has for it.
+    for (door, name) in [("/chat", "message"), ("/api/chat", "content")] {
+        for body in [
+            json!({}),
+            json!({ name: " " }),
+            json!({ name: 7 }),
+            json!({ name: null }),
+        ] {
+            let problem = house.api.post(door, body).await.problem(422, "invalid");
+            assert_eq!(problem["errors"][0]["field"], name, "{problem}");
+        }
+    }
     house.api.delete(&format!("/api/sessions/{first}")).await.expect(204);
     let (fresh, _) = say(Some(&cookie), json!({ "message": "still?" })).await;
     assert_ne!(fresh, first, "a cookie of a session that is gone");

@@ -226,6 +226,12 @@ async fn rendered_blocks_become_the_final_html() {
         assert_eq!(whole, told.reply()["html"].as_str().unwrap());
     }
     assert!(plain.until("done").await.iter().all(|frame| frame["type"] != "html"));
+    // One that is there at once has its blocks too.
+    house.sim.push(Plan::reply("*Yes.*"));
+    rich.chat("and this").await;
+    let blocks = rich.until("html").await;
+    assert_eq!(blocks.last().unwrap()["html"], "<p><em>Yes.</em></p>\n");
+    rich.until("done").await;
     let bare = house.server.get("/ws/chat?render=pdf").await;
     assert!(bare.status().is_client_error());
 }

@@ -2,7 +2,7 @@
 
 use crate::support::client::{House, law};
 use mira_core::budget::estimate_tokens;
-use openai_sim::{Call, Plan, Reply};
+use openai_sim::{Call, Plan, Reply, SimConfig};
 use serde_json::{Value, json};
 
 const FACT: &str = "The owner's sister Anna plays the violin.";
@@ -431,4 +431,33 @@ async fn many_long_results_fit_the_context_and_say_what_is_missing() {
         assert_eq!(output.contains("characters left out"), n != 3, "{n}: {output}");
         assert!(output.starts_with(&format!("{n}.txt | version 1")), "{output}");
     }
+}
+
+#[tokio::test]
+async fn what_the_server_refuses_is_told_as_such() {
+    let config = SimConfig {
+        refused_tools: vec!["web_search".to_owned()],
+        refused_functions: vec!["forget".to_owned()],
+        ..SimConfig::default()
+    };
+    let house = House::of(config, |setup| setup).await;
+    let about = async |name: &str| {
+        let tools = house.api.get("/api/tools").await;
+        let mut tools = tools["tools"].as_array().unwrap().iter();
+        tools.find(|tool| tool["name"] == name).unwrap().clone()
+    };
+    assert_eq!(about("forget").await["available"], true, "nobody has asked yet");
+    assert_eq!(house.line().await.turn("Hello.").await.outcome, "complete");
+    let sent = house.prompts().pop().unwrap().body["tools"].to_string();
+    assert!(!sent.contains("\"forget\"") && sent.contains("\"recall\""), "{sent}");
+    for (name, why) in [("forget", "has refused it"), ("web_search", "has refused its own")] {
+        let tool = about(name).await;
+        assert_eq!(
+            (&tool["enabled"], &tool["available"]),
+            (&json!(true), &json!(false)),
+            "{tool}"
+        );
+        assert!(tool["reason"].as_str().unwrap().contains(why), "{tool}");
+    }
+    assert_eq!(about("recall").await["available"], true);
 }

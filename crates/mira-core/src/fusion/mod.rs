@@ -1,6 +1,6 @@
-//! Recall's ranking: what a message asks for ([`question`]), of which times ([`times`]), how well each candidate answers ([`rank`]), which of them say
-//! the same ([`merge`]), and why one came up in words for the owner ([`why`]). Pure: candidates come from the full-text
-//! documents and the vector index, and nothing here asks for more.
+//! Recall's ranking: what a message asks for ([`question`]), of which times ([`times`]), how well each candidate answers
+//! ([`rank`]), which of them say the same ([`merge`]), and why one came up in words for the owner ([`why`]). Pure:
+//! candidates come from the full-text documents and the vector index, and nothing here asks for more.
 //!
 //! Laws. Scores are absolute: BM25 over its ceiling and a cosine, so that they compare across questions and nothing
 //! depends on how many candidates there are, but for the share of the session ([`weights::SESSION`]). Age lowers nothing.

@@ -38,10 +38,10 @@ pub struct Term {
 }
 
 impl Term {
-    /// What its stem shares with every word of that stem: all but the last letter.
+    /// What its stem shares with every word of that stem: all but the last letter, of a single one all.
     pub fn head(&self) -> &str {
-        let last = self.stem.char_indices().next_back();
-        last.and_then(|(at, _)| self.stem.get(..at)).unwrap_or_default()
+        let last = self.stem.char_indices().next_back().filter(|(at, _)| *at > 0);
+        last.and_then(|(at, _)| self.stem.get(..at)).unwrap_or(&self.stem)
     }
 
     /// Whether it is looked for as it is, within a script without spaces.
@@ -191,6 +191,26 @@ mod tests {
         check("Which year was it?", &["year"], (false, false), &[], true);
         check("東京はどう?", &["東京はどう"], (false, false), &[], false);
         assert_eq!(Question::read(" ?! \u{1F600} \0", NAMES, &now()), None);
+    }
+
+    /// A head of nothing would have every word of every text cut into its stem.
+    #[test]
+    fn a_head_is_never_empty() {
+        for (stem, head) in [
+            ("paint", "pain"),
+            ("ie", "i"),
+            ("x", "x"),
+            ("7", "7"),
+            ("é", "é"),
+            ("été", "ét"),
+        ] {
+            let term = Term {
+                word: stem.to_owned(),
+                stem: stem.to_owned(),
+                idf: 1.0,
+            };
+            assert_eq!(term.head(), head);
+        }
     }
 
     #[test]

@@ -297,8 +297,7 @@ fn scored<'a>(
     };
     // Words alone are enough: a model that does not know them has no say.
     let enough = relevance.max(w::LEXICAL_ALONE * lexical) >= least;
-    let then = question.times.alone && question.times.stretch_of(candidate.at).is_some();
-    (enough || then).then_some(Scored {
+    (enough || question.times.is_all_asked(candidate.at)).then_some(Scored {
         candidate,
         read,
         lexical,

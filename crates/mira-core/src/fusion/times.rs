@@ -147,7 +147,7 @@ pub struct Times {
     /// The stretches, those that are over or run.
     pub stretches: Vec<Stretch>,
     /// Whether it asks for a time and for nothing else.
-    pub alone: bool,
+    alone: bool,
     /// Where the days begin and end.
     pub zone: TimeZone,
 }
@@ -185,6 +185,12 @@ impl Times {
     pub fn stretch_of(&self, at: Timestamp) -> Option<&Stretch> {
         let around = self.stretches.iter().filter(|stretch| stretch.has(at));
         around.max_by_key(|stretch| stretch.is_short)
+    }
+
+    /// Whether a moment lies in a stretch and the message asks for nothing but that: what is of then answers it, whatever
+    /// it says.
+    pub fn is_all_asked(&self, at: Timestamp) -> bool {
+        self.alone && self.stretch_of(at).is_some()
     }
 
     /// Whether a moment lies in one of the months, or in a stretch.
@@ -541,6 +547,22 @@ mod tests {
             ("What did we talk about?", false),
         ] {
             assert_eq!(read(text, "2026-11-21T15:00[UTC]").alone, alone, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_time_answers_alone_only_within_it() {
+        let (then, before): (Timestamp, Timestamp) = (
+            "2026-11-20T10:00:00Z".parse().unwrap(),
+            "2026-11-19T10:00:00Z".parse().unwrap(),
+        );
+        for (text, expect) in [
+            ("What did I tell you yesterday?", (true, false)),
+            ("What did I cook yesterday?", (false, false)),
+        ] {
+            let times = read(text, "2026-11-21T15:00[UTC]");
+            let got = (times.is_all_asked(then), times.is_all_asked(before));
+            assert_eq!(got, expect, "{text}");
         }
     }
 

@@ -26,8 +26,7 @@ pub fn why(question: &Question, found: &[&Term], candidate: &Candidate) -> Strin
     } else if candidate.bm25 > 0.0 && !similar {
         parts.push("from the same stretch of talk".to_owned());
     }
-    let then = question.times.alone && question.times.stretch_of(candidate.at).is_some();
-    if similar || parts.is_empty() && !then {
+    if similar || parts.is_empty() && !question.times.is_all_asked(candidate.at) {
         parts.push("similar meaning".to_owned());
     }
     parts.extend(named(question, candidate));

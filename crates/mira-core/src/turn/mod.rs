@@ -184,6 +184,11 @@ impl Turn {
         &self.calls
     }
 
+    /// The places of the reply that point at sources, so far.
+    pub fn citations(&self) -> &[Citation] {
+        &self.citations
+    }
+
     /// What was said since the model was last asked; the next call of it begins here.
     pub fn take_round(&mut self) -> String {
         let said = self.text.get(self.round_from..).unwrap_or_default().to_owned();

@@ -8,20 +8,19 @@
 
 mod code;
 mod cut;
+mod outline;
 mod place;
 mod prose;
 mod rows;
 
 use std::ops::Range;
 
-use crate::{Document, Kind, text::short};
+use crate::{Document, Kind};
+use outline::{Marks, Trail};
 use place::Places;
 
 /// Less than this is no size for a chunk.
 const LEAST_TARGET: usize = 64;
-/// Between a document's title and a heading in it.
-const TRAIL: &str = " › ";
-
 /// How large chunks are, in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChunkSettings {
@@ -49,7 +48,8 @@ pub struct Chunk {
     pub page: Option<u32>,
     /// Its first and its last line in the file, from 1. Plain text, Markdown, code and CSV only.
     pub lines: Option<(u32, u32)>,
-    /// Where it stands: the document's title, then the nearest heading above, as far as there are such.
+    /// Where it stands: the document's title, then the headings it is below, from the highest to the nearest, as far as
+    /// there are such.
     pub heading: Option<String>,
 }
 
@@ -79,13 +79,18 @@ pub fn chunks(kind: Kind, document: &Document, settings: &ChunkSettings) -> Vec<
         overlap: settings.overlap.min(target / 4),
     };
     let mut chunks = Vec::new();
+    // A page goes on below the headings of those before.
+    let mut trail = Trail::new(document.title.as_deref());
     for part in &document.parts {
         let text = part.text.as_str();
+        let above = trail.name();
         let pieces = match kind {
             Kind::Code => code::pieces(text, &settings),
             Kind::Csv => rows::pieces(text, &settings),
-            Kind::Markdown | Kind::Html | Kind::Docx => prose::pieces(text, true, &settings),
-            Kind::Text | Kind::Pdf | Kind::Image | Kind::Other => prose::pieces(text, false, &settings),
+            Kind::Markdown | Kind::Html | Kind::Docx => prose::pieces(text, &Marks::InText, &mut trail, &settings),
+            Kind::Text | Kind::Pdf | Kind::Image | Kind::Other => {
+                prose::pieces(text, &Marks::Given(&part.headings), &mut trail, &settings)
+            }
         };
         let places = match kind {
             Kind::Text | Kind::Markdown | Kind::Code | Kind::Csv => Some(Places::new(text)),
@@ -101,19 +106,11 @@ pub fn chunks(kind: Kind, document: &Document, settings: &ChunkSettings) -> Vec<
                 text: before.map_or_else(|| own.to_owned(), |before| format!("{before}\n{own}")),
                 page: part.page,
                 lines: places.as_ref().map(|places| places.lines(&range)),
-                heading: trail(document.title.as_deref().map(short), piece.heading),
+                heading: piece.heading.or_else(|| above.clone()),
             });
         }
     }
     chunks
-}
-
-fn trail(title: Option<&str>, heading: Option<String>) -> Option<String> {
-    match (title, heading) {
-        (Some(title), Some(heading)) if title != heading => Some(format!("{title}{TRAIL}{heading}")),
-        (Some(title), _) => Some(title.to_owned()),
-        (None, heading) => heading,
-    }
 }
 
 #[cfg(test)]

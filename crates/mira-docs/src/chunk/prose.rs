@@ -2,8 +2,10 @@
 
 use std::ops::Range;
 
-use super::{ChunkSettings, Piece, cut};
-use crate::text::Outline;
+use super::{
+    ChunkSettings, Piece, cut,
+    outline::{Marks, Reader, Trail},
+};
 
 /// The part of the target from which on a heading begins a new chunk.
 const ENOUGH: usize = 4;
@@ -11,36 +13,45 @@ const ENOUGH: usize = 4;
 /// A paragraph, a heading or a block of code.
 struct Block {
     range: Range<usize>,
-    heading: Option<String>,
+    /// How deep a heading stands, and what it says.
+    heading: Option<(u8, String)>,
 }
 
-/// Cuts a text; with `marked`, lines with `#` are headings and fenced code stays together if it fits.
-pub fn pieces(text: &str, marked: bool, settings: &ChunkSettings) -> Vec<Piece> {
+/// Cuts a text that stands below the headings of `trail`, and leaves there those its end stands below. Where marks are in
+/// the text, fenced code stays together if it fits.
+pub fn pieces(text: &str, marks: &Marks<'_>, trail: &mut Trail, settings: &ChunkSettings) -> Vec<Piece> {
     let mut packer = Packer {
         text,
         settings,
         pieces: Vec::new(),
         open: None,
-        heading: None,
+        heading: trail.name(),
+        trail,
     };
-    for block in blocks(text, marked) {
+    for block in blocks(text, marks) {
         packer.add(&block);
     }
     packer.flush();
     packer.pieces
 }
 
-fn blocks(text: &str, marked: bool) -> Vec<Block> {
+fn blocks(text: &str, marks: &Marks<'_>) -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::new();
-    let mut outline = Outline::default();
+    let mut reader = Reader::new(text, marks);
     let mut open: Option<Range<usize>> = None;
     let mut at = 0;
     for line in text.split_inclusive('\n') {
         let range = at..at + line.len();
         at = range.end;
-        let was_code = outline.in_code();
-        let heading = if marked { outline.heading(line) } else { None };
-        let is_code = was_code || outline.in_code();
+        if reader.is_in_heading(&range)
+            && let Some(block) = blocks.last_mut()
+        {
+            block.range.end = range.end;
+            continue;
+        }
+        let was_code = reader.in_code();
+        let heading = reader.heading(&range, line);
+        let is_code = was_code || reader.in_code();
         let ends_before = heading.is_some() || (line.trim().is_empty() && !is_code);
         if ends_before && let Some(range) = open.take() {
             blocks.push(Block { range, heading: None });
@@ -48,7 +59,7 @@ fn blocks(text: &str, marked: bool) -> Vec<Block> {
         match heading {
             Some(heading) => blocks.push(Block {
                 range,
-                heading: Some(heading.text.to_owned()).filter(|text| !text.is_empty()),
+                heading: Some(heading).filter(|(_, text)| !text.is_empty()),
             }),
             None if ends_before => {}
             None => open = Some(open.map_or(range.start, |open| open.start)..range.end),
@@ -73,15 +84,17 @@ struct Packer<'a> {
     settings: &'a ChunkSettings,
     pieces: Vec<Piece>,
     open: Option<Open>,
-    /// The nearest heading above.
+    /// The headings above, and how they are told.
+    trail: &'a mut Trail,
     heading: Option<String>,
 }
 
 impl Packer<'_> {
     fn add(&mut self, block: &Block) {
         let is_heading = block.heading.is_some();
-        if is_heading {
-            self.heading.clone_from(&block.heading);
+        if let Some((level, text)) = &block.heading {
+            self.trail.enter(*level, text);
+            self.heading = self.trail.name();
             self.before_heading();
         }
         self.make_room(&block.range);

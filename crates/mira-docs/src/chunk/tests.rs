@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Limits, Part, read};
+use crate::{Heading, Limits, Part, read};
 
 fn cut(kind: Kind, text: &str, target: usize) -> Vec<Chunk> {
     let document = read(kind, text.as_bytes(), &Limits::default()).unwrap();
@@ -49,7 +49,7 @@ fn headings_begin_chunks_and_name_them() {
     let expect = vec![
         chunk(&format!("# Title\n\n## One\n\n{body}"), (1, 5), Some("Title")),
         chunk(&format!("## Two\n\n{body}"), (7, 9), Some("Title › Two")),
-        chunk(&format!("### Deep\n\n{body}"), (11, 13), Some("Title › Deep")),
+        chunk(&format!("### Deep\n\n{body}"), (11, 13), Some("Title › Two › Deep")),
     ];
     assert_eq!(cut(Kind::Markdown, &text, 64), expect);
 }
@@ -101,6 +101,7 @@ fn pages_are_never_joined() {
     let page = |page, text: &str| Part {
         page: Some(page),
         text: text.to_owned(),
+        headings: Vec::new(),
     };
     let document = Document {
         title: Some("Book".to_owned()),
@@ -115,6 +116,51 @@ fn pages_are_never_joined() {
         heading: Some("Book".to_owned()),
     };
     assert_eq!(found, vec![on(1, "one"), on(3, "three")]);
+}
+
+#[test]
+fn pages_go_on_below_the_headings_before() {
+    let body = "words of a section that fill its piece";
+    let page = |page, text: &str, headings: &[(&str, u8)]| Part {
+        page: Some(page),
+        text: text.to_owned(),
+        headings: headings
+            .iter()
+            .map(|(heading, level)| {
+                let start = text.find(heading).unwrap();
+                Heading {
+                    range: start..start + heading.len(),
+                    level: *level,
+                }
+            })
+            .collect(),
+    };
+    let first = format!("before\n\nShells\n{body}\n\nOf\nPipes\n{body}\n");
+    let document = Document {
+        title: None,
+        parts: vec![
+            page(1, &first, &[("Shells", 0), ("Of\nPipes", 4)]),
+            page(2, &format!("{body}\n\nLists\n{body}"), &[("Lists", 4)]),
+        ],
+        truncated: false,
+    };
+    let settings = ChunkSettings { target: 64, overlap: 0 };
+    let found = chunks(Kind::Pdf, &document, &settings);
+    let found: Vec<(u32, Option<&str>, &str)> = found
+        .iter()
+        .map(|chunk| (chunk.page.unwrap(), chunk.heading.as_deref(), chunk.text.as_str()))
+        .collect();
+    let expect = [
+        (1, None, format!("before\n\nShells\n{body}")),
+        (1, Some("Shells › Of Pipes"), format!("Of\nPipes\n{body}")),
+        (2, Some("Shells › Of Pipes"), body.to_owned()),
+        (2, Some("Shells › Lists"), format!("Lists\n{body}")),
+    ];
+    let expect: Vec<_> = expect
+        .iter()
+        .map(|(page, heading, text)| (*page, *heading, text.as_str()))
+        .collect();
+    assert_eq!(found, expect);
 }
 
 /// Whatever the text, chunks are not empty, not too long, in order, and together the whole of it.

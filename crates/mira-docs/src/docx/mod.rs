@@ -67,8 +67,8 @@ fn document(bytes: &[u8], limits: &Limits) -> Result<Document, DocError> {
     Ok(Document {
         title: named.or(written.title),
         parts: vec![Part {
-            page: None,
             text: written.text,
+            ..Part::default()
         }],
         truncated: written.truncated,
     })

@@ -68,7 +68,10 @@ fn page_text(html: &str, base: Option<&Url>, limits: &Limits) -> Document {
     Document {
         title,
         truncated: truncated || dom.truncated || taken.len() < html.len(),
-        parts: vec![Part { page: None, text }],
+        parts: vec![Part {
+            text,
+            ..Part::default()
+        }],
     }
 }
 

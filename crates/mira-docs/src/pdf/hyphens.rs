@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::page::Line;
+use crate::Heading;
 
 /// The words of a whole document: whether a broken word has a hyphen of its own is answered by where it stands unbroken.
 pub struct Words<'a>(HashSet<&'a str>);
@@ -21,9 +22,10 @@ impl<'a> Words<'a> {
     }
 }
 
-/// The text of a page, its paragraphs apart by an empty line.
-pub fn text(lines: &[Line], words: &Words<'_>) -> String {
+/// The text of a page, its paragraphs apart by an empty line, and where its headings are in it.
+pub fn text(lines: &[Line], words: &Words<'_>) -> (String, Vec<Heading>) {
     let mut text = String::new();
+    let mut headings: Vec<Heading> = Vec::new();
     for line in lines {
         let mut own = line.text.as_str();
         if !text.is_empty() {
@@ -41,11 +43,20 @@ pub fn text(lines: &[Line], words: &Words<'_>) -> String {
                 text.push_str(if line.begins { "\n\n" } else { "\n" });
             }
         }
+        let start = text.len();
         text.extend(
             own.char_indices()
                 .filter(|(at, letter)| *letter != SOFT || at + letter.len_utf8() == own.len())
                 .map(|(_, letter)| letter),
         );
+        match (line.level, headings.last_mut()) {
+            (Some(_), Some(heading)) if !line.begins => heading.range.end = text.len(),
+            (Some(level), _) => headings.push(Heading {
+                range: start..text.len(),
+                level,
+            }),
+            (None, _) => {}
+        }
     }
     if text.ends_with(SOFT) {
         text.pop();
@@ -53,7 +64,7 @@ pub fn text(lines: &[Line], words: &Words<'_>) -> String {
     if !text.is_empty() {
         text.push('\n');
     }
-    text
+    (text, headings)
 }
 
 /// A hyphen that is seen only at the end of a line.
@@ -100,10 +111,34 @@ mod tests {
             .map(|line| Line {
                 text: line.trim_start_matches('¶').to_owned(),
                 begins: line.starts_with('¶'),
+                ..Line::default()
             })
             .collect();
         let words = Words::of(std::iter::once(lines.as_slice()));
-        assert_eq!(text(&lines, &words), expect);
+        assert_eq!(text(&lines, &words), (expect.to_owned(), Vec::new()));
+    }
+
+    #[test]
+    fn headings_are_where_they_stand() {
+        let line = |text: &str, begins, level| Line {
+            text: text.to_owned(),
+            begins,
+            level,
+            ..Line::default()
+        };
+        let lines = [
+            line("One", true, Some(0)),
+            line("Of pipe-", true, Some(1)),
+            line("lines", false, Some(1)),
+            line("Text.", false, None),
+        ];
+        let (text, headings) = text(&lines, &Words::of(std::iter::empty()));
+        let found: Vec<(&str, u8)> = headings
+            .iter()
+            .map(|heading| (text.get(heading.range.clone()).unwrap(), heading.level))
+            .collect();
+        assert_eq!(found, [("One", 0), ("Of pipelines", 1)]);
+        assert_eq!(text, "One\n\nOf pipelines\nText.\n");
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! PDF: text page by page, in the order it is read.
 //!
 //! Files, encryption and fonts are read by libraries (`hayro-syntax`, `hayro-font`); which letter is where ([`content`]),
-//! what makes a word and a line ([`words`]), columns ([`columns`]), paragraphs ([`page`]) and broken words
-//! ([`hyphens`]) are ours. Nothing is drawn and no picture is decoded.
+//! what makes a word and a line ([`words`]), columns ([`columns`]), paragraphs ([`page`]), headings ([`headings`]) and
+//! broken words ([`hyphens`]) are ours. Nothing is drawn and no picture is decoded.
 
 mod columns;
 mod content;
+mod headings;
 mod hyphens;
 mod measure;
 mod page;
@@ -60,6 +61,7 @@ fn document(bytes: &[u8], limits: &Limits) -> Result<Document, DocError> {
     if pages.is_empty() {
         return Err(DocError::NoText);
     }
+    headings::mark(&mut pages);
     let (parts, cut) = parts(&pages, limits);
     Ok(Document {
         title: pdf.metadata().title.as_deref().and_then(title),
@@ -73,12 +75,14 @@ fn parts(pages: &[(u32, Vec<Line>)], limits: &Limits) -> (Vec<Part>, bool) {
     let mut left = limits.text_bytes;
     let mut parts = Vec::new();
     for (number, lines) in pages {
-        let mut text = hyphens::text(lines, &words);
+        let (mut text, mut headings) = hyphens::text(lines, &words);
         let cut = crate::text::cut(&mut text, left);
         left = left.saturating_sub(text.len());
+        headings.retain(|heading| heading.range.end <= text.len());
         parts.push(Part {
             page: Some(*number),
             text,
+            headings,
         });
         if cut {
             return (parts, true);

@@ -11,12 +11,16 @@ const PARAGRAPH: f32 = 1.3;
 const OTHER_SIZE: f32 = 1.15;
 
 /// A line of text.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Line {
     /// What it says; not empty.
     pub text: String,
     /// Whether a paragraph begins with it.
     pub begins: bool,
+    /// The size of its letters, in halves of the page's units.
+    pub size: u16,
+    /// How deep it stands, where it is a heading.
+    pub level: Option<u8>,
 }
 
 /// The lines of a page. `turned` holds the letters by the direction they are written in, the usual one first.
@@ -42,7 +46,12 @@ fn read(glyphs: &[Glyph]) -> Vec<Line> {
                 Some(before) if baseline(&line) < baseline(before) => !found.last().is_some_and(breaks_off),
                 Some(before) => is_apart(before, &line, usual),
             };
-            found.push(Line { text, begins });
+            found.push(Line {
+                text,
+                begins,
+                size: halves(size(&line)),
+                level: None,
+            });
             before = Some(line);
         }
     }
@@ -74,6 +83,15 @@ fn usual_distance(lines: &[Vec<Word>]) -> f32 {
 /// The size of the most letters' worth of a line.
 fn size(line: &[Word]) -> f32 {
     longest(line).map_or(1.0, |word| word.size)
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "clamped to what it holds before"
+)]
+fn halves(size: f32) -> u16 {
+    (size * 2.0).round().clamp(0.0, f32::from(u16::MAX)) as u16
 }
 
 fn baseline(line: &[Word]) -> f32 {

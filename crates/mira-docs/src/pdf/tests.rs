@@ -107,6 +107,28 @@ fn lines_paragraphs_and_pages() {
 }
 
 #[test]
+fn headings_are_told_by_their_letters() {
+    let large = |y: u32, words: &str| format!("BT /F 16 Tf 50 {y} Td ({words}) Tj ET\n");
+    let body = "a line of text that is longer than any heading on it";
+    let content = [
+        large(350, "Of pipes"),
+        large(332, "and lists"),
+        at(50, 310, body),
+        at(50, 298, body),
+        at(50, 270, "1.1 Pipes"),
+        at(50, 250, body),
+    ];
+    let document = read(&pages(&[&content.concat()], ""), &Limits::default()).unwrap();
+    let part = &document.parts[0];
+    let found: Vec<(&str, u8)> = part
+        .headings
+        .iter()
+        .map(|heading| (part.text.get(heading.range.clone()).unwrap(), heading.level))
+        .collect();
+    assert_eq!(found, [("Of pipes\nand lists", 0), ("1.1 Pipes", 1)]);
+}
+
+#[test]
 fn words_are_apart_by_gaps_and_by_spaces() {
     check(
         "BT /F 10 Tf 50 300 Td [(Ker) 60 (ned w) -20 (ord) -300 (next)] TJ ET",

@@ -4,14 +4,13 @@
 //! The form is that of git's `pack-protocol` ("Reference Discovery", version 0); over HTTP a line that names the service
 //! goes before it. What is not of that form is libgit2's to refuse.
 
+use super::pkt::{Line, Lines};
 use crate::error::GitError;
 use git2::Oid;
-use std::mem;
+use std::{mem, ops::ControlFlow};
 
 /// Bytes a remote may tell: about a million refs.
 const MAX_BYTES: usize = 64 * 1024 * 1024;
-/// Of the length that each line begins with.
-const LENGTH: usize = 4;
 /// Hex digits of an id.
 const ID: usize = 40;
 
@@ -20,18 +19,16 @@ const ID: usize = 40;
 pub(crate) struct Advert {
     /// Full names, in the remote's order; of a tag that is an object not what it points at.
     refs: Vec<(Vec<u8>, Oid)>,
-    /// The beginning of a line.
-    waiting: Vec<u8>,
+    lines: Lines,
     bytes: usize,
     /// Whether the next flush only ends the line that names the service.
     is_named: bool,
-    ended: bool,
 }
 
 impl Advert {
     /// Takes what the remote said next. What comes after the refs is none of its business.
     pub(crate) fn hear(&mut self, bytes: &[u8]) -> Result<(), GitError> {
-        if self.ended {
+        if self.lines.ended() {
             return Ok(());
         }
         self.bytes = self.bytes.saturating_add(bytes.len());
@@ -41,31 +38,16 @@ impl Advert {
                 limit: MAX_BYTES as u64,
             });
         }
-        self.waiting.extend_from_slice(bytes);
-        let waiting = mem::take(&mut self.waiting);
-        let mut rest = waiting.as_slice();
-        while let Some((length, after)) = rest.split_at_checked(LENGTH)
-            && !self.ended
-        {
-            rest = match length_of(length) {
-                Some(0) => {
-                    self.ended = !mem::take(&mut self.is_named);
-                    after
-                }
-                Some(length @ LENGTH..) => match after.split_at_checked(length - LENGTH) {
-                    Some((line, after)) => {
-                        self.line(line);
-                        after
-                    }
-                    None => break,
-                },
-                _ => {
-                    self.ended = true;
-                    after
-                }
-            };
-        }
-        self.waiting = rest.to_vec();
+        let mut lines = mem::take(&mut self.lines);
+        lines.hear(bytes, |line| match line {
+            Line::Text(line) => {
+                self.line(line);
+                ControlFlow::Continue(())
+            }
+            Line::Flush if mem::take(&mut self.is_named) => ControlFlow::Continue(()),
+            Line::Flush | Line::Broken => ControlFlow::Break(()),
+        });
+        self.lines = lines;
         Ok(())
     }
 
@@ -93,22 +75,14 @@ impl Advert {
     }
 }
 
-fn length_of(digits: &[u8]) -> Option<usize> {
-    usize::from_str_radix(str::from_utf8(digits).ok()?, 16).ok()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Advert, MAX_BYTES};
+    use super::{super::pkt::line, Advert, MAX_BYTES};
     use crate::error::GitError;
     use proptest::prelude::*;
 
     const ONE: &str = "1111111111111111111111111111111111111111";
     const TWO: &str = "2222222222222222222222222222222222222222";
-
-    fn line(bytes: &[u8]) -> Vec<u8> {
-        [format!("{:04x}", bytes.len() + 4).as_bytes(), bytes].concat()
-    }
 
     /// As `http-backend` says it, with a name that is no text.
     fn said() -> Vec<u8> {
@@ -142,7 +116,7 @@ mod tests {
             for pair in cuts.windows(2) {
                 advert.hear(&said[pair[0]..pair[1]]).unwrap();
             }
-            prop_assert!(advert.ended);
+            prop_assert!(advert.lines.ended());
             let expected: [(&[u8], &str); 3] = [(b"HEAD", ONE), (b"refs/heads/caf\xe9", ONE), (b"refs/tags/v1", TWO)];
             let expected: Vec<_> = expected.map(|(name, id)| (name.to_vec(), id.to_owned())).into();
             prop_assert_eq!(names(advert), expected);
@@ -162,7 +136,7 @@ mod tests {
         advert
             .hear(&[line(nothing.as_bytes()), b"0000".to_vec()].concat())
             .unwrap();
-        assert!(advert.ended && advert.into_refs().is_empty());
+        assert!(advert.lines.ended() && advert.into_refs().is_empty());
     }
 
     #[test]

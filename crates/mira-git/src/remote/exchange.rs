@@ -8,13 +8,14 @@ use super::{
     advert::Advert,
     credentials::Credentials,
     progress::{Progress, Reporter},
+    report::Report,
     url::RemoteUrl,
 };
 use crate::error::GitError;
 use mira_net::GuardedClient;
 use std::{
     cell::RefCell,
-    io,
+    io, mem,
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
@@ -41,8 +42,18 @@ pub(crate) struct Exchange {
     pub(crate) reporter: Reporter,
     received: AtomicU64,
     failure: Mutex<Option<GitError>>,
-    /// There while it is listened to what the remote has.
-    advert: Mutex<Option<Advert>>,
+    ear: Mutex<Ear>,
+}
+
+/// What is read along while libgit2 reads it.
+#[derive(Default)]
+enum Ear {
+    #[default]
+    Closed,
+    /// What the remote has.
+    Advert(Advert),
+    /// What it says of a push.
+    Report(Report),
 }
 
 /// Where ssh finds what it needs.
@@ -100,7 +111,7 @@ impl Exchange {
             reporter: terms.reporter,
             received: AtomicU64::new(0),
             failure: Mutex::new(None),
-            advert: Mutex::new(None),
+            ear: Mutex::default(),
         })
     }
 
@@ -154,7 +165,7 @@ impl Exchange {
         Ok(())
     }
 
-    /// For the transports: counts what came from the remote, and listens to what it has.
+    /// For the transports: counts what came from the remote, and listens to what is to be heard.
     pub(crate) fn arrived(&self, bytes: &[u8]) -> Result<(), GitError> {
         let length = bytes.len() as u64;
         let before = self.received.fetch_add(length, Ordering::Relaxed);
@@ -164,21 +175,42 @@ impl Exchange {
                 limit: self.max_bytes,
             });
         }
-        match &mut *self.advert.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some(advert) => advert.hear(bytes),
-            None => Ok(()),
+        match &mut *self.ear.lock().unwrap_or_else(PoisonError::into_inner) {
+            Ear::Advert(advert) => advert.hear(bytes)?,
+            Ear::Report(report) => report.hear(bytes),
+            Ear::Closed => {}
         }
+        Ok(())
+    }
+
+    fn turn_ear(&self, to: Ear) -> Ear {
+        mem::replace(&mut *self.ear.lock().unwrap_or_else(PoisonError::into_inner), to)
     }
 
     /// From here on, what the remote says it has is heard.
     pub(crate) fn listen(&self) {
-        *self.advert.lock().unwrap_or_else(PoisonError::into_inner) = Some(Advert::default());
+        self.turn_ear(Ear::Advert(Advert::default()));
     }
 
     /// What was heard since [`Self::listen`].
     pub(crate) fn heard(&self) -> Advert {
-        let mut advert = self.advert.lock().unwrap_or_else(PoisonError::into_inner);
-        advert.take().unwrap_or_default()
+        match self.turn_ear(Ear::Closed) {
+            Ear::Advert(advert) => advert,
+            Ear::Report(_) | Ear::Closed => Advert::default(),
+        }
+    }
+
+    /// From here on, what the remote says of a push is heard.
+    pub(crate) fn listen_for_report(&self) {
+        self.turn_ear(Ear::Report(Report::default()));
+    }
+
+    /// What was heard since [`Self::listen_for_report`].
+    pub(crate) fn heard_report(&self) -> Report {
+        match self.turn_ear(Ear::Closed) {
+            Ear::Report(report) => report,
+            Ear::Advert(_) | Ear::Closed => Report::default(),
+        }
     }
 
     /// Tells whoever listens how far it is.

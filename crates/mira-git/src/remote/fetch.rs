@@ -6,6 +6,7 @@ use super::{
     exchange::Exchange,
     progress::{Progress, Stage, percent},
     register,
+    tags::{self, Tags},
 };
 use crate::{error::GitError, path::BranchName};
 use git2::{
@@ -46,8 +47,7 @@ pub(crate) struct Offer {
     branches: Vec<(Vec<u8>, Oid)>,
     /// The one it shows first, short.
     pub(crate) default: Option<String>,
-    /// How many tags it has.
-    tags: usize,
+    tags: Tags,
     /// Whether a branch or tag has a name that is no text.
     has_odd_names: bool,
 }
@@ -58,9 +58,13 @@ impl Offer {
         for (name, id) in advert.into_refs() {
             let is_tag = name.starts_with(b"refs/tags/");
             let branch = name.strip_prefix(BRANCH_PREFIX.as_bytes());
-            offer.tags += usize::from(is_tag);
             offer.has_odd_names |= (is_tag || branch.is_some()) && str::from_utf8(&name).is_err();
-            let Some(branch) = branch else { continue };
+            let Some(branch) = branch else {
+                if is_tag {
+                    offer.tags.insert((name, id));
+                }
+                continue;
+            };
             if offer.branches.len() == caps.branches {
                 return Err(GitError::TooLarge {
                     what: "the number of branches of the remote",
@@ -119,9 +123,9 @@ pub(crate) fn fetch(
         if offer.branches.is_empty() {
             return Ok((offer, false));
         }
-        let tags = if offer.tags > caps.tags {
+        let tags = if offer.tags.len() > caps.tags {
             tracing::warn!(
-                tags = offer.tags,
+                tags = offer.tags.len(),
                 limit = caps.tags,
                 "a remote has too many tags; none are taken"
             );
@@ -150,6 +154,7 @@ pub(crate) fn fetch(
             tags,
             Some("mira: fetch"),
         )?;
+        tags::note(repo, &offer.tags)?;
         Ok((offer, news))
     })
 }

@@ -9,15 +9,20 @@ mod clone;
 mod credentials;
 mod exchange;
 mod fetch;
+mod held;
 mod http;
+mod pkt;
 mod progress;
 mod register;
+mod report;
 mod ssh;
 mod sync;
+pub(crate) mod tags;
 mod url;
 
 pub use clone::Cloned;
 pub use credentials::{Credentials, Secret, Secrets};
+pub use held::Held;
 pub use progress::{Progress, Stage};
 pub use sync::{Outcome, Synced};
 pub use url::{RemoteUrl, UrlError};
@@ -235,22 +240,6 @@ impl Remotes {
         })
     }
 
-    /// Removes the clone and its credentials. An exchange under way has to be cancelled first.
-    pub async fn detach(&self, id: AttachmentId) -> Result<(), GitError> {
-        let turn = self.turn(id);
-        let waiting = Arc::clone(&turn).acquire_owned();
-        let Ok(permit) = timeout(self.0.repos.settings().lock_wait, waiting).await else {
-            return Err(GitError::Busy(Holder::Mira));
-        };
-        self.0.repos.remove(id).await?;
-        let secrets = self.0.secrets.clone();
-        let removed = tokio::task::spawn_blocking(move || secrets.remove(id));
-        removed.await.map_err(|_| GitError::Broken)??;
-        drop(permit);
-        self.0.turns.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
-        Ok(())
-    }
-
     fn caps(&self) -> Caps {
         let settings = &self.0.settings;
         Caps {
@@ -265,13 +254,18 @@ impl Remotes {
         Arc::clone(turns.entry(id).or_insert_with(|| Arc::new(Semaphore::new(1))))
     }
 
-    /// The repository's own turn within `lock_wait`, then a place among the exchanges, however long that takes.
-    async fn permits(&self, id: AttachmentId, cancel: &CancellationToken) -> Result<Permits, GitError> {
+    /// The right to be the only one who talks about a repository with its remote, within `lock_wait`.
+    async fn own_turn(&self, id: AttachmentId) -> Result<OwnedSemaphorePermit, GitError> {
         let wait = self.0.repos.settings().lock_wait;
-        let own = match timeout(wait, self.turn(id).acquire_owned()).await {
-            Ok(permit) => permit.map_err(|_| GitError::Broken)?,
-            Err(_) => return Err(GitError::Busy(Holder::Mira)),
-        };
+        match timeout(wait, self.turn(id).acquire_owned()).await {
+            Ok(permit) => permit.map_err(|_| GitError::Broken),
+            Err(_) => Err(GitError::Busy(Holder::Mira)),
+        }
+    }
+
+    /// The repository's own turn, then a place among the exchanges, however long that takes.
+    async fn permits(&self, id: AttachmentId, cancel: &CancellationToken) -> Result<Permits, GitError> {
+        let own = self.own_turn(id).await?;
         let place = Arc::clone(&self.0.places).acquire_owned();
         let place = cancel.run_until_cancelled(place).await.ok_or(GitError::Cancelled)?;
         Ok(Permits([own, place.map_err(|_| GitError::Broken)?]))

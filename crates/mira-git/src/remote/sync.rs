@@ -18,10 +18,7 @@ use crate::{
     transition,
 };
 use git2::{BranchType, ErrorCode, MergeOptions, Oid, PushOptions, RemoteCallbacks, Repository, Signature};
-use std::{cell::RefCell, path::Path, sync::Arc};
-
-/// How much of what a remote says about a push is shown.
-const SAID_CHARS: usize = 300;
+use std::{cell::Cell, path::Path, sync::Arc};
 
 /// What the clone had to do to be up to date with its remote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -238,66 +235,27 @@ pub(crate) fn push(
     if repo.refname_to_id(&pair.tracking()).ok() == Some(local) {
         return Ok(None);
     }
-    let heard = Heard::default();
-    let pushed = exchange.hold(|| send(repo, pair, exchange, &heard));
-    match (heard.refused.take(), pushed) {
-        (Some(why), _) => Err(GitError::Rejected {
-            why: heard.explained(why),
-        }),
+    let sent = Cell::new(None);
+    let pushed = exchange.hold(|| send(repo, pair, exchange, &sent));
+    match (exchange.heard_report().refusal(), pushed) {
+        (Some(why), _) => Err(GitError::Rejected { why }),
         (None, Err(GitError::Git(error))) if error.code() == ErrorCode::NotFastForward => Err(GitError::Rejected {
             why: "it has commits that are not here; sync again".to_owned(),
         }),
         (None, Err(error)) => Err(error),
-        (None, Ok(())) => Ok(Some(heard.sent.take().unwrap_or(local))),
+        (None, Ok(())) => Ok(Some(sent.get().unwrap_or(local))),
     }
 }
 
-/// What the remote said while it was pushed to.
-#[derive(Default)]
-struct Heard {
-    sent: RefCell<Option<Oid>>,
-    refused: RefCell<Option<String>>,
-    said: RefCell<Vec<u8>>,
-}
-
-impl Heard {
-    /// The reason, with what a hook of the remote had to say.
-    fn explained(&self, why: String) -> String {
-        let said = self.said.take();
-        let said = String::from_utf8_lossy(&said);
-        let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-        let said: String = lines
-            .join(" / ")
-            .chars()
-            .filter(|letter| !letter.is_control())
-            .take(SAID_CHARS)
-            .collect();
-        if said.is_empty() {
-            why
-        } else {
-            format!("{why} ({said})")
-        }
-    }
-}
-
-fn send(repo: &Repository, pair: &Pair, exchange: &Exchange, heard: &Heard) -> Result<(), GitError> {
+/// Pushes. What the remote says of it is to be asked of the exchange: libgit2 takes a branch it refuses for no failure.
+fn send(repo: &Repository, pair: &Pair, exchange: &Exchange, sent: &Cell<Option<Oid>>) -> Result<(), GitError> {
     let mut remote = register::remote(repo)?;
     let mut callbacks = RemoteCallbacks::new();
     callbacks.push_negotiation(|updates| {
-        *heard.sent.borrow_mut() = updates.first().map(git2::PushUpdate::dst);
+        sent.set(updates.first().map(git2::PushUpdate::dst));
+        // What it has was said; what comes now is its answer.
+        exchange.listen_for_report();
         Ok(())
-    });
-    callbacks.push_update_reference(|_, refused| {
-        if let Some(why) = refused {
-            *heard.refused.borrow_mut() = Some(why.chars().filter(|letter| !letter.is_control()).collect());
-        }
-        Ok(())
-    });
-    callbacks.sideband_progress(|said| {
-        let mut kept = heard.said.borrow_mut();
-        let room = SAID_CHARS.saturating_mul(4).saturating_sub(kept.len());
-        kept.extend(said.iter().take(room));
-        true
     });
     callbacks.push_transfer_progress(|done, total, bytes| {
         exchange.report(Progress {

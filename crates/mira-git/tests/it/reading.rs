@@ -2,8 +2,8 @@
 
 use crate::support::{Scene, at, git_in};
 use mira_git::{
-    Body, Change, Clash, FileChange, GitError, GitSettings, Health, LineKind, LogQuery, Missing, Revision, Standing,
-    TreeKind, diff_text,
+    Body, Change, FileChange, GitError, GitSettings, Health, LineKind, LogCursor, LogQuery, Missing, RefError,
+    Revision, Standing, TreeKind, diff_text,
 };
 
 fn revision(text: &str) -> Revision {
@@ -79,16 +79,7 @@ async fn folders_are_what_ls_tree_says() {
     let missing = scene.repos.tree(scene.id, Some(at("nowhere")), None).await;
     assert!(matches!(missing, Err(GitError::NotFound(Missing::Path))), "{missing:?}");
     let file = scene.repos.tree(scene.id, Some(at("b.txt")), None).await;
-    assert!(
-        matches!(
-            file,
-            Err(GitError::Conflict {
-                why: Clash::NotAFile,
-                ..
-            })
-        ),
-        "{file:?}"
-    );
+    assert!(matches!(file, Err(GitError::NotFound(Missing::Folder))), "{file:?}");
     let unknown = scene.repos.tree(scene.id, None, Some(revision("deadbeef"))).await;
     assert!(
         matches!(unknown, Err(GitError::NotFound(Missing::Commit))),
@@ -189,8 +180,12 @@ async fn history_is_what_git_log_says() {
         ("Owner", 120)
     );
     assert_eq!(newest.parents, [scene.git(&["rev-parse", "HEAD~1"])]);
+    for odd in ["", "-", "nonsense", &newest.sha, &format!("{}-HEAD", newest.sha)] {
+        assert_eq!(odd.parse::<LogCursor>(), Err(RefError::Cursor), "{odd}");
+    }
+    let unknown = "1".repeat(40);
     let odd = LogQuery {
-        cursor: Some("nonsense".into()),
+        cursor: Some(format!("{unknown}-{unknown}").parse().unwrap()),
         limit: 5,
         ..LogQuery::default()
     };

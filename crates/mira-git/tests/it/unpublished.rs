@@ -14,12 +14,21 @@ fn published() -> Scene {
     scene
 }
 
+async fn found(scene: &Scene) -> Unpublished {
+    scene.repos.unpublished(scene.id).await.unwrap()
+}
+
+fn names(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
 async fn check(scene: &Scene, unpushed_commits: u64, changed_files: u64, branches: &[&str]) {
-    let found = scene.repos.unpublished(scene.id).await.unwrap();
+    let found = found(scene).await;
     let expect = Unpublished {
         unpushed_commits,
         changed_files,
-        branches: branches.iter().map(|name| (*name).to_owned()).collect(),
+        branches: names(branches),
+        ..Unpublished::default()
     };
     assert_eq!(found, expect);
     assert_eq!(found.is_empty(), unpushed_commits + changed_files == 0);
@@ -81,11 +90,50 @@ async fn without_a_remote_everything_is_here_only() {
     scene.git(&["branch", "-q", "old", "long~1050"]);
     scene.put("a", "one\n");
     check(&scene, 1_000, 1, &["long", "old"]).await;
+}
 
-    let missing = "01920000-0000-7000-8000-000000000009".parse().unwrap();
-    let missing = scene.repos.unpublished(missing).await;
-    assert!(
-        matches!(missing, Err(GitError::NotFound(Missing::Repository))),
-        "{missing:?}"
-    );
+#[tokio::test(flavor = "multi_thread")]
+async fn where_no_clone_is_nothing_is_lost() {
+    let mut scene = published();
+    scene.id = "01920000-0000-7000-8000-000000000009".parse().unwrap();
+    assert!(found(&scene).await.is_empty());
+    // What is there and no repository may be anything.
+    std::fs::create_dir_all(scene.dir()).unwrap();
+    let odd = scene.repos.unpublished(scene.id).await;
+    assert!(matches!(odd, Err(GitError::NotFound(Missing::Repository))), "{odd:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stashes_tags_and_notes_are_nowhere_else() {
+    let scene = published();
+    // What is fetched ahead is the remote's; a tag of what the remote has may be, as long as nobody asked.
+    scene.git(&["update-ref", "refs/prefetch/remotes/origin/main", "HEAD"]);
+    scene.git(&["tag", "-a", "-m", "of main", "old"]);
+    check(&scene, 0, 0, &[]).await;
+    for text in ["three\n", "four\n"] {
+        scene.put("b", text);
+        scene.git(&["stash", "-q"]);
+    }
+    let mut expect = Unpublished {
+        stashes: 2,
+        ..Unpublished::default()
+    };
+    assert_eq!(found(&scene).await, expect);
+
+    scene.git(&["commit", "-q", "--allow-empty", "-m", "tagged only"]);
+    scene.git(&["tag", "-a", "-m", "words", "mine"]);
+    scene.git(&["tag", "plain"]);
+    scene.git(&["reset", "-q", "--hard", "HEAD~1"]);
+    expect.unpushed_commits = 1;
+    expect.tags = names(&["mine", "plain"]);
+    assert_eq!(found(&scene).await, expect);
+
+    scene.git(&["notes", "add", "-m", "a note"]);
+    let blob = scene.git_fed(&["hash-object", "-w", "--stdin"], b"no commit");
+    scene.git(&["tag", "blob", &blob]);
+    expect.unpushed_commits = 2;
+    expect.tags = names(&["blob", "mine", "plain"]);
+    expect.refs = names(&["refs/notes/commits"]);
+    assert_eq!(found(&scene).await, expect);
+    assert!(!expect.is_empty());
 }

@@ -99,14 +99,12 @@ enum Tool<'a> {
 struct Container<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    file_ids: &'a [String],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    file_ids: Vec<&'a str>,
 }
 
 /// The most calls of its own tools that a provider may make in one answer; it refuses none and counts no functions.
 const MOST_HOSTED_CALLS: u32 = 32;
-/// The most files of one container.
-const CONTAINER_FILES: usize = 50;
 
 #[derive(Serialize)]
 #[serde(untagged)]
@@ -120,13 +118,13 @@ enum ToolChoice {
 }
 
 /// A tool the provider runs.
-fn hosted(tool: &HostedTool) -> Tool<'_> {
+fn hosted<'a>(dialect: &Dialect, tool: &'a HostedTool) -> Tool<'a> {
     match tool {
         HostedTool::WebSearch => Tool::WebSearch,
         HostedTool::CodeInterpreter { files } => Tool::CodeInterpreter {
             container: Container {
                 kind: "auto",
-                file_ids: files.get(..CONTAINER_FILES).unwrap_or(files),
+                file_ids: dialect.hosted.container_files(files),
             },
         },
         HostedTool::FileSearch { stores } => Tool::FileSearch {
@@ -160,7 +158,8 @@ fn tools<'a>(
     stage: Stage<'_>,
     schema: &'a RawValue,
 ) -> Result<Vec<Tool<'a>>, LlmError> {
-    let mut tools: Vec<Tool<'a>> = dialect.offers_hosted(stage, request).into_iter().map(hosted).collect();
+    let own = dialect.offers_hosted(stage, request).into_iter();
+    let mut tools: Vec<Tool<'a>> = own.map(|tool| hosted(dialect, tool)).collect();
     for (tool, strict) in dialect.offered(stage, request) {
         tools.push(Tool::Function {
             name: &tool.name,

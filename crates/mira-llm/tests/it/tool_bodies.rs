@@ -13,7 +13,7 @@ use openai_sim::{Flavour, Plan};
 use serde_json::Value;
 
 /// A request in its second round.
-fn second_round(carry: &[&str]) -> ModelRequest {
+pub fn second_round(carry: &[&str]) -> ModelRequest {
     let mut request = with_tools();
     let call = |id: &str, name: &str, arguments: &str| AskedCall {
         call_id: id.into(),
@@ -31,6 +31,7 @@ fn second_round(carry: &[&str]) -> ModelRequest {
             ..AskedCalls::default()
         },
         outputs: vec!["7a | 8 May 2026 | owner | it was me".into(), "error: not JSON".into()],
+        pictures: Vec::new(),
     });
     request
 }

@@ -26,11 +26,7 @@ fn offer(name: &str, keys: &[(&str, Value)]) -> ToolOffer {
     let required: Vec<&str> = keys.iter().map(|(key, _)| *key).collect();
     let schema =
         json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false });
-    ToolOffer {
-        name: name.into(),
-        description: format!("Use it to {name}.").into(),
-        parameters: schema.to_string().into(),
-    }
+    ToolOffer::new(name, format!("Use it to {name}."), schema.to_string())
 }
 
 /// `support::request` with two tools, and a call on the way to its earlier reply.
@@ -82,6 +78,7 @@ async fn talk(model: &Arc<dyn ChatModel>, mut request: ModelRequest) -> (String,
             said: heard.text,
             asked,
             outputs,
+            pictures: Vec::new(),
         });
     }
 }

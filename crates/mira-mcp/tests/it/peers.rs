@@ -1,7 +1,7 @@
 //! Servers of the official Python and TypeScript SDKs, over both transports.
 
-use crate::support::{LIMIT, Rig, listening, node, python};
-use mira_mcp::{McpError, ServerStatus};
+use crate::support::{LIMIT, Rig, listening, node, python, text};
+use mira_mcp::{McpError, McpPart, ServerStatus};
 use serde_json::{Value, json};
 use std::{path::Path, time::Duration};
 use tokio::{
@@ -30,10 +30,20 @@ async fn speaks_python(rig: &Rig) {
         rig.call("mcp__py__add", json!({"a": "x"})).await,
         "error: the arguments are wrong: `a` must be of type integer"
     );
-    let picture = rig.servers.call("mcp__py__picture", json!({}), LIMIT).await.unwrap();
-    assert_eq!(picture.images[0].media_type, "image/png");
+    let picture = rig
+        .servers
+        .call("mcp__py__picture", json!({"size": 1_500_000}), LIMIT)
+        .await;
+    let [McpPart::File(file)] = &picture.as_ref().unwrap().parts[..] else {
+        panic!("{picture:?}")
+    };
+    assert_eq!(
+        (file.name.as_str(), file.media_type.as_str()),
+        ("picture.png", "image/png")
+    );
+    assert_eq!(file.bytes.len(), 1_500_000);
     let failed = rig.servers.call("mcp__py__fail", json!({}), LIMIT).await.unwrap();
-    assert!(failed.is_error && failed.text.contains("fail"), "{failed:?}");
+    assert!(failed.is_error && text(&failed).contains("fail"), "{failed:?}");
     let unknown = rig.servers.call("mcp__py__nothing", json!({}), LIMIT).await;
     assert!(matches!(unknown, Err(McpError::UnknownTool(_))), "{unknown:?}");
     // Side by side.

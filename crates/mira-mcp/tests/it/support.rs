@@ -1,6 +1,6 @@
 //! Servers as a test starts them, and waiting for what becomes of them.
 
-use mira_mcp::{Hooks, McpServers, Patience, ServerState, ServerStatus, parse_config};
+use mira_mcp::{Hooks, McpAnswer, McpPart, McpServers, Patience, ServerState, ServerStatus, parse_config};
 use mira_net::{Guard, GuardedClient, HostPort};
 use serde_json::{Value, json};
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -57,6 +57,15 @@ pub fn node(arguments: &[&str]) -> Value {
 
 pub fn fault(name: &str) -> Value {
     json!({ "command": "python3", "args": [script("faults.py"), name] })
+}
+
+/// The words of an answer.
+pub fn text(answer: &McpAnswer) -> String {
+    let words = answer.parts.iter().filter_map(|part| match part {
+        McpPart::Text(text) => Some(text.as_str()),
+        McpPart::File(_) => None,
+    });
+    words.collect::<Vec<_>>().join("\n")
 }
 
 /// A peer that listens at an address of its own.
@@ -147,10 +156,10 @@ impl Rig {
         }
     }
 
-    /// The text of an answer, or the words of the error.
+    /// The words of an answer, or of the error.
     pub async fn call(&self, name: &str, arguments: Value) -> String {
         match self.servers.call(name, arguments, LIMIT).await {
-            Ok(answer) => answer.text,
+            Ok(answer) => text(&answer),
             Err(error) => format!("error: {error}"),
         }
     }

@@ -1,16 +1,16 @@
 //! Recall: the memories that answer a message. Joins the full-text documents, the vector index and the rows of the
 //! store; what counts how much is decided in [`mira_core::fusion`].
 //!
-//! Laws. Candidates are the best [`CANDIDATES`] of both sides, and [`OF_A_TIME`] of each stretch of time the message names,
-//! each scored by both; the best [`RANKED`] of them are ranked. What is excluded never comes up, nor does a fact whose
-//! successor is there: the successor stands in for it. The store's answer is the truth: what only the
-//! index knows is not shown. An index that fails makes recall degraded, never an error.
+//! Laws. Candidates are the best [`CANDIDATES`] of both sides, and [`OF_A_TIME`] of each stretch of time the message
+//! names, each scored by both; the best [`RANKED`] of them are ranked. What is excluded never comes up and takes nobody's
+//! place, nor does a fact come up whose successor is there: the successor stands in for it. The store's answer is the
+//! truth: what only the index knows is not shown. An index that fails makes recall degraded, never an error.
 
 use crate::{
     index::{Filter, Hit, IndexError, IndexStatus, Vector, VectorIndex},
     sqlite::{Store, documents::SpeakerNames, error::StoreError, lexical::LexicalQuery, recall_rows::RecallRow},
 };
-use futures_util::future::join3;
+use futures_util::future::{join3, try_join, try_join_all};
 use jiff::Zoned;
 use mira_core::{
     fusion::{
@@ -23,7 +23,10 @@ use mira_core::{
     ids::{AccountId, MemoryId, ProjectId},
     memory::{Degraded, Memory, Recalled},
 };
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 /// How many candidates each side gives.
 const CANDIDATES: usize = 200;
@@ -79,7 +82,8 @@ pub async fn recall(
         return Ok(RecallOutcome::default());
     };
     // What is excluded would otherwise take places.
-    let wanted = CANDIDATES + query.exclude.len().min(CANDIDATES);
+    let excluded = query.exclude.len().min(CANDIDATES);
+    let (wanted, of_a_time) = (CANDIDATES + excluded, OF_A_TIME + excluded);
     let words = LexicalQuery {
         terms: question.words.clone(),
         project: query.project,
@@ -88,15 +92,15 @@ pub async fn recall(
     };
     let mut meaning = Meaning::new(index, account, &query);
     let stretches = &question.times.stretches;
-    let (words, (), of_then) = join3(
+    let newest = |stretch: &Stretch| store.list_of_a_time(account, *stretch, query.project, of_a_time);
+    let (words, mut of_then, newest) = join3(
         store.find_lexical(account, words),
-        meaning.search(query.project, wanted, stretches),
-        newest_of(store, account, &query, stretches),
+        meaning.search(query.project, (wanted, of_a_time), stretches),
+        try_join_all(stretches.iter().map(newest)),
     )
     .await;
     let words = words?;
-    let mut of_then = of_then?;
-    of_then.append(&mut meaning.of_then);
+    of_then.extend(newest?.into_iter().flatten());
     let df: HashMap<&str, u64> = words.terms.iter().map(|term| (term.text.as_str(), term.df)).collect();
     let corpus = Corpus::new(words.documents, &question.words, &df, &words.df);
     let bm25: HashMap<MemoryId, f32> = words.hits.iter().map(|hit| (hit.id, hit.bm25)).collect();
@@ -119,21 +123,6 @@ pub async fn recall(
         merged,
         degraded: meaning.degraded,
     })
-}
-
-/// The newest memories of each stretch of time.
-async fn newest_of(
-    store: &Store,
-    account: AccountId,
-    query: &RecallQuery,
-    stretches: &[Stretch],
-) -> Result<Vec<MemoryId>, StoreError> {
-    let mut newest = Vec::new();
-    for stretch in stretches {
-        let ids = store.list_of_a_time(account, *stretch, query.project, OF_A_TIME);
-        newest.extend(ids.await?);
-    }
-    Ok(newest)
 }
 
 /// The [`RANKED`] candidates that say most about the question, by words, by meaning, or by being of a time it names; what
@@ -165,8 +154,6 @@ struct Meaning<'a> {
     asked: Option<(&'a dyn VectorIndex, Vector)>,
     account: AccountId,
     cosines: HashMap<MemoryId, f32>,
-    /// The nearest memories of the times the question names.
-    of_then: Vec<MemoryId>,
     degraded: Option<Degraded>,
 }
 
@@ -185,37 +172,39 @@ impl<'a> Meaning<'a> {
             asked: index.zip(query.vector.clone().filter(says)).filter(|_| answers),
             account,
             cosines: HashMap::new(),
-            of_then: Vec::new(),
             degraded,
         }
     }
 
-    /// The nearest memories, of all times and of each stretch.
-    async fn search(&mut self, project: Option<ProjectId>, limit: usize, stretches: &[Stretch]) {
+    /// Learns the nearest memories, of all times and of each stretch, so many of them; answers those of the stretches.
+    async fn search(
+        &mut self,
+        project: Option<ProjectId>,
+        (wanted, of_a_time): (usize, usize),
+        stretches: &[Stretch],
+    ) -> Vec<MemoryId> {
+        let Some((index, vector)) = self.asked.clone() else {
+            return Vec::new();
+        };
         let any = Filter {
             project,
             ..Filter::default()
         };
-        self.search_in(any.clone(), limit).await;
-        for stretch in stretches {
+        let of_then = stretches.iter().map(|stretch| {
             let then = Filter {
                 from: Some(stretch.from),
                 until: Some(stretch.until),
                 ..any.clone()
             };
-            let hits = self.search_in(then, OF_A_TIME).await;
-            self.of_then.extend(hits);
-        }
-    }
-
-    async fn search_in(&mut self, filter: Filter, limit: usize) -> Vec<MemoryId> {
-        let Some((index, vector)) = &self.asked else {
-            return Vec::new();
-        };
-        match index.search(self.account, vector.clone(), filter, limit).await {
-            Ok(hits) => {
-                self.learn(&hits);
-                hits.iter().map(|hit| hit.id).collect()
+            index.search(self.account, Arc::clone(&vector), then, of_a_time)
+        });
+        let all = index.search(self.account, Arc::clone(&vector), any.clone(), wanted);
+        match try_join(all, try_join_all(of_then)).await {
+            Ok((all, of_then)) => {
+                let of_then = of_then.concat();
+                self.learn(&all);
+                self.learn(&of_then);
+                of_then.iter().map(|hit| hit.id).collect()
             }
             Err(error) => {
                 self.fail(&error);

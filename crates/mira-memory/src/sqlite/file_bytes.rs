@@ -171,8 +171,11 @@ pub(super) async fn pack(
     bytes: &dyn FileBytes,
 ) -> Result<Packed, StoreError> {
     let mut packed = Packed::default();
-    // A copy that breaks off is thrown away: it needs no journal.
-    let options = connect_options(copy).journal_mode(SqliteJournalMode::Off);
+    // A copy that breaks off is thrown away: it needs no journal. What a file said whose deletion it has to follow is
+    // overwritten in it.
+    let options = connect_options(copy)
+        .journal_mode(SqliteJournalMode::Off)
+        .pragma("secure_delete", "ON");
     let mut conn = options.connect().await?;
     for sql in [
         "DROP TABLE IF EXISTS carried_bytes",

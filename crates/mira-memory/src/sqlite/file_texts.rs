@@ -37,7 +37,7 @@ pub struct FileChunk {
     pub page: Option<u32>,
     /// Its first and its last line, from 1.
     pub lines: Option<(u32, u32)>,
-    /// Title and nearest heading; may be empty.
+    /// Title and the headings it stands below, the highest first; may be empty.
     pub heading: String,
     /// What it says.
     pub text: String,
@@ -95,9 +95,9 @@ macro_rules! in_scope {
     };
 }
 
-/// `?4` the words, `?5` limit. A heading's word counts for four of the text.
+/// `?4` the words, `?5` limit. A heading's words count like those of the text.
 const BY_WORDS: &str = concat!(
-    "SELECT c.key, c.file_id, c.page, -bm25(file_words, 4.0, 1.0) FROM file_words
+    "SELECT c.key, c.file_id, c.page, -bm25(file_words) FROM file_words
       CROSS JOIN file_chunks c ON c.key = file_words.rowid
       CROSS JOIN files f ON f.account_id = c.account_id AND f.id = c.file_id
       WHERE file_words MATCH ?4 AND ",

@@ -4,7 +4,8 @@
 //! Law: what is forgotten is as if it had never been known, but for its empty place in the conversation. Everything made
 //! of it goes along: facts it is the evidence of, summaries that cover it, what a reply noted about it (intent, moods'
 //! causes, topics), an automatic title, which files came with it, the documents of its neighbours, what tools were given
-//! and brought for it or quote of it. The files themselves are the owner's to delete. What others said in words of their own stays.
+//! and brought for it or quote of it. The files themselves are the owner's to delete. What others said in words of
+//! their own stays.
 
 use super::{
     Store, documents,
@@ -113,7 +114,7 @@ const LIST_NOTES: &str = "
       FROM messages WHERE account_id = ?1 AND id IN (SELECT unhex(value) FROM json_each(?2))";
 
 /// `?2` the messages whose notes go, `?3` their session, `?4` the message itself. The rows of turns are found by the
-/// messages' own, and a running one by the message it works on.
+/// messages' own, and a running one by the message it works on. Why something came up is told in words of the question.
 const EMPTY: &str = "
     UPDATE mira_state SET mood_cause = NULL
      WHERE account_id = ?1 AND mood_cause IN (
@@ -133,6 +134,9 @@ const EMPTY: &str = "
     UPDATE messages SET content = '', status = 'forgotten', metadata = NULL WHERE account_id = ?1 AND id = ?4;
     DELETE FROM message_files WHERE account_id = ?1 AND message_id = ?4;
     DELETE FROM receipts WHERE account_id = ?1 AND message_id = ?4;
+    UPDATE receipts SET items =
+           (SELECT json_group_array(json_set(j.value, '$.reason', '') ORDER BY j.key) FROM json_each(items) j)
+     WHERE account_id = ?1 AND message_id IN (SELECT unhex(value) FROM json_each(?2));
     DELETE FROM memories WHERE account_id = ?1 AND id = ?4;
     DELETE FROM outbox WHERE account_id = ?1 AND memory_id = ?4 AND step <> 'remove'";
 

@@ -1,5 +1,6 @@
 //! A restore: what must not go back in time with the database. A backup is old: its logins may have been ended since,
-//! its one-time codes used, its sequence numbers given out again, and what had to be forgotten was still known.
+//! its one-time codes used, its sequence numbers given out again, what had to be forgotten was still known, and of copies
+//! sent to a provider since it knows nothing.
 
 use super::{connect_options, error::StoreError, migrate, reader_options, writer_options};
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
@@ -12,6 +13,20 @@ const SEQ_JUMP: i64 = 1 << 24;
 /// A row of `logins`.
 type LoginRow = (Vec<u8>, i64, Vec<u8>, Vec<u8>, String, i64, i64, i64);
 
+/// A row of `provider_files`: account, file, provider, its id there, its store, state, change, and what it was sent as.
+type CopyRow = (
+    i64,
+    Vec<u8>,
+    String,
+    Option<String>,
+    Option<String>,
+    String,
+    i64,
+    Option<String>,
+    Option<i64>,
+    Option<i64>,
+);
+
 /// What the database before the restore knows better than the backup.
 #[derive(Debug, Default)]
 struct Newer {
@@ -19,11 +34,13 @@ struct Newer {
     used_codes: Vec<(Vec<u8>, i64, i64)>,
     seqs: Vec<(i64, String, i64)>,
     tombstones: Vec<(i64, Vec<u8>, i64)>,
+    copies: Vec<CopyRow>,
 }
 
 /// Prepares a backup's copy (of this program's schema, opened by nobody) to take the place of `current`: today's logins
-/// and used codes instead of the backup's, sequence numbers beyond those given out, and everything that must stay
-/// forgotten. Where `current` cannot be read, all logins end.
+/// and used codes instead of the backup's, sequence numbers beyond those given out, everything that must stay forgotten,
+/// and what lies with providers: copies of files the backup does not have are to be removed there. Where `current`
+/// cannot be read, all logins end.
 pub async fn hand_over(current: &Path, copy: &Path) -> Result<(), StoreError> {
     let newer = match read(current).await {
         Ok(newer) => newer,
@@ -82,6 +99,12 @@ async fn read(current: &Path) -> Result<Newer, StoreError> {
         tombstones: sqlx::query_as("SELECT account_id, digest, created_at FROM tombstones")
             .fetch_all(&mut conn)
             .await?,
+        copies: sqlx::query_as(
+            "SELECT account_id, file_id, provider, remote_id, store_id, state, updated_at, sent_name, sent_bytes, sent_at
+               FROM provider_files",
+        )
+        .fetch_all(&mut conn)
+        .await?,
     };
     conn.close().await?;
     Ok(newer)
@@ -133,6 +156,34 @@ async fn write(conn: &mut SqliteConnection, newer: &Newer) -> Result<(), StoreEr
             .bind(created)
             .execute(&mut *conn)
             .await?;
+    }
+    write_copies(conn, &newer.copies).await
+}
+
+/// Where the backup has a row of its own that today's database has not, it stays: whoever looks after the copies finds
+/// out whether it still holds.
+async fn write_copies(conn: &mut SqliteConnection, copies: &[CopyRow]) -> Result<(), StoreError> {
+    for (account, file, provider, remote, store, state, updated, name, bytes, at) in copies {
+        sqlx::query(
+            "INSERT OR REPLACE INTO provider_files (account_id, file_id, provider, remote_id, store_id, state, updated_at,
+                                                    sent_name, sent_bytes, sent_at)
+             SELECT ?1, ?2, ?3, ?4, ?5,
+                    CASE WHEN NOT EXISTS (SELECT 1 FROM files WHERE account_id = ?1 AND id = ?2) THEN 'doomed'
+                         ELSE coalesce(nullif(?6, 'doomed'), 'wanted') END,
+                    ?7, ?8, ?9, ?10",
+        )
+        .bind(account)
+        .bind(file)
+        .bind(provider)
+        .bind(remote)
+        .bind(store)
+        .bind(state)
+        .bind(updated)
+        .bind(name)
+        .bind(bytes)
+        .bind(at)
+        .execute(&mut *conn)
+        .await?;
     }
     Ok(())
 }

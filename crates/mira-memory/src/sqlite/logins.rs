@@ -102,6 +102,20 @@ impl Store {
         .await
     }
 
+    /// The login of this id, expired or not.
+    pub async fn find_login_by_id(&self, account: AccountId, id: LoginId) -> Result<Option<Login>, StoreError> {
+        let row = sqlx::query(concat!(
+            "SELECT ",
+            login_columns!(),
+            " FROM logins WHERE account_id = ?1 AND id = ?2"
+        ))
+        .bind(account.0)
+        .bind(blob(&id.0))
+        .fetch_optional(&mut *self.read().await?)
+        .await?;
+        row.as_ref().map(read).transpose()
+    }
+
     /// The login with this token, expired or not; it says whose it is.
     pub async fn find_login(&self, token_hash: &[u8; 32]) -> Result<Option<Login>, StoreError> {
         let row = sqlx::query(concat!(

@@ -86,6 +86,12 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
         include_str!("../../../../migrations/0012_provider_sends.up.sql"),
         include_str!("../../../../migrations/0012_provider_sends.down.sql"),
     ),
+    (
+        13,
+        "replies and lookups",
+        include_str!("../../../../migrations/0013_replies_and_lookups.up.sql"),
+        include_str!("../../../../migrations/0013_replies_and_lookups.down.sql"),
+    ),
 ];
 
 /// The table sqlx keeps its books in.

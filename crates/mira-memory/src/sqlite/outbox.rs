@@ -467,7 +467,8 @@ impl Store {
     }
 
     /// Empties the full-text tables of recall and queues every message and fact that is a memory, oldest first; answers
-    /// how many wait then. What was said off the record or while memory was paused does not become one. Turns go on meanwhile; words find again what [`Store::write_documents`] has written.
+    /// how many wait then. What was said off the record or while memory was paused does not become one. Turns go on
+    /// meanwhile; words find again what [`Store::write_documents`] has written.
     pub async fn queue_everything(&self, account: AccountId, now: Timestamp) -> Result<u64, StoreError> {
         self.write(Class::Partial, move |conn| {
             async move { super::documents::delete_all(conn, account).await }.boxed()

@@ -237,6 +237,53 @@ impl Store {
         .await
     }
 
+    /// The copies that lie with the provider, those of deleted files apart.
+    pub async fn list_provider_copies(
+        &self,
+        account: AccountId,
+        provider: &str,
+    ) -> Result<Vec<ProviderCopy>, StoreError> {
+        let rows = sqlx::query(concat!(
+            "SELECT f.id, f.project_id, ",
+            copy_columns!(),
+            " FROM provider_files p CROSS JOIN files f ON f.account_id = p.account_id AND f.id = p.file_id
+              WHERE p.account_id = ?1 AND p.provider = ?2 AND p.remote_id IS NOT NULL AND p.state <> 'doomed'",
+        ))
+        .bind(account.0)
+        .bind(provider.to_owned())
+        .fetch_all(&mut *self.read().await?)
+        .await?;
+        rows.iter().map(read).collect()
+    }
+
+    /// Copies that were never put into a store, because nobody was to search them when they were sent, are wanted in one.
+    pub async fn want_provider_stores(
+        &self,
+        account: AccountId,
+        provider: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let provider: Arc<str> = provider.into();
+        self.write(Class::Acknowledged, move |conn| {
+            let provider = provider.to_string();
+            async move {
+                sqlx::query(
+                    "UPDATE provider_files SET state = 'wanted', updated_at = ?3
+                      WHERE account_id = ?1 AND provider = ?2 AND state = 'failed'
+                        AND remote_id IS NOT NULL AND store_id IS NULL",
+                )
+                .bind(account.0)
+                .bind(provider)
+                .bind(ms(now))
+                .execute(conn)
+                .await?;
+                Ok(())
+            }
+            .boxed()
+        })
+        .await
+    }
+
     /// Whether a copy of that id is known, whatever became of it.
     pub async fn is_provider_copy(
         &self,

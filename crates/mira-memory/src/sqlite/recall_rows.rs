@@ -1,9 +1,9 @@
 //! What ranking needs of each candidate of recall, and what is told of those that come up: tables `memories` and
 //! `messages`, read in one query. And which memories are of a time.
 //!
-//! The query of candidates answers one row. A row for each candidate would be cut into values, copied and handed over to the waiting
-//! task one by one, which takes longer than reading them. A candidate stands in it as a line of short columns with
-//! commas between, the last of them lengths in bytes, a semicolon, and as many bytes of text.
+//! The query of candidates answers one row. A row for each candidate would be cut into values, copied and handed over to
+//! the waiting task one by one, which takes longer than reading them. A candidate stands in it as a line of short columns
+//! with commas between, the last of them lengths in bytes, a semicolon, and as many bytes of text.
 //!
 //! Texts are cut, so that a candidate of ten megabytes costs no more than another; who shows one reads it whole.
 

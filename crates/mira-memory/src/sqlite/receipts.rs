@@ -79,13 +79,17 @@ fn parse_items(text: &str) -> Result<Vec<ReceiptItem>, String> {
     items.into_iter().map(Item::parse).collect()
 }
 
-/// Stores a receipt; the message must be there. For the transaction that stores the reply.
+/// Stores a receipt, without what was forgotten in the turn itself; the message must be there. For the transaction that
+/// stores the reply.
 pub(super) async fn insert(
     conn: &mut SqliteConnection,
     account: AccountId,
     receipt: &Receipt,
 ) -> Result<(), StoreError> {
-    let items: Vec<Item> = receipt.items.iter().map(Item::from).collect();
+    let ids: Vec<MemoryId> = receipt.items.iter().map(|item| item.memory_id).collect();
+    let known = find_known(conn, account, &ids).await?;
+    let there = receipt.items.iter().filter(|item| known.contains(&item.memory_id));
+    let items: Vec<Item> = there.map(Item::from).collect();
     sqlx::query(
         "INSERT INTO receipts (account_id, message_id, prompt_hash, items, parts, degraded, created_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (account_id, message_id) DO NOTHING",

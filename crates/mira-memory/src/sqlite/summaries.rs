@@ -201,7 +201,8 @@ const FIND_RANGE: &str = concat!(
 );
 
 /// `?2` session, `?3` level, `?4` first, `?5` last, `?6` id, `?7` and `?8` depths, `?9` text, `?10` tokens, `?11` model,
-/// `?12` now, `?13` whether it is untrusted. Nothing where the session or the range's end is gone. Stale ones that end within the range are done with.
+/// `?12` now, `?13` whether it is untrusted. Nothing where the session or the range's end is gone. Stale ones that end
+/// within the range are done with.
 const INSERT: &str = "
     DELETE FROM summaries
      WHERE account_id = ?1 AND session_id = ?2 AND level = ?3 AND stale = 1 AND last_id IN (

@@ -47,7 +47,7 @@ pub struct VectorRow {
 }
 
 /// A vector as it is stored.
-fn to_bytes(vector: &[f32]) -> Vec<u8> {
+pub(super) fn to_bytes(vector: &[f32]) -> Vec<u8> {
     vector.iter().flat_map(|x| x.to_le_bytes()).collect()
 }
 

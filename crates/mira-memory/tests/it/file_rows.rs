@@ -11,7 +11,8 @@ use mira_core::{
     ids::FileId,
 };
 use mira_memory::{
-    ArrivingBytes, FileBytes, FileOutcome, JudgedFile, Packed, Store, StoreError, StoreOptions, unpack_files,
+    ArrivingBytes, FileBytes, FileChunk, FileOutcome, FilePage, JudgedFile, Packed, Store, StoreError, StoreOptions,
+    unpack_files,
 };
 use std::{fs, io};
 
@@ -195,6 +196,60 @@ async fn a_backup_carries_bytes() {
     }
     assert!(opened.integrity_check().await.unwrap().problems.is_empty());
     opened.close().await;
+}
+
+#[tokio::test]
+async fn what_is_deleted_meanwhile_cannot_be_read_in_the_backup() {
+    let (fixture, shelf) = (Fixture::new().await, Shelf::new());
+    let store = &fixture.store;
+    let gone = insert(store, file(&shelf, 1, "xylographqq.txt", b"gone")).await;
+    let text = "Her zymurgyqq stands in the cellar. ".repeat(200);
+    let page = FilePage {
+        page: None,
+        text: text.clone(),
+    };
+    let chunk = FileChunk {
+        page: None,
+        lines: None,
+        heading: "Cellar".to_owned(),
+        text,
+    };
+    assert!(
+        store
+            .write_file_text(ME, gone.id, vec![page], vec![chunk])
+            .await
+            .unwrap()
+    );
+    let found = async |name: &str| {
+        let bytes = fs::read(fixture.dir.path().join(name)).unwrap();
+        let says = |word: &str| bytes.windows(word.len()).any(|part| part == word.as_bytes());
+        (says("xylographqq"), says("zymurgyqq"))
+    };
+    let backup = |name: &str| fixture.dir.path().join(name);
+    store.backup_with_files(&backup("before.db"), &shelf).await.unwrap();
+    assert_eq!(found("before.db").await, (true, true));
+    let source = Deleting(&shelf, store, gone.id);
+    let (_, packed) = store.backup_with_files(&backup("after.db"), &source).await.unwrap();
+    assert_eq!(packed, Packed::default());
+    assert_eq!(found("after.db").await, (false, false));
+}
+
+/// Bytes are looked up with and without an account, and when a row goes.
+#[tokio::test]
+async fn bytes_are_found_by_an_index() {
+    let fixture = Fixture::new().await;
+    let mut conn = fixture.connect().await;
+    for sql in [
+        "EXPLAIN QUERY PLAN SELECT EXISTS (SELECT 1 FROM files WHERE sha256 = ?1)",
+        "EXPLAIN QUERY PLAN DELETE FROM files WHERE sha256 = ?1",
+        "EXPLAIN QUERY PLAN SELECT name, size FROM files WHERE account_id = ?1 AND sha256 = ?2 AND name = ?3
+            AND project_id IS ?4 AND author = 'owner' ORDER BY key LIMIT 1",
+    ] {
+        let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(sql).fetch_all(&mut conn).await.unwrap();
+        let by_index = plan.iter().any(|(.., step)| step.contains("files_bytes (sha256=?"));
+        let sorts = plan.iter().any(|(.., step)| step.contains("TEMP B-TREE"));
+        assert!(by_index && !sorts, "{plan:?}");
+    }
 }
 
 #[tokio::test]

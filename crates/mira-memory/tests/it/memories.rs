@@ -1,12 +1,16 @@
 //! Memories as the owner sees them: by id, listed, searched, counted.
 
-use crate::support::*;
+use crate::{
+    shelf::{Shelf, file, insert},
+    support::*,
+    tool_calls::{awkward, said},
+};
 use mira_core::{
     chat::Role,
     ids::{MemoryId, ProjectId},
     memory::{MemoryKind, MemorySource},
 };
-use mira_memory::{BeginKind, MemoryCounts, MemoryCursor, MemoryFilter, Page, SendParent};
+use mira_memory::{BeginKind, BeginOutcome, BeginTurn, MemoryCounts, MemoryCursor, MemoryFilter, Page, SendParent};
 use uuid::Uuid;
 
 fn fact(n: u128) -> MemoryId {
@@ -218,4 +222,51 @@ async fn neighbours_are_memories_on_the_branch() {
         found,
         [(Some(all[0]), Some(all[2])), (None, Some(all[1])), (None, None)]
     );
+}
+
+/// What she makes of strangers' words is her own account of them, and says so wherever it comes up.
+#[tokio::test]
+async fn a_reply_that_strangers_words_led_to_is_marked() {
+    let (fixture, session) = Fixture::with_session().await;
+    let plain = fixture.say(&session, "Good morning.", "Good morning.").await;
+    let looked_up = said(&fixture, &session, "What did I say?", awkward()[..2].to_vec()).await;
+    let read = said(&fixture, &session, "Read the page.", awkward()).await;
+    let shelf = Shelf::new();
+    let sent = insert(&fixture.store, file(&shelf, 1, "a.txt", b"of cats")).await;
+    let turn = BeginTurn {
+        files: vec![sent.id],
+        ..fixture.begin(&session, send(fixture.message_id(), "Look.", SendParent::Head))
+    };
+    let begun = fixture.store.begin_turn(ME, turn.clone()).await.unwrap();
+    let BeginOutcome::Begun { user_message } = begun else {
+        panic!("{begun:?}")
+    };
+    let shown = (user_message, fixture.finished(&turn, "Cats.").await);
+    fixture.write_documents(64).await;
+    let expect = [(plain, false), (looked_up, false), (read, true), (shown, true)];
+    let check = async |fixture: &Fixture| {
+        for ((question, reply), marked) in &expect {
+            let ids = [question.id, reply.id].map(MemoryId::from);
+            let found = fixture.store.find_memories(ME, &ids).await.unwrap();
+            let sources: Vec<MemorySource> = found.iter().map(|memory| memory.source).collect();
+            let of_reply = if *marked {
+                MemorySource::Tool
+            } else {
+                MemorySource::Conversation
+            };
+            assert_eq!(sources, [MemorySource::Conversation, of_reply], "{}", reply.content);
+        }
+    };
+    check(&fixture).await;
+    // Those of before are marked by the migration.
+    let options = options(&fixture.dir);
+    fixture.store.close().await;
+    revert_to(&options, 12, now()).await;
+    assert_eq!(
+        fixture
+            .count("SELECT count(*) FROM memories WHERE source <> 'conversation'")
+            .await,
+        0
+    );
+    check(&fixture.reopened().await).await;
 }

@@ -163,3 +163,89 @@ async fn what_is_sent_is_known_before_and_what_fails_waits_behind_the_rest() {
     let after = listed(fixture.store.list_provider_doomed(ME, AT).await.unwrap());
     assert_eq!((after.len(), after.last()), (3, before.first()));
 }
+
+/// The ids of copies at the provider, as they are known.
+fn ids(copies: Vec<ProviderCopy>) -> Vec<(FileId, Option<String>)> {
+    let ids = copies.into_iter().map(|copy| (copy.file_id, copy.remote_id));
+    let mut ids: Vec<_> = ids.collect();
+    ids.sort();
+    ids
+}
+
+#[tokio::test]
+async fn what_was_not_to_be_searched_can_be_wanted_later() {
+    let fixture = Fixture::new().await;
+    for name in ["sent.md", "large.md", "damaged.md"] {
+        file(&fixture, name, "text/markdown", None).await;
+    }
+    let mut copies = wanted(&fixture).await;
+    let some = |text: &str| Some(text.to_owned());
+    for (copy, (remote, store)) in
+        copies
+            .iter_mut()
+            .zip([(some("file-1"), None), (None, None), (some("file-3"), some("vs_1"))])
+    {
+        (copy.remote_id, copy.store_id) = (remote, store);
+        assert!(put(&fixture, copy, CopyState::Failed).await);
+    }
+    assert_eq!(wanted(&fixture).await, []);
+    fixture.store.want_provider_stores(ME, AT, now()).await.unwrap();
+    copies[0].state = CopyState::Wanted;
+    assert_eq!(wanted(&fixture).await, [copies[0].clone()]);
+    let there = fixture.store.list_provider_copies(ME, AT).await.unwrap();
+    assert_eq!(there, [copies[0].clone(), copies[2].clone()]);
+}
+
+#[tokio::test]
+async fn a_restore_keeps_what_is_known_of_the_provider() {
+    let fixture = Fixture::new().await;
+    let lies_there = async |id: FileId, remote: &str| {
+        let mut copies = fixture
+            .store
+            .list_provider_wanted(ME, AT, 10)
+            .await
+            .unwrap()
+            .into_iter();
+        let mut copy = copies.find(|copy| copy.file_id == id).unwrap();
+        copy.remote_id = Some(remote.to_owned());
+        assert!(put(&fixture, &mut copy, CopyState::Ready).await);
+        copy
+    };
+    let kept = file(&fixture, "kept.md", "text/markdown", None).await;
+    let gone = file(&fixture, "gone.md", "text/markdown", None).await;
+    let doomed = file(&fixture, "doomed.md", "text/markdown", None).await;
+    let mut sent_anew = lies_there(kept, "file-1").await;
+    lies_there(gone, "file-2").await;
+    lies_there(doomed, "file-3").await;
+    let backup = fixture.dir.path().join("backup.db");
+    fixture.store.backup_to(&backup).await.unwrap();
+
+    // Since then one was given anew, one is gone there, one is to be removed there, and one came.
+    sent_anew.remote_id = Some("file-4".to_owned());
+    assert!(put(&fixture, &mut sent_anew, CopyState::Ready).await);
+    for id in [gone, doomed] {
+        fixture.store.delete_file(ME, id).await.unwrap();
+    }
+    fixture.store.delete_provider_copy(ME, AT, gone).await.unwrap();
+    let came = file(&fixture, "came.md", "text/markdown", None).await;
+    lies_there(came, "file-5").await;
+    fixture.store.close().await;
+    mira_memory::hand_over(fixture.store.path(), &backup).await.unwrap();
+    std::fs::rename(&backup, fixture.store.path()).unwrap();
+
+    let fixture = fixture.reopened().await;
+    let there = ids(fixture.store.list_provider_copies(ME, AT).await.unwrap());
+    let known = |id: FileId, remote: &str| (id, Some(remote.to_owned()));
+    // Of the second the backup knows alone; whether that holds is for others to find out.
+    assert_eq!(
+        there,
+        [known(kept, "file-4"), known(gone, "file-2"), known(doomed, "file-3")]
+    );
+    assert_eq!(
+        ids(wanted(&fixture).await),
+        [known(doomed, "file-3")],
+        "to be put into a store"
+    );
+    let doomed = ids(fixture.store.list_provider_doomed(ME, AT).await.unwrap());
+    assert_eq!(doomed, [known(came, "file-5")]);
+}

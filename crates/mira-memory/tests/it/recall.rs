@@ -9,7 +9,8 @@ use mira_core::{
 };
 use mira_llm::embeddings::{Embedder, LocalEmbedder};
 use mira_memory::{
-    BeginTurn, EMBEDDED, FactOutcome, FinishTurn, NewFact, SendParent, SpeakerNames, Store, TombstoneKey, TurnState,
+    BeginTurn, BranchFrom, EMBEDDED, FactOutcome, FinishTurn, NewFact, SendParent, SpeakerNames, Store, TombstoneKey,
+    TurnState,
     index::{Filter, Hit, IndexError, IndexStatus, Point, Vector, VectorIndex, embedded::EmbeddedIndex},
     recall::{RecallOutcome, RecallQuery, recall},
 };
@@ -312,10 +313,13 @@ async fn any_script_is_found() {
 
 // ---- times --------------------------------------------------------------------------------------------------------
 
-#[tokio::test]
-async fn a_time_that_is_named_is_looked_into() {
+fn days_ago(days: i64) -> Timestamp {
+    now() - SignedDuration::from_hours(24 * days)
+}
+
+/// What was said of soup a month ago and yesterday, and of a walk yesterday; today there is soup after soup.
+async fn soups() -> (World, [MemoryId; 3]) {
     let world = World::new().await;
-    let days_ago = |days: i64| now() - SignedDuration::from_hours(24 * days);
     let say = async |name: &str, days, text: &str| {
         let session = session_id(name);
         world.store.insert_session(ME, new_session(name)).await.unwrap();
@@ -331,6 +335,42 @@ async fn a_time_that_is_named_is_looked_into() {
             .await;
     }
     world.settle().await;
+    (world, [old, new, walk])
+}
+
+#[tokio::test]
+async fn what_is_excluded_takes_no_place_in_a_time() {
+    let (world, [_, new, walk]) = soups().await;
+    // As it stands in the prompt: nearer and newer than the rest of yesterday.
+    let session = session_id("again");
+    world.store.insert_session(ME, new_session("again")).await.unwrap();
+    for _ in 0..30 {
+        let text = "What did I tell you yesterday?";
+        world.say_at(&session, days_ago(1), text, text).await;
+    }
+    world.settle().await;
+    let page = world.store.branch(ME, &session, BranchFrom::Head, 100, None).await;
+    let exclude: HashSet<MemoryId> = page.unwrap().messages.iter().map(|message| message.id.into()).collect();
+    assert_eq!(exclude.len(), 60);
+    let meant = RecallQuery {
+        exclude,
+        considered: 5,
+        ..world.query("What did I tell you yesterday?").await
+    };
+    let said = RecallQuery {
+        vector: None,
+        ..meant.clone()
+    };
+    for (side, query) in [("meaning", meant), ("words", said)] {
+        let outcome = recall(&world.store, Some(&world.index), ME, query).await.unwrap();
+        let found = ids(&outcome.items);
+        assert!(found.contains(&new) && found.contains(&walk), "by {side}: {outcome:#?}");
+    }
+}
+
+#[tokio::test]
+async fn a_time_that_is_named_is_looked_into() {
+    let (world, [old, new, walk]) = soups().await;
     for (question, expect, from) in [
         ("How was the soup yesterday?", vec![new], "from 14 January 2027"),
         (

@@ -83,6 +83,43 @@ async fn a_receipt_is_stored_with_its_reply_and_names_nothing_forgotten() {
     assert_eq!(fixture.count("SELECT count(*) FROM receipts").await, 0);
 }
 
+/// She forgets by her own hand: the receipt of that very reply comes after what it names has gone.
+#[tokio::test]
+async fn what_a_turn_itself_forgets_is_not_in_its_receipt() {
+    let (fixture, session) = Fixture::with_session().await;
+    let store = &fixture.store;
+    stored(&fixture, fact(1, "owner", "Lives in Graz.")).await;
+    stored(&fixture, fact(2, "owner", "Has a dog.")).await;
+    let (turn, asked) = fixture
+        .begun(&session, send(fixture.message_id(), "Forget my dog", SendParent::Head))
+        .await;
+    store.forget(ME, id(2), &key(), now()).await.unwrap().unwrap();
+    store.scrub().await.unwrap();
+    let mut end = fixture.end(&turn, "Gone");
+    end.receipt = Some(Receipt {
+        message_id: turn.reply_id,
+        items: vec![
+            item(id(2), MemoryKind::Fact, 1, Fate::Used),
+            item(id(1), MemoryKind::Fact, 2, Fate::Used),
+        ],
+        degraded: None,
+        prompt_hash: [9; 32],
+        parts: Vec::new(),
+        created_at: now(),
+    });
+    store.finish_turn(ME, end).await.unwrap();
+    let count = |sql: &'static str| fixture.count(sql);
+    assert_eq!(count("SELECT json_array_length(items) FROM receipts").await, 1);
+    // Why the other one came up is told in words of the question: they go with it.
+    let told = "SELECT count(*) FROM receipts WHERE items LIKE '%words and meaning%'";
+    assert_eq!(count(told).await, 1);
+    store.forget(ME, asked.id.into(), &key(), now()).await.unwrap().unwrap();
+    assert_eq!(count(told).await, 0);
+    let receipt = store.find_receipt(ME, turn.reply_id).await.unwrap().unwrap();
+    let left: Vec<_> = receipt.items.iter().map(|item| (item.memory_id, item.rank)).collect();
+    assert_eq!(left, [(id(1), 2)]);
+}
+
 #[tokio::test]
 async fn many_receipts_are_cleaned_in_slices() {
     let (fixture, session) = Fixture::with_session().await;

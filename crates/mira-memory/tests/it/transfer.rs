@@ -613,9 +613,20 @@ async fn files_that_are_here_already_are_the_same() {
         .collect();
     let behind = Fixture::new().await;
     import(&behind.store, &silent).await.unwrap();
+    behind.write_documents(64).await;
+    let marked = async || {
+        behind
+            .count("SELECT count(*) FROM memories WHERE source = 'tool'")
+            .await
+    };
+    assert_eq!(marked().await, 0);
     import_with(&behind.store, &Shelf::new(), &lines).await.unwrap();
     let sent = behind.store.find_message(ME, message).await.unwrap().unwrap().files;
-    assert_eq!(sent.len(), 2);
+    assert_eq!(
+        (sent.len(), marked().await),
+        (2, 1),
+        "and what she replied to them is marked"
+    );
 }
 
 #[tokio::test]

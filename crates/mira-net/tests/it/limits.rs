@@ -45,6 +45,10 @@ async fn gzip_is_undone_and_its_damage_is_noticed() {
         let error = fetch(ok(ZIPPED, damaged), short()).await.unwrap_err();
         assert!(matches!(error, NetError::Broken { .. }), "{error}");
     }
+    // However it is spelt, and where there is nothing to undo.
+    let shouted = ok("Content-Encoding: GZIP\r\n", &gzip(b"one"));
+    assert_eq!(fetch(shouted, short()).await.unwrap(), "one");
+    assert_eq!(fetch(ok(ZIPPED, b""), short()).await.unwrap(), "");
     let error = fetch(ok("Content-Encoding: br\r\n", b"x"), short()).await.unwrap_err();
     assert!(matches!(error, NetError::Broken { .. }), "{error}");
 }

@@ -68,6 +68,20 @@ async fn five_redirects_are_followed_and_no_sixth() {
 }
 
 #[tokio::test]
+async fn an_address_in_any_letters_is_followed() {
+    let server = Server::start("127.0.0.1", 0, |head| {
+        if head.starts_with("get /start") {
+            redirect(302, "/grüße?an=köln")
+        } else {
+            ok("", b"there")
+        }
+    })
+    .await;
+    let answer = client("127.0.0.1").get(server.url("/start")).send().await.unwrap();
+    assert_eq!(answer.url, server.url("/gr%C3%BC%C3%9Fe?an=k%C3%B6ln"));
+}
+
+#[tokio::test]
 async fn credentials_stay_with_their_origin() {
     let other = Server::start("127.0.0.1", 0, |_| ok("", b"other")).await;
     let away = other.url("/end").to_string();

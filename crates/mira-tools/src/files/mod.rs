@@ -40,7 +40,7 @@ pub struct Hit {
     pub page: Option<u32>,
     /// First and last line, from 1, where it has lines.
     pub lines: Option<(u32, u32)>,
-    /// Title and nearest heading; may be empty.
+    /// Title and the headings it stands below, the highest first; may be empty.
     pub heading: String,
     /// What stands there.
     pub text: String,

@@ -42,7 +42,7 @@ impl Tool for Forget {
 
     async fn run(&self, context: &CallContext, arguments: Arguments) -> Result<Output, ToolError> {
         // Whoever runs tools asks the owner first; this holds where somebody does not.
-        if context.untrusted && !context.approved {
+        if context.meets_strangers() && !context.approved {
             return Err(ToolError::Denied(
                 "this turn has read text that others may have written, so nothing is forgotten in it unless the owner \
                  is asked"

@@ -54,7 +54,7 @@ impl Tool for FetchUrl {
 
     /// Where strangers' words were read, an address that was never met may carry out what they ask for.
     fn effect_of(&self, context: &CallContext, arguments: &Arguments) -> Effect {
-        if context.untrusted && !self.0.has_met(context, arguments.url.trim()) {
+        if context.meets_strangers() && !self.0.has_met(context, arguments.url.trim()) {
             Effect::Outside
         } else {
             Effect::Read

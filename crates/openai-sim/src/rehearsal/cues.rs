@@ -212,6 +212,11 @@ fn cue(input: &RehearsalInput<'_>, whole: &Words<'_>, words: &Words<'_>) -> Cue 
         .unwrap_or(Cue::Plain)
 }
 
+/// Whether a message asks for what was said before.
+pub(super) fn asks_to_recall(text: &str) -> bool {
+    Words::new(&normalise(text)).any(RECALL)
+}
+
 /// Whether a message speaks of danger.
 pub(super) fn is_danger(text: &str) -> bool {
     harm(&Words::new(&normalise(text))).is_some()
@@ -283,6 +288,9 @@ pub(super) fn telling(plain: &str) -> impl Iterator<Item = &str> {
                     | "had"
                     | "not"
                     | "remember"
+                    | "say"
+                    | "said"
+                    | "told"
                     | "name"
                     | "called"
             )
@@ -366,7 +374,7 @@ impl<'a> Words<'a> {
         }
     }
 
-    fn any(&self, patterns: &str) -> bool {
+    pub(super) fn any(&self, patterns: &str) -> bool {
         patterns.split(", ").any(|pattern| self.contain(pattern))
     }
 }

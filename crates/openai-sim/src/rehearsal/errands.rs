@@ -214,6 +214,11 @@ fn after(words: &str, beginnings: &[&str]) -> Option<String> {
     says.then(|| super::clip(subject, MOST_CHARS))
 }
 
+/// Whether a message asks to have something forgotten.
+pub(super) fn asks_to_forget(words: &str) -> bool {
+    to_forget(words).is_some()
+}
+
 fn to_forget(words: &str) -> Option<String> {
     after(words, &FORGET)
 }

@@ -1,5 +1,7 @@
 //! What the stand-in promises, on its public function.
 
+mod remembering;
+
 use super::{RehearsalInput, RehearsalReply, clip, fill, reply};
 
 const OVERLAYS: [&str; 4] = ["default", "forbidden", "hallow", "haven"];
@@ -633,43 +635,4 @@ fn a_note_replaces_the_memory_it_makes_untrue() {
     })
     .output;
     assert!(output.contains("> You live in Graz. (8 May 2026)"), "{output}");
-}
-
-#[test]
-fn questions_are_answered_from_memory() {
-    let output = reply(&RehearsalInput {
-        memories: vec![
-            "3 May 2026, owner: I bought a violin last week",
-            "8 May 2026, fact about owner: The owner's sister is called Anna.",
-            "1 May 2026, Mira: Sisters are the best conspirators.",
-        ],
-        ..talk("What is my sister's name again?")
-    })
-    .output;
-    assert!(
-        output.contains("> Your sister is called Anna. (8 May 2026)"),
-        "{output}"
-    );
-    assert!(!output.contains("violin"), "{output}");
-    let answer = reply(&RehearsalInput {
-        memories: vec!["8 May 2026, fact about owner: The owner moved to Graz."],
-        ..talk("Where do I live?")
-    });
-    assert_eq!(answer.tags.first().map(String::as_str), Some("memory"));
-    assert!(
-        answer.output.contains("> You moved to Graz. (8 May 2026)"),
-        "{answer:?}"
-    );
-    let output = reply(&RehearsalInput {
-        memories: vec![
-            "8 May 2026, fact about owner: The owner has two cats.",
-            "1 May 2026, Mira: Cats!",
-        ],
-        ..talk("do you remember anything?")
-    })
-    .output;
-    assert!(
-        output.contains("> You have two cats. (8 May 2026)") && output.contains("> I, 1 May 2026: Cats!"),
-        "{output}"
-    );
 }

@@ -267,8 +267,7 @@ fn sign(state: &AppState, account: AccountId, artifact: &Artifact, version: u32)
         version,
         expires,
     });
-    let public = state.config().access.public_url.as_ref();
-    let prefix = public.map(|url| url.path.as_str()).unwrap_or_default();
+    let prefix = state.sub_path();
     let id = artifact.id;
     let url = format!("{prefix}/api/artifacts/{id}/preview?version={version}&expires={expires}&signature={signature}");
     (url, Timestamp::from_second(expires).unwrap_or_default())

@@ -4,6 +4,7 @@
 //! Law: no update is lost. Who puts a content names the tag of what they know; a stranger's change in between refuses it.
 
 use super::{
+    created,
     projects::{check_name, project_id},
     sessions::{ListQuery, not_null},
 };
@@ -259,12 +260,8 @@ pub async fn create_artifact(
     };
     let made = artifacts::create(state.hub(), identity.account, fields, Maker::OWNER).await?;
     let artifact = made.ok_or_else(|| ApiError::field("project_id", "there is no such project"))?;
-    let mut response = answer(&artifact);
-    *response.status_mut() = StatusCode::CREATED;
-    if let Ok(place) = HeaderValue::from_str(&format!("/api/artifacts/{}", artifact.id)) {
-        response.headers_mut().insert(header::LOCATION, place);
-    }
-    Ok(response)
+    let place = format!("/api/artifacts/{}", artifact.id);
+    Ok(created(&state, &place, answer(&artifact)))
 }
 
 /// One artifact with its newest content. `If-None-Match` with its tag is answered by 304.

@@ -2,16 +2,17 @@
 //! turn as server-sent events), `GET /api/sessions/{id}/events` (a session's events). The turn is the same as over
 //! a WebSocket; only the listening differs.
 
-use super::sessions::{live, session_or_default};
+use super::sessions::live;
 use crate::{
     api::{
         auth::{cookie_text, is_https, set_cookie},
-        chat_body::ChatBody,
+        chat_body::{ChatBody, Words, parse_session},
         error::{ApiError, Problem},
         extract::{Json, Path, Query},
         failure::TurnFailed,
         frames::{json, sse},
         wire::{CitationObject, MessageObject, ToolResultObject},
+        ws::wants_html,
     },
     services::{
         auth::Identity,
@@ -68,6 +69,22 @@ pub struct ChatAnswer {
     pub citations: Vec<CitationObject>,
 }
 
+/// Where it is said; what the body names goes before.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct PlaceQuery {
+    /// The session.
+    session_id: Option<String>,
+}
+
+impl PlaceQuery {
+    /// The session that a request names, if it names one.
+    fn session(&self, body: &ChatBody) -> Result<Option<SessionId>, ApiError> {
+        let query = || self.session_id.as_deref().map(parse_session).transpose();
+        body.session()?.map_or_else(query, |session| Ok(Some(session)))
+    }
+}
+
 /// Which events.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -79,20 +96,21 @@ pub struct EventsQuery {
 }
 
 /// Says something; answers when the reply is whole. Needs nothing but curl: the cookie keeps the session.
-#[utoipa::path(post, path = "/chat", tag = "chat", request_body = ChatBody, responses(
+#[utoipa::path(post, path = "/chat", tag = "chat", params(PlaceQuery), request_body = ChatBody, responses(
     (status = 200, description = "The reply", body = ChatAnswer),
     (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json"),
 ))]
 pub async fn chat(
     State(state): State<AppState>,
     identity: Identity,
+    Query(place): Query<PlaceQuery>,
     request: axum::extract::Request,
 ) -> Result<Response, ApiError> {
     let secure = is_https(&request);
     let cookie = session_cookie(request.headers());
     let Json(body) = <Json<ChatBody> as axum::extract::FromRequest<AppState>>::from_request(request, &state).await?;
-    let named = body.session()?;
-    let asked = body.into_request()?;
+    let named = place.session(&body)?;
+    let asked = body.into_request(Words::Message)?;
     let live = match named {
         Some(session) => state
             .hub()
@@ -227,7 +245,7 @@ async fn wait_for_done(live: &Live, cursor: &mut Cursor, turn: TurnId) -> Result
 }
 
 /// Says something: the stored reply as JSON, or with `Accept: text/event-stream` the turn's events.
-#[utoipa::path(post, path = "/api/chat", tag = "chat", request_body = ChatBody, responses(
+#[utoipa::path(post, path = "/api/chat", tag = "chat", params(PlaceQuery), request_body = ChatBody, responses(
     (status = 200, description = "The stored reply, or the turn as server-sent events", content(
         (MessageObject = "application/json"), (String = "text/event-stream"),
     )),
@@ -236,13 +254,14 @@ async fn wait_for_done(live: &Live, cursor: &mut Cursor, turn: TurnId) -> Result
 pub async fn api_chat(
     State(state): State<AppState>,
     identity: Identity,
+    Query(place): Query<PlaceQuery>,
     headers: HeaderMap,
     Json(body): Json<ChatBody>,
 ) -> Result<Response, ApiError> {
-    let named = body.session()?.map(|session| session.to_string());
-    let session = session_or_default(&state, named.as_deref())?;
+    let named = place.session(&body)?;
+    let session = named.as_ref().unwrap_or_else(|| state.default_session());
     let live = live(&state, &identity, session.as_str()).await?;
-    let ask = Ask::Send(body.into_request()?);
+    let ask = Ask::Send(body.into_request(Words::Content)?);
     if !wants_events(&headers) {
         return match wait(&state, &live, ask).await? {
             Ok(reply) => Ok(axum::Json(MessageObject::of(&reply)).into_response()),
@@ -365,6 +384,7 @@ pub async fn events(
     Query(query): Query<EventsQuery>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
+    let html = wants_html(query.render.as_deref())?;
     let live = live(&state, &identity, &id).await?;
     let last = match headers
         .get("last-event-id")
@@ -376,7 +396,6 @@ pub async fn events(
                 .map_err(|_| ApiError::field("Last-Event-ID", "a sequence number"))?,
         ),
     };
-    let html = query.render.as_deref() == Some("html");
     let (lost, cursor) = match last.map(|after| live.log.resume(after)) {
         None => (None, live.log.listen().0),
         Some(Ok((cursor, _))) => (None, cursor),
@@ -471,7 +490,7 @@ impl Events {
                 self.read();
                 continue;
             }
-            if draining && !self.live.is_active() {
+            if self.live.is_removed() || (draining && !self.live.is_active()) {
                 return None;
             }
             tokio::select! {

@@ -53,7 +53,7 @@ pub struct FileHit {
     pub page: Option<u32>,
     /// First and last line, from 1, where it has lines.
     pub lines: Option<[u32; 2]>,
-    /// Title and nearest heading; may be empty.
+    /// Title and the headings it stands below, the highest first; may be empty.
     pub heading: String,
     /// The beginning of what stands there.
     pub snippet: String,

@@ -43,6 +43,8 @@ use utoipa::{IntoParams, ToSchema};
 const MOST_FILES: usize = 20;
 /// The largest request: every file at its largest, and what stands around them.
 pub const MAX_UPLOAD_BYTES: usize = MOST_FILES * (100 * 1024 * 1024 + 4096);
+// What the documentation says, too.
+const _: () = assert!(MOST_BYTES == 100 * 1024 * 1024);
 /// How long the next bytes may take.
 const IDLE: Duration = Duration::from_secs(30);
 
@@ -145,7 +147,7 @@ async fn take(
         .map_err(|_| ApiError::UnsupportedMedia("multipart/form-data with a boundary"))?;
     let mut stored: Vec<(StoredFile, bool)> = Vec::new();
     while let Some(field) = in_time(form.next_field()).await? {
-        let Some(name) = field.file_name().map(str::to_owned) else {
+        let Some(name) = name_of(&field) else {
             skip(field).await?;
             continue;
         };
@@ -189,6 +191,60 @@ async fn store(
         message: None,
     };
     Ok(files.keep(identity.account, place, name, staged).await?)
+}
+
+/// The name of a part that is a file: in the extended form where there is one (RFC 5987; some programs write no other, or
+/// garble the plain one), else as browsers write it. Bytes that are no UTF-8 still make a name.
+fn name_of(field: &Field<'_>) -> Option<String> {
+    let head = field.headers().get(header::CONTENT_DISPOSITION)?;
+    let head = String::from_utf8_lossy(head.as_bytes());
+    let named = |wanted: &str| {
+        let (_, value) = parameters(&head).into_iter().find(|(name, _)| name == wanted)?;
+        Some(value)
+    };
+    let extended = named("filename*").and_then(|value| decoded(&value));
+    extended
+        .or_else(|| field.file_name().map(str::to_owned))
+        .or_else(|| named("filename"))
+        // What a form sends where nothing was chosen.
+        .filter(|name| !name.is_empty())
+}
+
+/// The parameters of a `Content-Disposition`, their names in lower case.
+fn parameters(head: &str) -> Vec<(String, String)> {
+    let (mut found, mut part, mut quoted) = (Vec::new(), String::new(), false);
+    for c in head.chars().chain([';']) {
+        quoted ^= c == '"' && !part.ends_with('\\');
+        if c != ';' || quoted {
+            part.push(c);
+            continue;
+        }
+        if let Some((name, value)) = part.split_once('=') {
+            let value = value.trim().trim_matches('"').to_owned();
+            found.push((name.trim().to_ascii_lowercase(), value));
+        }
+        part.clear();
+    }
+    found
+}
+
+/// `UTF-8'en'%C3%BC.txt`: what stands there; none in any other encoding.
+fn decoded(value: &str) -> Option<String> {
+    let (charset, rest) = value.split_once('\'')?;
+    let (_, mut rest) = rest.split_once('\'')?;
+    let mut bytes = Vec::with_capacity(rest.len());
+    while let Some((plain, after)) = rest.split_once('%') {
+        bytes.extend_from_slice(plain.as_bytes());
+        let (hex, tail) = after.split_at_checked(2)?;
+        let digits = hex.bytes().all(|digit| digit.is_ascii_hexdigit());
+        bytes.push(u8::from_str_radix(hex, 16).ok().filter(|_| digits)?);
+        rest = tail;
+    }
+    bytes.extend_from_slice(rest.as_bytes());
+    charset
+        .eq_ignore_ascii_case("utf-8")
+        .then(|| String::from_utf8(bytes).ok())
+        .flatten()
 }
 
 /// A part that is no file: read past, a little of it.
@@ -368,6 +424,12 @@ pub async fn content(
         .await;
     let Ok(mut response) = served.map(|response| response.map(Body::new));
     if response.status() == StatusCode::NOT_FOUND {
+        // It may have been deleted just now.
+        state
+            .store()
+            .find_file(identity.account, file.id)
+            .await?
+            .ok_or(ApiError::NotFound("file"))?;
         tracing::error!(file.id = %file.id, "the bytes of a file are not on the disk");
         return Err(ApiError::Internal);
     }
@@ -383,4 +445,29 @@ pub async fn content(
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     headers.remove(header::LAST_MODIFIED);
     Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn extended_names_are_read() {
+        let check = |value: &str, name: Option<&str>| assert_eq!(decoded(value).as_deref(), name, "{value}");
+        check("UTF-8''%C3%BCber%20uns.txt", Some("über uns.txt"));
+        check("utf-8'de'a.txt", Some("a.txt"));
+        check("UTF-8''50%", None);
+        check("UTF-8''%FF", None);
+        check("UTF-8''%+1", None);
+        check("iso-8859-1''a", None);
+        check("a.txt", None);
+        let parts = parameters("form-data; name=\"file\"; FileName=\"a;b \\\"c\\\".txt\"; filename*=UTF-8''x");
+        let expect = [
+            ("name", "file"),
+            ("filename", "a;b \\\"c\\\".txt"),
+            ("filename*", "UTF-8''x"),
+        ];
+        let expect = expect.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(parts, expect);
+    }
 }

@@ -39,7 +39,7 @@ pub struct Components {
 /// How Mira is.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct HealthObject {
-    /// `ok`, or `degraded` where the database or the model is not.
+    /// `ok`, or `degraded` where one of the components is not.
     pub status: &'static str,
     /// The program's version.
     pub version: &'static str,
@@ -76,9 +76,10 @@ impl From<PartHealth> for ComponentObject {
 pub async fn health(State(state): State<AppState>) -> Json<HealthObject> {
     let database = database_health(&state).await;
     let llm = state.model_health().get();
-    let well = [&database, &llm].iter().all(|part| part.condition == Condition::Ok);
     let memories = &state.hub().deps().memories;
-    let mut vector_index = memories.index_health();
+    let (mut vector_index, embeddings) = (memories.index_health(), memories.embeddings_health());
+    let parts = [&database, &llm, &vector_index, &embeddings];
+    let well = parts.iter().all(|part| part.condition == Condition::Ok);
     if let Ok(Ok(outbox)) = tokio::time::timeout(DATABASE_LIMIT, state.store().outbox_stats(AccountId::OWNER)).await {
         let waiting = outbox.documents + outbox.vectors + outbox.removals;
         if waiting > 0 {
@@ -94,7 +95,7 @@ pub async fn health(State(state): State<AppState>) -> Json<HealthObject> {
         components: Components {
             database: database.into(),
             vector_index: vector_index.into(),
-            embeddings: memories.embeddings_health().into(),
+            embeddings: embeddings.into(),
             llm: llm.into(),
         },
     })

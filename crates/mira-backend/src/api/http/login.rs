@@ -1,10 +1,11 @@
 //! `/api/login`, `/api/logout`, `/api/logins`.
 
+use super::sessions::ListQuery;
 use crate::{
     api::{
         auth::{ended_cookie, login_cookie, set_cookie},
         error::{ApiError, Problem},
-        extract::{DEFAULT_LIMIT, Json, PageQuery, Path, Query},
+        extract::{Json, Path, Query},
         security::RequestInfo,
     },
     config::Scheme,
@@ -18,24 +19,19 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use mira_core::ids::LoginId;
-use mira_memory::Page;
+use mira_memory::Login;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// What a login needs: the token, or the code of a one-time link.
 #[derive(Deserialize, ToSchema)]
-#[serde(untagged)]
-pub enum LoginRequest {
-    /// By the owner's token.
-    Token {
-        /// What `mira-backend token` prints.
-        token: String,
-    },
-    /// By a one-time link.
-    Code {
-        /// What stands behind `#login=`.
-        code: String,
-    },
+pub struct LoginRequest {
+    /// What `mira-backend token` prints.
+    #[serde(default)]
+    token: Option<String>,
+    /// What stands behind `#login=` in a one-time link; the token goes before.
+    #[serde(default)]
+    code: Option<String>,
 }
 
 /// A login that began; its secret is in the cookie only.
@@ -67,6 +63,19 @@ pub struct LoginObject {
     pub expires_at: jiff::Timestamp,
 }
 
+impl LoginObject {
+    fn of(login: Login, identity: &Identity) -> Self {
+        Self {
+            current: identity.login_id == Some(login.id),
+            id: login.id,
+            user_agent: login.label,
+            created_at: login.created_at,
+            last_used_at: login.last_seen_at,
+            expires_at: login.expires_at,
+        }
+    }
+}
+
 /// All logins that still count.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct LoginList {
@@ -93,9 +102,10 @@ pub async fn login(
         .get(header::USER_AGENT)
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
-    let outcome = match request {
-        LoginRequest::Token { token } => state.auth().login_with_token(token.trim(), agent).await,
-        LoginRequest::Code { code } => state.auth().login_with_code(code.trim(), agent).await,
+    let outcome = match (request.token, request.code) {
+        (Some(token), _) => state.auth().login_with_token(token.trim(), agent).await,
+        (None, Some(code)) => state.auth().login_with_code(code.trim(), agent).await,
+        (None, None) => return Err(ApiError::field("token", "send the token, or the code of a login link")),
     };
     let FreshLogin { id, secret } = outcome.inspect_err(|e| {
         if !matches!(e, AuthError::Store(_)) {
@@ -125,44 +135,68 @@ pub async fn logout(
     if let Some(id) = identity.login_id {
         state.auth().end_login(identity.account, id).await?;
     }
+    Ok(goodbye(&info))
+}
+
+/// The answer that takes the login out of the browser.
+fn goodbye(info: &RequestInfo) -> Response {
     let mut response = StatusCode::NO_CONTENT.into_response();
     set_cookie(&mut response, &ended_cookie(info.seen_as.scheme == Scheme::Https));
-    Ok(response)
+    response
+}
+
+/// The id a path names; what is no id names nothing.
+fn login_id(id: &str) -> Result<LoginId, ApiError> {
+    id.parse().map_err(|_| ApiError::NotFound("login"))
 }
 
 /// Lists the logins that still count.
-#[utoipa::path(get, path = "/api/logins", tag = "login", params(PageQuery), responses(
+#[utoipa::path(get, path = "/api/logins", tag = "login", params(ListQuery), responses(
     (status = 200, description = "The logins, newest first", body = LoginList),
     (status = 401, description = "Not logged in", body = Problem, content_type = "application/problem+json"),
 ))]
 pub async fn list_logins(
     State(state): State<AppState>,
     identity: Identity,
-    Query(query): Query<PageQuery>,
+    Query(query): Query<ListQuery>,
 ) -> Result<axum::Json<LoginList>, ApiError> {
-    let cursor = match query.cursor.as_deref().map(str::parse) {
-        None => None,
-        Some(Ok(id)) => Some(id),
-        Some(Err(_)) => return Err(ApiError::field("cursor", "not a cursor of this list")),
-    };
-    let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
-    let logins = state
-        .auth()
-        .list_logins(identity.account, Page { limit, cursor })
-        .await?;
-    let next_cursor = logins.next.map(|id| id.to_string());
-    let logins = logins.items.into_iter().map(|login| LoginObject {
-        current: identity.login_id == Some(login.id),
-        id: login.id,
-        user_agent: login.label,
-        created_at: login.created_at,
-        last_used_at: login.last_seen_at,
-        expires_at: login.expires_at,
-    });
+    let logins = { state.auth() }.list_logins(identity.account, query.page()?).await?;
+    let objects = { logins.items.into_iter() }.map(|login| LoginObject::of(login, &identity));
     Ok(axum::Json(LoginList {
-        logins: logins.collect(),
-        next_cursor,
+        logins: objects.collect(),
+        next_cursor: logins.next.map(|id| id.to_string()),
     }))
+}
+
+/// Ends all logins, the one this request was made with too; their open sockets are closed. The token stays.
+#[utoipa::path(delete, path = "/api/logins", tag = "login", responses(
+    (status = 204, description = "Ended; the cookie is removed"),
+    (status = 401, description = "Not logged in", body = Problem, content_type = "application/problem+json"),
+))]
+pub async fn delete_logins(
+    State(state): State<AppState>,
+    Extension(info): Extension<RequestInfo>,
+    identity: Identity,
+) -> Result<Response, ApiError> {
+    state.auth().end_logins(identity.account).await?;
+    Ok(goodbye(&info))
+}
+
+/// One login that still counts.
+#[utoipa::path(get, path = "/api/logins/{id}", tag = "login",
+    params(("id" = String, Path, description = "The login")), responses(
+    (status = 200, description = "The login", body = LoginObject),
+    (status = 401, description = "Not logged in", body = Problem, content_type = "application/problem+json"),
+    (status = 404, description = "There is no such login", body = Problem, content_type = "application/problem+json"),
+))]
+pub async fn get_login(
+    State(state): State<AppState>,
+    identity: Identity,
+    Path(id): Path<String>,
+) -> Result<axum::Json<LoginObject>, ApiError> {
+    let login = { state.auth() }.find_login(identity.account, login_id(&id)?).await?;
+    let login = login.ok_or(ApiError::NotFound("login"))?;
+    Ok(axum::Json(LoginObject::of(login, &identity)))
 }
 
 /// Ends one login; its open sockets are closed.
@@ -175,9 +209,9 @@ pub async fn list_logins(
 pub async fn delete_login(
     State(state): State<AppState>,
     identity: Identity,
-    Path(id): Path<LoginId>,
+    Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
-    if state.auth().end_login(identity.account, id).await? {
+    if state.auth().end_login(identity.account, login_id(&id)?).await? {
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(ApiError::NotFound("login"))

@@ -18,12 +18,12 @@ use crate::{
 };
 use axum::{
     extract::State,
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, StatusCode, header::ACCEPT},
     response::{IntoResponse, Response},
 };
 use mira_core::tool::{CallStatus, Effect};
 use mira_tools::Ran;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
@@ -46,7 +46,7 @@ pub struct Message {
     /// `2.0`.
     jsonrpc: String,
     /// A request's own id, text or number; a message without one is not answered.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "named")]
     id: Option<Value>,
     /// What is asked for; answers have none.
     #[serde(default)]
@@ -54,6 +54,11 @@ pub struct Message {
     /// With what.
     #[serde(default)]
     params: Option<Map<String, Value>>,
+}
+
+/// An id that is there, if only as null: that one is a mistake, and no message without an id.
+fn named<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
 }
 
 /// An answer of JSON-RPC 2.0.
@@ -101,21 +106,22 @@ pub async fn mcp(
         return Err(ApiError::field("jsonrpc", "must be 2.0"));
     }
     let Message { id, method, params, .. } = message;
+    takes_json(&headers)?;
     // Before it has been agreed on, there is no revision to speak.
     if method.as_deref() != Some("initialize") {
         speaks(&headers)?;
     }
+    if id.as_ref().is_some_and(|id| !(id.is_string() || id.is_number())) {
+        return Err(ApiError::field("id", "must be a text or a number"));
+    }
     let (Some(id), Some(method)) = (id, method) else {
         return Ok(StatusCode::ACCEPTED.into_response());
     };
-    if !(id.is_string() || id.is_number()) {
-        return Err(ApiError::field("id", "must be a text or a number"));
-    }
     let params = params.unwrap_or_default();
     let outcome = match method.as_str() {
         "initialize" => Ok(greeting(&params)),
         "ping" => Ok(json!({})),
-        "tools/list" => Ok(list(&state)),
+        "tools/list" => list(&state, &params),
         "tools/call" => call(&state, &identity, params).await,
         _ => Err(error(METHOD_NOT_FOUND, format!("there is no method {method:?} here"))),
     };
@@ -136,6 +142,29 @@ fn error(code: i64, message: impl Into<String>) -> AnswerError {
     AnswerError {
         code,
         message: message.into(),
+    }
+}
+
+/// Whether the client takes what every answer is; one that does not say takes anything.
+fn takes_json(headers: &HeaderMap) -> Result<(), ApiError> {
+    let mut said = headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .peekable();
+    let kinds = |value: &str| {
+        let takes = |kind: &str| {
+            let kind = kind.split(';').next().unwrap_or_default().trim();
+            ["application/json", "application/*", "*/*"]
+                .iter()
+                .any(|it| kind.eq_ignore_ascii_case(it))
+        };
+        value.split(',').any(takes)
+    };
+    if said.peek().is_none() || said.any(kinds) {
+        Ok(())
+    } else {
+        Err(ApiError::NotAcceptable("every answer is application/json"))
     }
 }
 
@@ -168,9 +197,13 @@ fn greeting(params: &Map<String, Value>) -> Value {
     })
 }
 
-fn list(state: &AppState) -> Value {
+/// All of it at once: there is no place to go on from.
+fn list(state: &AppState, params: &Map<String, Value>) -> Outcome {
+    if params.get("cursor").is_some_and(|cursor| !cursor.is_null()) {
+        return Err(error(INVALID_PARAMS, "`cursor`: the list has one page"));
+    }
     let tools: Vec<Value> = state.served().tools().iter().map(tool).collect();
-    json!({ "tools": tools })
+    Ok(json!({ "tools": tools }))
 }
 
 fn tool(tool: &ServedTool) -> Value {

@@ -1,7 +1,10 @@
 //! `/api/memories`, `/api/memory`, `/api/messages/{id}/receipt`: what she remembers, why it came up, and how to correct,
 //! pin or forget it.
 
-use super::sessions::{check_limit, known_project};
+use super::{
+    created,
+    sessions::{check_limit, known_project},
+};
 use crate::{
     api::{
         chat_body::Complaints,
@@ -21,7 +24,7 @@ use crate::{
 };
 use axum::{
     extract::State,
-    http::{HeaderValue, StatusCode, header},
+    http::StatusCode,
     response::{IntoResponse, Response},
 };
 use mira_core::{
@@ -70,6 +73,9 @@ pub struct MemoryList {
 pub struct CreateMemory {
     /// One sentence, at most 400 characters.
     text: String,
+    /// `fact`, or absent: what was said and what sums it up comes about by itself.
+    #[serde(default)]
+    kind: Option<String>,
     /// Whom it is about: `owner` (default), `mira`, or a name.
     #[serde(default)]
     about: Option<String>,
@@ -230,6 +236,9 @@ pub async fn create_memory(
 ) -> Result<Response, ApiError> {
     let mut complaints = Complaints::default();
     let text = check_text(&body.text, &mut complaints);
+    if body.kind.is_some_and(|kind| kind != MemoryKind::Fact.as_str()) {
+        complaints.add("kind", "only a fact can be added");
+    }
     let about = check_name("about", body.about.as_deref().unwrap_or_default(), &mut complaints);
     let topic = check_name("topic", body.topic.as_deref().unwrap_or_default(), &mut complaints);
     let project = known_project(&state, &identity, &mut complaints, body.project_id.as_deref()).await?;
@@ -248,7 +257,8 @@ pub async fn create_memory(
     match facts::add(memories, identity.account, own).await? {
         FactOutcome::Stored(memory) => {
             state.hub().announce_memory(MemoryChange::Created(&memory));
-            Ok(created(&memory))
+            let place = format!("/api/memories/{}", memory.id);
+            Ok(created(&state, &place, axum::Json(MemoryObject::of(&memory))))
         }
         FactOutcome::Merged(id) => {
             let memory = found(&state, &identity, id).await?;
@@ -260,14 +270,6 @@ pub async fn create_memory(
             "this was forgotten on your wish, and stays forgotten".to_owned(),
         )),
     }
-}
-
-fn created(memory: &Memory) -> Response {
-    let mut response = (StatusCode::CREATED, axum::Json(MemoryObject::of(memory))).into_response();
-    if let Ok(place) = HeaderValue::from_str(&format!("/api/memories/{}", memory.id)) {
-        response.headers_mut().insert(header::LOCATION, place);
-    }
-    response
 }
 
 async fn found(state: &AppState, identity: &Identity, id: MemoryId) -> Result<Memory, ApiError> {

@@ -116,6 +116,7 @@ pub static ASSETS: &[Asset] = assets![
     "/js/views/tool-body.js" "text/javascript; charset=utf-8",
     "/js/views/tool-results.js" "text/javascript; charset=utf-8",
     "/js/views/tools.js" "text/javascript; charset=utf-8",
+    "/js/viewport.js" "text/javascript; charset=utf-8",
     "/js/work-api.js" "text/javascript; charset=utf-8",
     "/js/work-state.js" "text/javascript; charset=utf-8",
     "/js/work.js" "text/javascript; charset=utf-8",

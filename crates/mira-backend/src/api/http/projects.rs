@@ -1,6 +1,9 @@
 //! `/api/projects`: what belongs together.
 
-use super::sessions::{check_limit, not_null};
+use super::{
+    created,
+    sessions::{check_limit, not_null},
+};
 use crate::{
     api::{
         chat_body::Complaints,
@@ -15,11 +18,7 @@ use crate::{
     },
     state::AppState,
 };
-use axum::{
-    extract::State,
-    http::{HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
-};
+use axum::{extract::State, response::Response};
 use mira_core::{
     approval::Asks,
     chat::one_line,
@@ -245,11 +244,8 @@ pub async fn create_project(
     Json(body): Json<PutProject>,
 ) -> Result<Response, ApiError> {
     let project = projects::create(state.hub(), identity.account, body.check()?).await?;
-    let mut response = (StatusCode::CREATED, axum::Json(ProjectObject::of(&project))).into_response();
-    if let Ok(place) = HeaderValue::from_str(&format!("/api/projects/{}", project.id)) {
-        response.headers_mut().insert(header::LOCATION, place);
-    }
-    Ok(response)
+    let place = format!("/api/projects/{}", project.id);
+    Ok(created(&state, &place, axum::Json(ProjectObject::of(&project))))
 }
 
 /// One project with what belongs to it.

@@ -1,5 +1,6 @@
 //! `/api/sessions`: the conversations.
 
+use super::created;
 use crate::{
     api::{
         chat_body::{Complaints, parse_session},
@@ -11,11 +12,7 @@ use crate::{
     services::{auth::Identity, deps::Change, forget, hub::PersonaChange, hub::live::Live},
     state::AppState,
 };
-use axum::{
-    extract::State,
-    http::{HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
-};
+use axum::{extract::State, http::StatusCode, response::Response};
 use mira_core::{
     chat::{MemoryMode, one_line},
     ids::{MessageId, ProjectId, SessionId, TurnId},
@@ -231,14 +228,14 @@ pub async fn list_sessions(
 }
 
 /// Makes a session. It starts with the mood and overlay Mira is in.
-#[utoipa::path(post, path = "/api/sessions", tag = "sessions", request_body = CreateSession, responses(
+#[utoipa::path(post, path = "/api/sessions", tag = "sessions", request_body = Option<CreateSession>, responses(
     (status = 201, description = "The new session", body = SessionObject),
     (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json"),
 ))]
 pub async fn create_session(
     State(state): State<AppState>,
     identity: Identity,
-    Json(body): Json<CreateSession>,
+    OptionalJson(body): OptionalJson<CreateSession>,
 ) -> Result<Response, ApiError> {
     let mut complaints = Complaints::default();
     let named: Option<SessionId> = complaints.parse("id", body.id.as_deref());
@@ -257,11 +254,8 @@ pub async fn create_session(
     match state.store().insert_session(identity.account, new).await? {
         Inserted::New(session) => {
             state.hub().announce(Change::Created(&session));
-            let mut response = (StatusCode::CREATED, axum::Json(SessionObject::of(&session))).into_response();
-            if let Ok(place) = HeaderValue::from_str(&format!("/api/sessions/{}", session.id)) {
-                response.headers_mut().insert(header::LOCATION, place);
-            }
-            Ok(response)
+            let place = format!("/api/sessions/{}", session.id);
+            Ok(created(&state, &place, axum::Json(SessionObject::of(&session))))
         }
         Inserted::Exists(_) => Err(ApiError::Conflict("a session of that id exists".to_owned())),
     }

@@ -1,9 +1,17 @@
 //! `GET /api/tools`: what she can do here, and what not and why.
 
-use crate::{services::auth::Identity, state::AppState};
+use crate::{
+    services::{auth::Identity, hosted::Lack},
+    state::AppState,
+};
 use axum::{Json, extract::State};
+use mira_core::tool::ToolOffer;
 use serde::Serialize;
+use std::collections::HashSet;
 use utoipa::ToSchema;
+
+/// Said of a tool whose schema the model's server does not take.
+const REFUSED: &str = "the model's server has refused it as it is offered; Mira's log says how";
 
 /// A tool.
 #[derive(Debug, Serialize, ToSchema)]
@@ -28,6 +36,8 @@ pub struct ToolObject {
 pub struct ToolList {
     /// In the order a model is told of them.
     pub tools: Vec<ToolObject>,
+    /// Always null: the list is short.
+    pub next_cursor: Option<String>,
 }
 
 /// What she can do
@@ -37,13 +47,21 @@ pub async fn list_tools(State(state): State<AppState>, _identity: Identity) -> J
     let deaf = (!deps.model.takes_tools()).then(|| format!("the endpoint of {} takes no tools", deps.model.name()));
     let hosted = deps.hosted.standings();
     let switches = &state.config().hosted;
+    let refused = |offer: &ToolOffer| deps.model.refuses(offer).then(|| REFUSED.to_owned());
     let own = deps.tools.registry().entries().iter().map(|entry| {
-        // What the provider runs itself needs nothing here.
         let standing = hosted
             .iter()
             .find(|standing| standing.kind.name() == &*entry.offer.name);
-        let is_hosted = standing.is_some_and(|standing| standing.enabled && standing.unavailable.is_none());
-        let reason = entry.unavailable().filter(|_| !is_hosted).or_else(|| deaf.clone());
+        // What the provider runs itself needs nothing here.
+        let is_hosted = standing.is_some_and(|standing| standing.enabled && standing.lack.is_none());
+        let lacks = || entry.unavailable().or_else(|| refused(&entry.offer));
+        let reason = (!is_hosted).then(lacks).flatten().map(|why| match standing {
+            Some(standing) if standing.lack == Some(Lack::Refused) => {
+                format!("{why}; the model's endpoint has refused its own")
+            }
+            Some(_) | None => why,
+        });
+        let reason = reason.or_else(|| deaf.clone());
         let enabled = match (standing, &*entry.offer.name) {
             (Some(standing), _) => standing.enabled,
             (None, "fetch_url") => switches.web_search,
@@ -59,8 +77,16 @@ pub async fn list_tools(State(state): State<AppState>, _identity: Identity) -> J
             reason,
         }
     });
+    let offers = deps.mcp.offers();
+    let refused_names: HashSet<&str> = offers
+        .iter()
+        .filter(|offer| deps.model.refuses(offer))
+        .map(|offer| &*offer.name)
+        .collect();
     let of_servers = deps.mcp.entries().into_iter().map(|entry| {
+        let is_refused = refused_names.contains(entry.name.as_str());
         let reason = entry.unavailable.or_else(|| deaf.clone());
+        let reason = reason.or_else(|| is_refused.then(|| REFUSED.to_owned()));
         ToolObject {
             name: entry.name,
             description: entry.description,
@@ -72,5 +98,6 @@ pub async fn list_tools(State(state): State<AppState>, _identity: Identity) -> J
     });
     Json(ToolList {
         tools: own.chain(of_servers).collect(),
+        next_cursor: None,
     })
 }

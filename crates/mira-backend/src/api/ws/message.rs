@@ -1,7 +1,7 @@
 //! Client frames: parsed once, checked whole, turned into what the services understand.
 
 use crate::api::{
-    chat_body::{ChatBody, Complaints, check_content, check_file_ids, check_tz, parse_session},
+    chat_body::{ChatBody, Complaints, Words, check_content, check_file_ids, check_tz, parse_session},
     error::ApiError,
     extract::parse_json,
 };
@@ -156,7 +156,7 @@ pub fn parse(text: &str) -> Result<ClientMsg, ApiError> {
             let session = body.session()?;
             Ok(ClientMsg::Chat {
                 session,
-                request: Box::new(body.into_request()?),
+                request: Box::new(body.into_request(Words::Content)?),
             })
         }
         "stop" => {
@@ -176,7 +176,7 @@ pub fn parse(text: &str) -> Result<ClientMsg, ApiError> {
         "edit" => {
             let (message_id, rest) = of_message(body)?;
             let mut complaints = Complaints::default();
-            let content = check_content(rest.content.as_deref().unwrap_or_default(), &mut complaints);
+            let content = check_content("content", rest.content.as_deref().unwrap_or_default(), &mut complaints);
             let file_ids = rest.file_ids.map(|ids| check_file_ids(&ids, &mut complaints));
             let tz = check_tz(rest.tz, &mut complaints);
             complaints.done().map(|()| ClientMsg::Edit {
@@ -296,7 +296,7 @@ mod tests {
         check(r#"{"type":"p\u0069ng","more":1}"#, Ok("Ping"));
         check(r#"{"type":"chat","content":"hi"}"#, Ok("Chat { session: None"));
         check(r#"{"type":"chat","content":" \n"}"#, Err((422, "content")));
-        check(r#"{"type":"chat"}"#, Err((422, "")));
+        check(r#"{"type":"chat"}"#, Err((422, "content")));
         check(r#"{"type":"chat","content":5}"#, Err((422, "content")));
         check(
             r#"{"type":"chat","content":"x","session_id":"../x"}"#,
@@ -308,7 +308,7 @@ mod tests {
             Err((422, "metadata.selection.start_line")),
         );
         check(r#"{"type":"nonsense"}"#, Err((422, "type")));
-        check(r#"{"content":"x"}"#, Err((422, "")));
+        check(r#"{"content":"x"}"#, Err((422, "type")));
         check("[1]", Err((422, "")));
         check("hello", Err((400, "")));
         check("", Err((400, "")));
@@ -336,7 +336,7 @@ mod tests {
             Ok("Answer { approval_id: ApprovalId(01890000-0000-7000-8000-000000000000), answer: Deny"),
         );
         check(r#"{"type":"approve","approval_id":"nope"}"#, Err((422, "approval_id")));
-        check(r#"{"type":"approve"}"#, Err((422, "")));
+        check(r#"{"type":"approve"}"#, Err((422, "approval_id")));
         check(
             r#"{"type":"switch_persona","persona":null}"#,
             Ok("SwitchPersona { persona: Some(None)"),

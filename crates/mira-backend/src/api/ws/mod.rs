@@ -41,6 +41,15 @@ struct Entry {
     html: bool,
 }
 
+/// Whether a listener wants rendered blocks beside the words.
+pub fn wants_html(render: Option<&str>) -> Result<bool, ApiError> {
+    match render {
+        None | Some("") => Ok(false),
+        Some("html") => Ok(true),
+        Some(_) => Err(ApiError::field("render", "only html can be rendered")),
+    }
+}
+
 /// `GET /ws/chat`: upgrades to a WebSocket. Login is by cookie or header, else by the first frame.
 pub async fn upgrade(
     State(state): State<AppState>,
@@ -48,11 +57,7 @@ pub async fn upgrade(
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Result<Response, ApiError> {
-    let html = match params.render.as_deref() {
-        None | Some("") => false,
-        Some("html") => true,
-        Some(_) => return Err(ApiError::field("render", "only html can be rendered")),
-    };
+    let html = wants_html(params.render.as_deref())?;
     let session = params.session_id.as_deref().map(parse_session).transpose()?;
     let entry = Entry {
         session,

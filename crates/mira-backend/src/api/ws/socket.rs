@@ -38,8 +38,10 @@ use tokio_tungstenite::tungstenite;
 const AUTH_WITHIN: Duration = Duration::from_secs(5);
 /// At least one frame in this time, so that proxies and clients know the socket is alive.
 const HEARTBEAT: Duration = Duration::from_secs(20);
-/// A client that takes nothing for so long is cut off.
+/// A client that does not take what is sent within this cannot keep up.
 const WRITE_WITHIN: Duration = Duration::from_secs(15);
+/// How long it is waited for then, so that it hears why when it reads again.
+const LISTEN_WITHIN: Duration = Duration::from_secs(45);
 /// How long a closed socket is read on, so that the client gets the close frame and not a reset.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 
@@ -58,6 +60,8 @@ const NO_SESSION: u16 = 4404;
 enum Goodbye {
     /// With a close frame.
     Close(u16, &'static str),
+    /// The peer cannot keep up.
+    TooSlow,
     /// The peer is gone or does not read.
     Gone,
 }
@@ -67,21 +71,21 @@ struct Peer(WebSocket);
 
 impl Peer {
     async fn send(&mut self, frame: Bytes) -> Result<(), Goodbye> {
-        let message = text(frame)?;
-        match timeout(WRITE_WITHIN, self.0.send(message)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(Goodbye::Gone),
-        }
+        self.send_all(std::iter::once(frame)).await
     }
 
     async fn send_all(&mut self, frames: impl Iterator<Item = Bytes>) -> Result<(), Goodbye> {
+        self.send_within(WRITE_WITHIN, frames).await
+    }
+
+    async fn send_within(&mut self, limit: Duration, frames: impl Iterator<Item = Bytes>) -> Result<(), Goodbye> {
         let writing = async {
             for frame in frames {
                 self.0.feed(text(frame)?).await.map_err(|_| Goodbye::Gone)?;
             }
             self.0.flush().await.map_err(|_| Goodbye::Gone)
         };
-        timeout(WRITE_WITHIN, writing).await.unwrap_or(Err(Goodbye::Gone))
+        timeout(limit, writing).await.unwrap_or(Err(Goodbye::TooSlow))
     }
 
     async fn close(mut self, code: u16, reason: &'static str) {
@@ -131,7 +135,7 @@ pub async fn run(state: AppState, socket: WebSocket, login: Result<Option<Identi
             }
             peer.close(code, reason).await;
         }
-        Goodbye::Gone => {}
+        Goodbye::TooSlow | Goodbye::Gone => {}
     }
 }
 
@@ -145,7 +149,16 @@ async fn admit(
         Ok(None) => {}
         Err(error) => return refuse(peer, error.into()).await,
     }
-    let token = match timeout(AUTH_WITHIN, peer.0.recv()).await {
+    let first = async {
+        loop {
+            match peer.0.recv().await {
+                // They are the protocol's own and say nothing of who sends them.
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                other => return other,
+            }
+        }
+    };
+    let token = match timeout(AUTH_WITHIN, first).await {
         Ok(Some(Ok(Message::Text(frame)))) => match parse(&frame) {
             Ok(ClientMsg::Auth { token }) => token,
             Ok(_) => return refuse(peer, AuthError::Missing.into()).await,
@@ -253,7 +266,19 @@ impl Connection {
     async fn serve(&mut self, peer: &mut Peer) -> Goodbye {
         match self.serve_until(peer).await {
             Ok(never) => match never {},
+            Err(Goodbye::TooSlow) => self.let_go(peer).await,
             Err(goodbye) => goodbye,
+        }
+    }
+
+    /// Tells a client that cannot keep up where to go on from, as soon as it reads again.
+    async fn let_go(&mut self, peer: &mut Peer) -> Goodbye {
+        let told = reset(&self.live.id, self.live.log.last_seq(), Lost::Lagged);
+        let telling = peer.send_within(LISTEN_WITHIN, std::iter::once(told));
+        match self.state.life().soft().run_until_cancelled(telling).await {
+            Some(Ok(())) => Goodbye::Close(TRY_AGAIN, "too slow"),
+            Some(Err(goodbye)) => goodbye,
+            None => Goodbye::Gone,
         }
     }
 
@@ -284,7 +309,7 @@ impl Connection {
                 }
                 event = self.account.recv() => match event {
                     Ok(frame) => peer.send(frame).await?,
-                    Err(broadcast::error::RecvError::Lagged(_)) => return Err(Goodbye::Close(TRY_AGAIN, "too slow")),
+                    Err(broadcast::error::RecvError::Lagged(_)) => return Err(Goodbye::TooSlow),
                     Err(broadcast::error::RecvError::Closed) => return Err(Goodbye::Close(AWAY, "Mira is shutting down")),
                 },
                 _ = self.heartbeat.tick() => {
@@ -317,9 +342,9 @@ impl Connection {
         let mut entries: Vec<LogEntry> = Vec::new();
         loop {
             entries.clear();
-            if let Err(seq) = self.live.log.read(&mut self.cursor, self.replaying_to, &mut entries) {
-                peer.send(reset(&self.live.id, seq, Lost::Lagged)).await?;
-                return Err(Goodbye::Close(TRY_AGAIN, "too slow"));
+            let read = self.live.log.read(&mut self.cursor, self.replaying_to, &mut entries);
+            if read.is_err() {
+                return Err(Goodbye::TooSlow);
             }
             let (html, id) = (self.html.is_some(), self.id);
             let mine = |entry: &LogEntry| match entry.audience {
@@ -381,7 +406,9 @@ impl Connection {
                 return Ok(None);
             }
             ClientMsg::Chat { session, request } => {
-                if let Some(session) = session.filter(|session| *session != self.live.id)
+                // What was deleted and made anew under the same name is another session.
+                let elsewhere = |session: &SessionId| *session != self.live.id || self.live.is_removed();
+                if let Some(session) = session.filter(elsewhere)
                     && !self.move_to(peer, &session, None).await?
                 {
                     return Ok(None);

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use mira_core::{
     clock::Clock,
     ids::{AccountId, ArtifactId},
+    project::{hex, unhex},
 };
 use sha2::Sha256;
 use std::{io, sync::Arc};
@@ -71,7 +72,7 @@ impl Previews {
             return String::new();
         };
         let hash: [u8; 32] = mac.finalize().into_bytes().into();
-        format!("{}.{}", link.account.0, mira_core::project::hex(&hash))
+        format!("{}.{}", link.account.0, hex(&hash))
     }
 
     /// What a link opens now.
@@ -90,7 +91,7 @@ impl Previews {
             version,
             expires,
         };
-        let hash = bytes_of(hash).ok_or(LinkError::Wrong)?;
+        let hash = unhex(hash).ok_or(LinkError::Wrong)?;
         let mac = self.mac(link).ok_or(LinkError::Wrong)?;
         // In constant time.
         mac.verify_slice(&hash).map_err(|_| LinkError::Wrong)?;
@@ -99,16 +100,6 @@ impl Previews {
         }
         Ok(link)
     }
-}
-
-fn bytes_of(hex: &str) -> Option<Vec<u8>> {
-    if hex.len() != 64 || !hex.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return None;
-    }
-    let pairs = hex.as_bytes().chunks(2);
-    pairs
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
-        .collect()
 }
 
 #[cfg(test)]

@@ -174,15 +174,17 @@ impl Auth {
         if self.0.mode == AuthMode::Off {
             return Ok(Identity::owner(None));
         }
-        if let Some(value) = headers.get(header::AUTHORIZATION) {
-            return self.authenticate_token(bearer(value.as_bytes()).unwrap_or_default());
+        // Another scheme is for somebody else: a proxy in front that asks for a password leaves it in the request.
+        let named = headers.get(header::AUTHORIZATION);
+        if let Some(token) = named.and_then(|value| bearer(value.as_bytes())) {
+            return self.authenticate_token(token);
         }
         let cookies = cookies(headers);
         if cookies.is_empty() {
             return Err(AuthError::Missing);
         }
         for secret in cookies {
-            if let Some(identity) = self.find_login(&secret).await? {
+            if let Some(identity) = self.identify(&secret).await? {
                 return Ok(identity);
             }
         }
@@ -195,11 +197,7 @@ impl Auth {
         if self.0.mode == AuthMode::Off || same_secret(token, current.token.expose()) {
             return Ok(Identity::owner(Some(current.fingerprint)));
         }
-        let now = Instant::now();
-        let mut throttle = self.throttle();
-        throttle.admit(now).map_err(AuthError::Throttled)?;
-        throttle.failed(now);
-        Err(AuthError::Wrong)
+        Err(self.refusal())
     }
 
     /// Whether a caller let in earlier may stay.
@@ -222,22 +220,18 @@ impl Auth {
         self.0.revocations.subscribe()
     }
 
-    /// A login by token.
+    /// A login by token. Like the right bearer token it is never refused for the wrong ones of others.
     pub async fn login_with_token(&self, token: &str, user_agent: &str) -> Result<FreshLogin, AuthError> {
-        self.admit()?;
         if self.0.mode != AuthMode::Off && !same_secret(token, self.current().token.expose()) {
-            self.throttle().failed(Instant::now());
-            return Err(AuthError::Wrong);
+            return Err(self.refusal());
         }
         self.insert_login(user_agent).await
     }
 
     /// A login by one-time code.
     pub async fn login_with_code(&self, code: &str, user_agent: &str) -> Result<FreshLogin, AuthError> {
-        self.admit()?;
         let Some(claim) = read_code(&self.current().token, code) else {
-            self.throttle().failed(Instant::now());
-            return Err(AuthError::Wrong);
+            return Err(self.refusal());
         };
         let now = self.0.clock.now();
         if claim.expires_at <= now
@@ -258,13 +252,20 @@ impl Auth {
         account: AccountId,
         page: Page<LoginId>,
     ) -> Result<Listed<Login, LoginId>, StoreError> {
-        let now = self.0.clock.now();
-        let fingerprint = self.current().fingerprint;
         let mut logins = self.0.store.list_logins(account, page).await?;
-        logins
-            .items
-            .retain(|login| login.expires_at > now && login.token_fingerprint == fingerprint.as_bytes());
+        let fingerprint = self.current().fingerprint;
+        logins.items.retain(|login| self.counts(login, &fingerprint));
         Ok(logins)
+    }
+
+    /// One login, if it still counts.
+    pub async fn find_login(&self, account: AccountId, id: LoginId) -> Result<Option<Login>, StoreError> {
+        let login = self.0.store.find_login_by_id(account, id).await?;
+        Ok(login.filter(|login| self.counts(login, &self.current().fingerprint)))
+    }
+
+    fn counts(&self, login: &Login, fingerprint: &Fingerprint) -> bool {
+        login.expires_at > self.0.clock.now() && login.token_fingerprint == fingerprint.as_bytes()
     }
 
     /// Removes what no longer counts from the store.
@@ -283,6 +284,13 @@ impl Auth {
             self.bump();
         }
         Ok(ended)
+    }
+
+    /// Ends all logins.
+    pub async fn end_logins(&self, account: AccountId) -> Result<(), StoreError> {
+        self.0.store.delete_all_logins(account).await?;
+        self.bump();
+        Ok(())
     }
 
     /// Watches the token file, so that `token new` takes effect in a running server within a second. Ends with `life`.
@@ -327,16 +335,14 @@ impl Auth {
         }
     }
 
-    async fn find_login(&self, secret: &str) -> Result<Option<Identity>, AuthError> {
+    async fn identify(&self, secret: &str) -> Result<Option<Identity>, AuthError> {
         let hash = login_hash(secret);
-        let Some(login) = self.0.store.find_login(&hash).await? else {
+        let found = self.0.store.find_login(&hash).await?;
+        let fingerprint = self.current().fingerprint;
+        let Some(login) = found.filter(|login| self.counts(login, &fingerprint)) else {
             return Ok(None);
         };
         let now = self.0.clock.now();
-        let fingerprint = self.current().fingerprint;
-        if login.expires_at <= now || login.token_fingerprint != fingerprint.as_bytes() {
-            return Ok(None);
-        }
         let touch = now.duration_since(login.last_seen_at) >= TOUCH_EVERY;
         if touch
             && !self
@@ -375,8 +381,15 @@ impl Auth {
         Ok(fresh)
     }
 
-    fn admit(&self) -> Result<(), AuthError> {
-        self.throttle().admit(Instant::now()).map_err(AuthError::Throttled)
+    /// What somebody hears who knows neither token nor code: that it is wrong, or how long to wait.
+    fn refusal(&self) -> AuthError {
+        let now = Instant::now();
+        let mut throttle = self.throttle();
+        if let Err(wait) = throttle.admit(now) {
+            return AuthError::Throttled(wait);
+        }
+        throttle.failed(now);
+        AuthError::Wrong
     }
 
     fn bump(&self) {

@@ -1,7 +1,7 @@
-//! What of the files sent with messages can be shown to the model in place: pictures, and texts that are short. Pictures
-//! are kept as requests hold them, by their hashes, so that those of a conversation are read once and not in each turn.
+//! What of the files sent with messages, or brought by tools, can be shown to the model in place: pictures, and texts that
+//! are short. Pictures are kept as requests hold them, by their hashes, so that those of a conversation are read once and not in each turn.
 
-use crate::services::files::Files;
+use crate::services::{deps::Deps, files::Files};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use futures_util::future;
 use mira_core::{chat::Message, file::StoredFile, ids::FileId, model::Picture, prompt::Attachment};
@@ -76,14 +76,7 @@ pub(super) async fn of(
         } else {
             None
         };
-        let media_type = file.media_type.as_str().into();
-        let sha256 = file.sha256;
-        let picture = Picture {
-            media_type,
-            sha256,
-            base64,
-        };
-        Some((file.id, Attachment::Picture(picture)))
+        Some((file.id, Attachment::Picture(picture(file, base64))))
     });
     let texts = texts.into_iter().take(TEXTS).map(async |file| {
         let text = read(files, file, String::from_utf8).await?.ok()?;
@@ -91,6 +84,30 @@ pub(super) async fn of(
     });
     let (images, texts) = future::join(future::join_all(images), future::join_all(texts)).await;
     images.into_iter().chain(texts).flatten().collect()
+}
+
+/// The pictures that tools of one round have brought, as far as they can be shown; none where the model does not see.
+pub(super) async fn shown(deps: &Deps, brought: impl Iterator<Item = StoredFile>) -> Vec<Picture> {
+    if !deps.model.shows_pictures() {
+        return Vec::new();
+    }
+    let brought: Vec<StoredFile> = brought
+        .filter(|file| file.is_picture() && fits(file))
+        .take(PICTURES)
+        .collect();
+    let read = brought.iter().map(async |file| {
+        let base64 = encoded(&deps.files, &deps.pictures, file).await?;
+        Some(picture(file, Some(base64)))
+    });
+    future::join_all(read).await.into_iter().flatten().collect()
+}
+
+fn picture(file: &StoredFile, base64: Option<Arc<str>>) -> Picture {
+    Picture {
+        media_type: file.media_type.as_str().into(),
+        sha256: file.sha256,
+        base64,
+    }
 }
 
 /// Whether it is shown if there is room.

@@ -1,7 +1,7 @@
 //! What a turn may spend: the day's tokens, and the room of a prompt while tools tell more and more.
 
 use crate::services::deps::Deps;
-use mira_core::{budget::estimate_tokens, chat::Usage, ids::AccountId, tool::Round};
+use mira_core::{budget::estimate_tokens, chat::Usage, ids::AccountId, prompt::PICTURE_TOKENS, tool::Round};
 use mira_memory::StoreError;
 
 /// Of what the tools of earlier rounds told, so much is left of each output where room is short, in characters.
@@ -10,6 +10,8 @@ const SHORT_CHARS: usize = 600;
 const LEAST_TOKENS: usize = 200;
 /// Of what is left of an output of the newest round, so much is its end: a part of it.
 const END_SHARE: usize = 4;
+/// The pictures of the newest round take at most this part of the room.
+const PICTURE_SHARE: usize = 2;
 /// The least room the rounds of a turn have, as a part of the prompt's budget.
 const LEAST_SHARE: usize = 4;
 /// Said where something was cut.
@@ -60,29 +62,53 @@ fn round_tokens(round: &Round) -> usize {
         round.asked.carry.iter().map(|item| estimate_tokens(item)).sum()
     };
     let told: usize = round.outputs.iter().map(|output| estimate_tokens(output)).sum();
-    estimate_tokens(&round.said) + asked + told
+    estimate_tokens(&round.said) + asked + told + round.pictures.len() * PICTURE_TOKENS
 }
 
-/// Shortens what tools told until the rounds fit, the oldest first; of the newest round only what is too long for it by
-/// itself, the longest first.
+/// Shortens what tools told until the rounds fit: pictures before words, the oldest first; of the newest round only what
+/// is too much for it by itself: pictures beyond their share, then words, the longest first.
 pub(super) fn fit(rounds: &mut [Round], room: usize) {
-    let total: usize = rounds.iter().map(round_tokens).sum();
+    let mut total: usize = rounds.iter().map(round_tokens).sum();
     let Some((newest, older)) = rounds.split_last_mut() else {
         return;
     };
     if total > room {
-        let total = shorten_older(older, total, room);
-        if total > room {
-            let told: usize = newest.outputs.iter().map(|output| estimate_tokens(output)).sum();
-            shorten_newest(&mut newest.outputs, room.saturating_sub(total - told));
-        }
+        total -= drop_pictures(older, total - aim(room));
+    }
+    if total > room {
+        let kept = newest.pictures.len().min(room / PICTURE_SHARE / PICTURE_TOKENS);
+        total -= newest.pictures.split_off(kept).len() * PICTURE_TOKENS;
+    }
+    if total > room {
+        total = shorten_older(older, total, room);
+    }
+    if total > room {
+        let told: usize = newest.outputs.iter().map(|output| estimate_tokens(output)).sum();
+        shorten_newest(&mut newest.outputs, room.saturating_sub(total - told));
     }
 }
 
-/// What all rounds cost after what older ones told was shortened. Three quarters of the room are aimed at, so that the
-/// prompt's beginning then stays the same for some rounds.
+/// Where room was short, three quarters of it are aimed at, so that the prompt's beginning then stays the same for some
+/// rounds.
+fn aim(room: usize) -> usize {
+    room / 4 * 3
+}
+
+/// Leaves out the pictures of rounds until so many tokens are saved; what was saved.
+fn drop_pictures(rounds: &mut [Round], wanted: usize) -> usize {
+    let mut saved = 0;
+    for round in rounds {
+        if saved >= wanted {
+            break;
+        }
+        saved += std::mem::take(&mut round.pictures).len() * PICTURE_TOKENS;
+    }
+    saved
+}
+
+/// What all rounds cost after what older ones told was shortened.
 fn shorten_older(older: &mut [Round], mut total: usize, room: usize) -> usize {
-    let aim = room / 4 * 3;
+    let aim = aim(room);
     let steps: [fn(&str) -> Option<String>; 2] = [shortened, left_out];
     for shorten in steps {
         for output in older.iter_mut().flat_map(|round| &mut round.outputs) {
@@ -170,14 +196,46 @@ fn left_out(output: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mira_core::tool::AskedCalls;
+    use mira_core::{model::Picture, tool::AskedCalls};
 
     fn round(outputs: &[usize]) -> Round {
         Round {
             said: String::new(),
             asked: AskedCalls::default(),
             outputs: outputs.iter().map(|words| "word ".repeat(*words)).collect(),
+            pictures: Vec::new(),
         }
+    }
+
+    fn seen(pictures: usize) -> Round {
+        let picture = Picture {
+            media_type: "image/png".into(),
+            sha256: [0; 32],
+            base64: None,
+        };
+        Round {
+            pictures: vec![picture; pictures],
+            ..round(&[100])
+        }
+    }
+
+    #[test]
+    fn pictures_go_before_words() {
+        let check = |rounds: &[usize], room: usize, expect: &[usize]| {
+            let mut rounds: Vec<Round> = rounds.iter().map(|pictures| seen(*pictures)).collect();
+            fit(&mut rounds, room * PICTURE_TOKENS);
+            let left: Vec<usize> = rounds.iter().map(|round| round.pictures.len()).collect();
+            assert_eq!(left, expect);
+            assert!(
+                rounds.iter().all(|round| round.outputs == seen(0).outputs),
+                "{rounds:?}"
+            );
+        };
+        check(&[2, 2], 5, &[2, 2]);
+        check(&[2, 2, 2], 5, &[0, 0, 2]);
+        check(&[3, 2], 4, &[0, 2]);
+        check(&[1, 8], 6, &[0, 3]);
+        check(&[8], 6, &[3]);
     }
 
     fn check(rounds: &[&[usize]], room: usize, expect: &[&str]) {

@@ -2,25 +2,28 @@
 //! taken into Mira's own files before it expires, whether the reply points at it or not, and what the reply points at
 //! becomes a citation.
 //!
-//! Invariants: a call begins durably before clients hear of it and has exactly one result; files are kept before the
-//! result that names them is told, each once; what could not be kept is said, never left out in silence.
+//! Files are taken in while the words after a call go on; its result comes when they are there.
+//!
+//! Invariants: a call begins durably before clients hear of it and has exactly one result, before the end of the turn;
+//! files are kept before the result that names them is told, each once; what could not be kept is said, never left out in
+//! silence.
 
-use super::{close::shutting_down, close::storage_failure, voice::Voice};
+use super::{close::shutting_down, close::storage_failure, voice::Next, voice::Voice};
 use crate::services::{deps::Deps, files::Made};
 use bytes::Bytes;
-use futures_util::{StreamExt, stream};
+use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream};
 use mira_core::{
     citation::Source,
     file::StoredFile,
     ids::{AccountId, FileId, MessageId, ProjectId, ToolCallId},
-    model::{HostedEvent, HostedFile},
+    model::{HostedEvent, HostedFile, ModelEvent},
     tool::{CallOutcome, CallStatus, Effect, ToolCall},
     turn::{End, Failure, FailureKind, Interruption, Stage, TurnEvent},
 };
 use mira_llm::{LeftFile, MOST_FILE_BYTES};
 use mira_tools::images::file_object;
 use serde_json::Value;
-use std::fmt::Write;
+use std::{collections::VecDeque, fmt::Write};
 
 /// The most calls of the provider's own tools in one turn: it has a smaller limit for each of its answers.
 const MOST_CALLS: usize = 96;
@@ -31,14 +34,68 @@ const MOST_LEFT: usize = 16;
 const MOST_LEFT_BYTES: u64 = 2 * MOST_FILE_BYTES as u64;
 
 /// The calls of the provider's own tools in one turn.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Hosted {
     /// Where what they make belongs.
     pub(super) project: Option<ProjectId>,
-    /// The provider's names of the calls, and Mira's.
+    /// The calls that are at work: the provider's names of them, and Mira's.
     calls: Vec<(String, ToolCallId)>,
+    /// The call whose files are being taken in.
+    pub(super) at_work: Option<Work>,
+    /// Those after it: each must know what the one before it has kept.
+    waiting: VecDeque<Ended>,
     /// Files of containers that were kept.
     kept: Vec<Kept>,
+}
+
+/// Files on their way in.
+pub(super) type Work = BoxFuture<'static, TakenIn>;
+
+/// A call that is over and whose files are here, as far as they could be had.
+pub(super) struct TakenIn {
+    id: ToolCallId,
+    outcome: CallOutcome,
+    kept: Vec<Kept>,
+}
+
+/// A call that is over.
+struct Ended {
+    id: ToolCallId,
+    outcome: CallOutcome,
+    files: Vec<HostedFile>,
+    container: Option<String>,
+}
+
+impl Ended {
+    /// Takes in what it made and left, beside what is `known`.
+    async fn take_in(mut self, deps: Deps, shelf: Shelf, known: Vec<Kept>) -> TakenIn {
+        name_own_files(&deps, shelf.account, &mut self.outcome.data).await;
+        if let Some(container) = self.container {
+            let left = left_behind(&deps, container, &known, &mut self.outcome).await;
+            self.files.extend(left);
+        }
+        let kept = keep_all(&deps, shelf, &mut self.outcome, self.files).await;
+        TakenIn {
+            id: self.id,
+            outcome: self.outcome,
+            kept,
+        }
+    }
+}
+
+impl Hosted {
+    /// Whether this has to wait until files are taken in: the end of the answer, and what may point at one of them.
+    pub(super) fn holds_back(&self, event: &Next) -> bool {
+        let waits = match event {
+            None | Some(Err(_) | Ok(ModelEvent::Calls(_) | ModelEvent::Finished(_))) => true,
+            Some(Ok(ModelEvent::Hosted(event))) => match event.as_ref() {
+                HostedEvent::Cited { file, .. } => matches!(file, Some(HostedFile::There { .. })),
+                HostedEvent::Begun { .. } | HostedEvent::Progress { .. } | HostedEvent::Ended { .. } => false,
+            },
+            Some(Ok(ModelEvent::Thinking | ModelEvent::Head(_) | ModelEvent::Text(_))) => false,
+        };
+        waits && self.at_work.is_some()
+    }
 }
 
 /// A file of a container, as it was when it was kept.
@@ -124,42 +181,64 @@ impl Voice<'_> {
         &mut self,
         key: &str,
         arguments: String,
-        mut outcome: CallOutcome,
-        (mut files, container): (Vec<HostedFile>, Option<String>),
+        outcome: CallOutcome,
+        (files, container): (Vec<HostedFile>, Option<String>),
     ) -> Result<(), Box<End>> {
         let Some(id) = self.hosted_call(key).map(|call| call.id) else {
             return Ok(());
         };
-        let shelf = self.shelf();
-        let deps = self.task.deps.clone();
-        let known = self.hosted.kept.clone();
-        let work = async {
-            name_own_files(&deps, shelf.account, &mut outcome.data).await;
-            if let Some(container) = container {
-                files.extend(left_behind(&deps, container, &known, &mut outcome).await);
-            }
-            let kept = keep_all(&deps, shelf, &mut outcome, files).await;
-            (outcome, kept)
+        self.hosted.calls.retain(|(known, _)| known != key);
+        if !arguments.is_empty() {
+            self.turn.set_arguments(id, arguments);
+        }
+        let waits = container.is_some() || !files.is_empty();
+        let ended = Ended {
+            id,
+            outcome,
+            files,
+            container,
         };
-        let (outcome, kept) = self.unless_ended(work).await?;
+        if waits {
+            self.hosted.waiting.push_back(ended);
+            self.take_in_next();
+        } else {
+            let work = ended.take_in(self.task.deps.clone(), self.shelf(), Vec::new());
+            let taken_in = self.unless_ended(work).await?;
+            self.end_hosted(taken_in.id, taken_in.outcome).await?;
+        }
+        if self.hosted.calls.is_empty() {
+            self.hosted_status(Stage::Thinking, None).await?;
+        }
+        Ok(())
+    }
+
+    fn take_in_next(&mut self) {
+        if self.hosted.at_work.is_none()
+            && let Some(ended) = self.hosted.waiting.pop_front()
+        {
+            let known = self.hosted.kept.clone();
+            let work = ended.take_in(self.task.deps.clone(), self.shelf(), known);
+            self.hosted.at_work = Some(work.boxed());
+        }
+    }
+
+    /// The files of a call are here: it has its result. An `Err` is the end of the turn.
+    pub(super) async fn taken_in(&mut self, TakenIn { id, outcome, kept }: TakenIn) -> Result<(), Box<End>> {
+        self.hosted.at_work = None;
         self.hosted
             .kept
             .retain(|old| !kept.iter().any(|new| new.key == old.key));
         self.hosted.kept.extend(kept);
-        if !arguments.is_empty() {
-            self.turn.set_arguments(id, arguments);
-        }
+        self.take_in_next();
+        self.end_hosted(id, outcome).await
+    }
+
+    async fn end_hosted(&mut self, id: ToolCallId, outcome: CallOutcome) -> Result<(), Box<End>> {
         self.task.deps.metrics.tool_called(outcome.status);
-        let mut out = Vec::with_capacity(2);
+        let mut out = Vec::with_capacity(1);
         self.turn.end_call(id, outcome, &mut out);
         if let Some(n) = self.turn.calls().iter().position(|call| call.id == id) {
             self.store_ended(n).await;
-        }
-        if self.turn.calls().iter().all(|call| call.outcome.is_some()) {
-            out.push(TurnEvent::Status {
-                stage: Stage::Thinking,
-                detail: None,
-            });
         }
         self.tell(&out).await
     }
@@ -248,7 +327,7 @@ async fn left_behind(deps: &Deps, container: String, known: &[Kept], outcome: &m
             tracing::warn!(%error, "what code left with the provider could not be listed");
             note(
                 outcome,
-                format!("what the code left with the provider could not be listed: {error}"),
+                &format!("what the code left with the provider could not be listed: {error}"),
             );
             return Vec::new();
         }
@@ -274,16 +353,18 @@ async fn left_behind(deps: &Deps, container: String, known: &[Kept], outcome: &m
     }
     if passed_over > 0 {
         let text = format!("{passed_over} more files are left with the provider, which removes them soon");
-        note(outcome, text);
+        note(outcome, &text);
     }
     taken
 }
 
 /// Adds a line to what is told of a call.
-fn note(outcome: &mut CallOutcome, text: String) {
+fn note(outcome: &mut CallOutcome, text: &str) {
     // Writing to a string does not fail.
     write!(outcome.output, "\n({text})").unwrap_or_default();
-    set(&mut outcome.data, "note", text.into());
+    let before = outcome.data.get("note").and_then(Value::as_str);
+    let both = before.map_or_else(|| text.to_owned(), |before| format!("{before}; {text}"));
+    set(&mut outcome.data, "note", both.into());
 }
 
 /// Keeps what a call made, and says in its outcome what became of it. Answers what of containers was kept.
@@ -303,27 +384,30 @@ async fn keep_all(deps: &Deps, shelf: Shelf, outcome: &mut CallOutcome, files: V
     while let Some(file) = fetched.next().await {
         let key = keys.next().flatten();
         let twin = |bytes: &Bytes| came_along.iter().find(|(known, _)| known == bytes).map(|(_, id)| *id);
-        let stored = match &file {
-            Ok(file) => match twin(&file.bytes).filter(|_| key.is_some()) {
-                Some(id) => Ok(id),
-                None => keep(deps, shelf, file).await.map(|stored| {
-                    let id = stored.id;
-                    // Writing to a string does not fail.
-                    write!(outcome.output, "\nmade {} (file {id})", stored.name).unwrap_or_default();
-                    made.push(stored);
-                    id
-                }),
-            },
-            Err(why) => Err(why.clone()),
+        let stored = match file {
+            Ok(file) => {
+                let stored = match twin(&file.bytes).filter(|_| key.is_some()) {
+                    Some(id) => Ok(id),
+                    None => keep(deps, shelf, &file).await.map(|stored| {
+                        let id = stored.id;
+                        // Writing to a string does not fail.
+                        write!(outcome.output, "\nmade {} (file {id})", stored.name).unwrap_or_default();
+                        made.push(stored);
+                        id
+                    }),
+                };
+                stored.map(|id| (id, file.bytes))
+            }
+            Err(why) => Err(why),
         };
-        match (stored, file, key) {
-            (Ok(id), Ok(file), Some(key)) => kept.push(Kept {
+        match (stored, key) {
+            (Ok((id, bytes)), Some(key)) => kept.push(Kept {
                 key,
-                bytes: file.bytes.len() as u64,
+                bytes: bytes.len() as u64,
                 id,
             }),
-            (Ok(id), Ok(file), None) => came_along.push((file.bytes, id)),
-            (Err(why), _, key) | (Ok(_), Err(why), key) => {
+            (Ok((id, bytes)), None) => came_along.push((bytes, id)),
+            (Err(why), key) => {
                 whole &= key.is_some();
                 lost.push(why);
             }

@@ -20,7 +20,7 @@ pub use close::{close, fallback_meta, shutting_down};
 use self::{
     close::{Closing, close_with, failure_of_refusal},
     prepare::{Plan, Ready, prepare},
-    voice::{Heard, Voice},
+    voice::{Heard, Next, Voice},
 };
 use crate::services::{
     context::{self, View, Window},
@@ -30,15 +30,16 @@ use crate::services::{
         live::Live,
     },
 };
-use futures_util::{FutureExt, StreamExt, future::BoxFuture};
+use futures_util::{
+    FutureExt, StreamExt,
+    future::{BoxFuture, try_join_all},
+};
 use mira_core::{
     chat::{Message, MessageStatus, Role},
     ids::{MessageId, TurnId},
-    model::ModelEvent,
     persona::PersonaName,
     turn::{End, Failure, Outcome, Stage, TurnEvent, laws::Law},
 };
-use mira_llm::LlmError;
 use mira_memory::{BeginKind, BeginOutcome, BeginTurn, StoreError};
 use std::sync::Arc;
 use tokio::{sync::oneshot, time::Instant};
@@ -91,7 +92,7 @@ pub struct TurnTask {
 }
 
 /// An event of the model that came while the beginning was still being stored; the inner `None` is its stream's end.
-type Early = Option<Option<Result<ModelEvent, LlmError>>>;
+type Early = Option<Next>;
 
 /// Where the preparation of a turn stands when its message is stored.
 enum Preparing {
@@ -108,7 +109,7 @@ impl TurnTask {
         self.deps.metrics.turn_started();
         let window = match start {
             Start::Fresh { ask, answer } => self.run_fresh(ask, answer).await,
-            Start::Stored { message, ask } => self.run_stored(*message, &ask).await,
+            Start::Stored { message, ask } => Box::pin(self.run_stored(*message, &ask)).await,
         };
         self.deps.metrics.turn_ended(begun_at.elapsed());
         window
@@ -384,9 +385,13 @@ impl TurnTask {
         let mut all = found.sibling_ids.clone();
         if found.role == Role::User {
             // What was replied to any version of it.
-            for version in &found.sibling_ids {
-                let reply = self.deps.store.find_reply_to(self.live.account, *version).await?;
-                all.extend(reply.into_iter().flat_map(|reply| reply.sibling_ids));
+            let (store, account) = (&self.deps.store, self.live.account);
+            let replies = found
+                .sibling_ids
+                .iter()
+                .map(|version| store.find_reply_to(account, *version));
+            for reply in try_join_all(replies).await?.into_iter().flatten() {
+                all.extend(reply.sibling_ids);
             }
         }
         Ok(all)
@@ -489,7 +494,7 @@ impl TurnTask {
         // The upstream connection goes back to its pool (or is closed) before the disk is waited for.
         drop(stream);
         if let Some(draft) = &end.draft {
-            voice.finish_html(&draft.content);
+            voice.finish_html(&draft.content, &draft.citations);
         }
         let mut law = voice.law;
         self.end(end, closing, window, &mut law).await

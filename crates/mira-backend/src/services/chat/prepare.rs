@@ -113,7 +113,8 @@ pub(super) async fn prepare(deps: Deps, plan: Plan) -> Result<Ready, Refusal> {
     });
     // Where the provider's own tool is offered, Mira's of the same name is not.
     let is_hosted = |name: &str| hosted.iter().any(|tool| tool.kind().name() == name);
-    let offers = offers.into_iter().chain(deps.mcp.offers());
+    let of_servers = deps.mcp.offers();
+    let offers = offers.into_iter().chain(of_servers.iter().cloned());
     let offers: Arc<[_]> = offers.filter(|offer| !is_hosted(&offer.name)).collect();
     let built = prompt::build(&PromptInput {
         persona: overlay,
@@ -149,7 +150,7 @@ pub(super) async fn prepare(deps: Deps, plan: Plan) -> Result<Ready, Refusal> {
     let exposed = summaries.untrusted
         || used.iter().any(|memory| !memory.source.is_trusted())
         || window.messages.iter().any(Message::shows_strangers);
-    let lesson = lesson(&deps, &view, &window, &used, (untrusted, exposed)).filter(|_| fresh);
+    let lesson = lesson(&deps, &view, &window, &used, untrusted, exposed).filter(|_| fresh);
     let overflow = overflow(&deps, account, &view, &window);
     let fallback = ReplyMeta {
         persona: overlay.name.clone(),
@@ -212,10 +213,10 @@ pub(super) async fn prepare(deps: Deps, plan: Plan) -> Result<Ready, Refusal> {
     })
 }
 
-/// Whether what a memory says is a stranger's word. A note on a stretch that showed any is still her own account of it:
-/// what the owner says beside it stays the owner's, but the turn is exposed.
+/// Whether what a memory says is a stranger's word. A reply that was made of any, or a note on a stretch that showed any,
+/// is still her own account of it: what the owner says beside it stays the owner's, but the turn is exposed.
 fn is_strangers(memory: &Memory) -> bool {
-    memory.kind != MemoryKind::Summary && !memory.source.is_trusted()
+    memory.kind == MemoryKind::Fact && !memory.source.is_trusted()
 }
 
 /// What of memory the turn's tools may touch.
@@ -388,7 +389,8 @@ fn lesson(
     view: &View,
     window: &Window,
     used: &[&Memory],
-    (untrusted, exposed): (bool, bool),
+    untrusted: bool,
+    exposed: bool,
 ) -> Option<Lesson> {
     if view.session.memory != MemoryMode::On || deps.memories.is_paused() {
         return None;

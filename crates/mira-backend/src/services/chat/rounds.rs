@@ -6,7 +6,7 @@
 //! the model is told so; what calls tell fits the room there is ([`budget::fit`]), what is stored of them stays whole.
 
 use super::{
-    budget,
+    attached, budget,
     close::{shutting_down, storage_failure},
     toolbelt::{self, Judged},
     voice::Voice,
@@ -18,6 +18,7 @@ use crate::services::{
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use mira_core::{
     approval::{Approval, ApprovalStatus, Asks, Reason},
+    file::StoredFile,
     ids::{ApprovalId, ToolCallId},
     model::ModelRequest,
     tool::{AskedCall, AskedCalls, CallStatus, Effect, Round, ToolCall, UNCERTAIN},
@@ -90,6 +91,15 @@ struct Planned {
     approval: Option<Approval>,
 }
 
+/// What the model is told of a call.
+#[derive(Debug, Default)]
+struct Told {
+    /// In words.
+    output: String,
+    /// To look at, where it sees.
+    pictures: Vec<StoredFile>,
+}
+
 /// What the calls of a round share while they run.
 #[derive(Clone)]
 struct Floor {
@@ -138,9 +148,16 @@ impl Voice<'_> {
             approvals::announce(&self.task.deps, ApprovalChange::Created(approval));
         }
         self.tell(&out).await?;
-        let outputs = self.run_calls(first, planned, waits).await?;
+        let told = self.run_calls(first, planned, waits).await?;
         tools.context.untrusted |= self.is_untrusted();
-        tools.request.rounds.push(Round { said, asked, outputs });
+        let (outputs, pictures): (_, Vec<_>) = told.into_iter().map(|told| (told.output, told.pictures)).unzip();
+        let round = Round {
+            said,
+            asked,
+            outputs,
+            pictures: attached::shown(&self.task.deps, pictures.into_iter().flatten()).await,
+        };
+        tools.request.rounds.push(round);
         budget::fit(&mut tools.request.rounds, tools.room);
         let spent = tools.request.rounds.len() >= MOST_ROUNDS || self.turn.calls().len() >= MOST_CALLS;
         let (deps, account) = (&self.task.deps, self.task.live.account);
@@ -241,7 +258,7 @@ impl Voice<'_> {
         first: usize,
         planned: Vec<Planned>,
         waits: Vec<Option<Wait>>,
-    ) -> Result<Vec<String>, Box<End>> {
+    ) -> Result<Vec<Told>, Box<End>> {
         let deps = self.task.deps.clone();
         let count = planned.len();
         let calls: Vec<(ToolCallId, String)> = planned
@@ -271,7 +288,7 @@ impl Voice<'_> {
             .collect();
         let unbegun = Arc::clone(&floor.unbegun);
         drop(floor);
-        let mut outputs = vec![String::new(); count];
+        let mut told: Vec<Told> = (0..count).map(|_| Told::default()).collect();
         let (hard, stop) = (deps.lifecycle.hard().clone(), self.task.stop.clone());
         loop {
             let (why, interruption) = tokio::select! {
@@ -285,10 +302,10 @@ impl Voice<'_> {
                     continue;
                 }
                 ended = running.next() => {
-                    let Some((n, ran)) = ended else { return Ok(outputs) };
+                    let Some((n, ran)) = ended else { return Ok(told) };
                     let approval = waiting.get_mut(n).and_then(Option::take);
-                    if let Some(output) = outputs.get_mut(n) {
-                        *output = self.end_call(first + n, ran, approval).await?;
+                    if let Some(told) = told.get_mut(n) {
+                        *told = self.end_call(first + n, ran, approval).await?;
                     }
                     continue;
                 }
@@ -309,12 +326,17 @@ impl Voice<'_> {
     }
 
     /// A call of the turn is over; what the model reads of it.
-    async fn end_call(&mut self, n: usize, ran: Ran, approval: Option<ApprovalId>) -> Result<String, Box<End>> {
+    async fn end_call(&mut self, n: usize, ran: Ran, approval: Option<ApprovalId>) -> Result<Told, Box<End>> {
         let Some(call) = self.turn.calls().get(n).map(|call| call.id) else {
-            return Ok(String::new());
+            return Ok(Told::default());
         };
         let numbers = self.turn.take_sources(ran.sources());
-        let Ran { outcome, told, .. } = ran.numbered(&numbers);
+        let Ran {
+            outcome,
+            told: output,
+            pictures,
+            ..
+        } = ran.numbered(&numbers);
         self.task.deps.metrics.tool_called(outcome.status);
         if let Some(approval) = approval {
             approvals::finish(&self.task.deps, self.task.live.account, approval, &outcome).await;
@@ -323,11 +345,11 @@ impl Voice<'_> {
         self.turn.end_call(call, outcome, &mut out);
         self.store_ended(n).await;
         self.tell(&out).await?;
-        Ok(told)
+        Ok(Told { output, pictures })
     }
 
     /// Ends the approvals of a turn that was stopped. One that was given already keeps what is told of its call.
-    async fn close_approvals(&self, left: &[ApprovalId]) {
+    async fn close_approvals(&mut self, left: &[ApprovalId]) {
         let (deps, account) = (&self.task.deps, self.task.live.account);
         let now = deps.clock.now();
         for approval in deps.approvals.close(&deps.store, account, left, now).await {

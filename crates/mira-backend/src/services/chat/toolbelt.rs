@@ -19,27 +19,20 @@ pub struct Judged {
 
 /// What a call may do, and whether it has to wait.
 pub fn judge(deps: &Deps, context: &CallContext, name: &str, arguments: &str, asks: Asks) -> Judged {
-    let exposed = context.untrusted || context.exposed;
+    let untrusted = context.meets_strangers();
     let registry = deps.tools.registry();
     let of = match registry.find(name) {
         Some(entry) => Circumstances {
-            effect: registry.effect(
-                &CallContext {
-                    untrusted: exposed,
-                    ..context.clone()
-                },
-                name,
-                arguments,
-            ),
+            effect: registry.effect(context, name, arguments),
             is_final: entry.is_final(),
-            untrusted: exposed,
+            untrusted,
             asks,
         },
         None => Circumstances {
             effect: deps.mcp.effect(name).unwrap_or(Effect::Outside),
             is_final: false,
             // The owner may have said of a server that they never want to be asked.
-            untrusted: exposed && deps.mcp.asks(name),
+            untrusted: untrusted && deps.mcp.asks(name),
             asks,
         },
     };
@@ -53,7 +46,7 @@ pub fn judge(deps: &Deps, context: &CallContext, name: &str, arguments: &str, as
 pub async fn call(deps: &Deps, context: &CallContext, name: &str, arguments: &str) -> Ran {
     let registry = deps.tools.registry();
     if registry.find(name).is_none() && deps.mcp.effect(name).is_some() {
-        return deps.mcp.call(context, name, arguments).await;
+        return deps.mcp.call(&deps.files, context, name, arguments).await;
     }
     registry.call(context, name, arguments).await
 }

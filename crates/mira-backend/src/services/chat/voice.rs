@@ -9,13 +9,14 @@ use super::{
 use crate::services::deps::Scope;
 use futures_util::{StreamExt, future::BoxFuture, stream::BoxStream};
 use mira_core::{
+    citation::Citation,
     model::ModelEvent,
     tool::{AskedCalls, ToolCall},
     turn::{End, Failure, FailureKind, Interruption, Step, Turn, TurnEvent, laws::Law},
 };
 use mira_llm::LlmError;
 use mira_memory::{CheckpointPart, ReplyHead, StoreError};
-use mira_render::LiveHtml;
+use mira_render::{LiveHtml, Place};
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
@@ -35,6 +36,7 @@ pub(super) struct Voice<'a> {
     pub(super) law: Law,
     html: Option<LiveHtml>,
     html_fed: usize,
+    html_cited: usize,
     parts: u32,
     /// The calls of the provider's own tools.
     pub(super) hosted: Hosted,
@@ -48,6 +50,9 @@ pub(super) enum Heard {
     Calls(Box<AskedCalls>),
 }
 
+/// What the model says next; nothing at the end of its stream.
+pub(super) type Next = Option<Result<ModelEvent, LlmError>>;
+
 /// A checkpoint under way; what it stores: bytes of the text, and citations.
 type Checkpoint = BoxFuture<'static, Result<(usize, usize), StoreError>>;
 
@@ -59,6 +64,7 @@ impl<'a> Voice<'a> {
             law,
             html: None,
             html_fed: 0,
+            html_cited: 0,
             parts: 0,
             hosted: Hosted::default(),
         }
@@ -79,7 +85,7 @@ impl<'a> Voice<'a> {
     pub(super) async fn listen(
         &mut self,
         stream: &mut BoxStream<'static, Result<ModelEvent, LlmError>>,
-        early: Option<Option<Result<ModelEvent, LlmError>>>,
+        early: Option<Next>,
     ) -> Heard {
         if let Some(event) = early
             && let Some(heard) = self.on_event(event).await
@@ -92,6 +98,8 @@ impl<'a> Voice<'a> {
         let (checkpoint_due, render_due) = (sleep_until(far), sleep_until(far));
         tokio::pin!(checkpoint_due, render_due);
         let (mut checkpoint_armed, mut render_armed) = (false, false);
+        // What waits for files that are being taken in, and all that comes after it.
+        let mut held: Option<Next> = None;
         loop {
             if !checkpoint_armed && checkpoint.is_none() && self.turn.unstored().is_some() {
                 checkpoint_due.as_mut().reset(Instant::now() + CHECKPOINT_AFTER);
@@ -101,29 +109,42 @@ impl<'a> Voice<'a> {
                 render_due.as_mut().reset(Instant::now() + RENDER_EVERY);
                 render_armed = true;
             }
-            tokio::select! {
+            let waits = held.as_ref().is_some_and(|event| self.hosted.holds_back(event));
+            let event = tokio::select! {
                 biased;
                 () = self.task.stop.cancelled() => return self.interrupt(Interruption::Stop).await,
                 () = hard.cancelled() => return self.interrupt(Interruption::Failure(shutting_down())).await,
                 stored = wait_for(&mut checkpoint) => {
                     checkpoint = None;
                     self.note_stored(stored);
+                    continue;
                 }
                 () = &mut checkpoint_due, if checkpoint_armed => {
                     checkpoint_armed = false;
                     checkpoint = self.checkpoint();
+                    continue;
                 }
                 () = &mut render_due, if render_armed => {
                     render_armed = false;
                     self.render();
+                    continue;
                 }
-                event = stream.next() => if let Some(heard) = self.on_event(event).await {
-                    // A checkpoint under way must not be overtaken by the end of its own turn.
-                    if let Some(checkpoint) = checkpoint {
-                        self.note_stored(checkpoint.await);
+                taken_in = wait_for(&mut self.hosted.at_work) => {
+                    if let Err(end) = self.taken_in(taken_in).await {
+                        return Heard::End(end);
                     }
-                    return heard;
-                },
+                    continue;
+                }
+                event = next(&mut held, stream), if !waits => event,
+            };
+            if self.hosted.holds_back(&event) {
+                held = Some(event);
+            } else if let Some(heard) = self.on_event(event).await {
+                // A checkpoint under way must not be overtaken by the end of its own turn.
+                if let Some(checkpoint) = checkpoint {
+                    self.note_stored(checkpoint.await);
+                }
+                return heard;
             }
         }
     }
@@ -144,7 +165,7 @@ impl<'a> Voice<'a> {
         }
     }
 
-    async fn on_event(&mut self, event: Option<Result<ModelEvent, LlmError>>) -> Option<Heard> {
+    async fn on_event(&mut self, event: Next) -> Option<Heard> {
         let event = match event {
             Some(Ok(event)) => event,
             Some(Err(error)) => {
@@ -213,7 +234,7 @@ impl<'a> Voice<'a> {
 
     /// Stores that calls begin; what they do may not outlast the knowledge that they were made.
     /// False where the turn is gone: then nothing may run.
-    pub(super) async fn store_begun(&self, first: usize, calls: &[ToolCall]) -> Result<bool, StoreError> {
+    pub(super) async fn store_begun(&mut self, first: usize, calls: &[ToolCall]) -> Result<bool, StoreError> {
         let (account, turn_id) = (self.task.live.account, self.task.turn_id);
         let first = u32::try_from(first).unwrap_or(u32::MAX);
         let store = &self.task.deps.store;
@@ -221,7 +242,7 @@ impl<'a> Voice<'a> {
     }
 
     /// Stores what came of call number `n`.
-    pub(super) async fn store_ended(&self, n: usize) {
+    pub(super) async fn store_ended(&mut self, n: usize) {
         let Some(call) = self.turn.calls().get(n) else { return };
         let (account, turn_id) = (self.task.live.account, self.task.turn_id);
         let n = u32::try_from(n).unwrap_or(u32::MAX);
@@ -270,6 +291,7 @@ impl<'a> Voice<'a> {
             html.push(new);
         }
         self.html_fed = text.len();
+        cite(html, self.turn.citations(), &mut self.html_cited);
         let blocks = if self.task.live.take_html_refresh() {
             html.snapshot()
         } else {
@@ -289,18 +311,45 @@ impl<'a> Voice<'a> {
         self.task.live.emit_html(&self.task.deps, &scope, blocks);
     }
 
-    /// The last blocks of a reply whose whole text is `text`.
-    pub(super) fn finish_html(&mut self, text: &str) {
+    /// The last blocks of a reply with its whole text and all places in it.
+    pub(super) fn finish_html(&mut self, text: &str, citations: &[Citation]) {
+        if self.html.is_none() && self.task.live.html_wanted() {
+            // A short reply is at its end before its first block was due.
+            self.html = Some(LiveHtml::new());
+        }
         let Some(html) = &mut self.html else { return };
         html.push(text.get(self.html_fed..).unwrap_or_default());
+        cite(html, citations, &mut self.html_cited);
         let blocks = html.finish();
         self.emit_html(&blocks);
     }
 }
 
-async fn wait_for(checkpoint: &mut Option<Checkpoint>) -> Result<(usize, usize), StoreError> {
-    match checkpoint {
-        Some(checkpoint) => checkpoint.await,
+/// Tells the view of the citations behind the first `cited`.
+fn cite(html: &mut LiveHtml, citations: &[Citation], cited: &mut usize) {
+    let new = citations.get(*cited..).unwrap_or_default();
+    for place in new.iter().filter_map(|one| {
+        Some(Place {
+            at: one.place()?,
+            number: one.index,
+        })
+    }) {
+        html.cite(&place);
+    }
+    *cited = citations.len();
+}
+
+async fn wait_for<T>(work: &mut Option<BoxFuture<'static, T>>) -> T {
+    match work {
+        Some(work) => work.await,
         None => std::future::pending().await,
+    }
+}
+
+/// What was held back, else what the model says next.
+async fn next(held: &mut Option<Next>, stream: &mut BoxStream<'static, Result<ModelEvent, LlmError>>) -> Next {
+    match held.take() {
+        Some(event) => event,
+        None => stream.next().await,
     }
 }

@@ -14,7 +14,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use tempfile::TempPath;
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::{io::AsyncReadExt, sync::mpsc, task::JoinHandle};
 
 /// How much of a file is kept to tell what it is.
 const HEAD_BYTES: usize = 16 * 1024;
@@ -169,6 +169,10 @@ impl Disk {
             if shelf == self.unfinished() {
                 continue;
             }
+            if !shelf.is_dir() {
+                strange.push(shelf);
+                continue;
+            }
             for path in entries(&shelf)? {
                 let name = path.file_name().and_then(|name| name.to_str());
                 match name.and_then(unhex).filter(|sha| self.path(sha) == path) {
@@ -187,6 +191,15 @@ impl Disk {
         }
         Ok(())
     }
+}
+
+/// The beginning of a file, which tells what it is, and its size.
+pub(super) async fn head(path: &Path) -> io::Result<(Vec<u8>, u64)> {
+    let file = tokio::fs::File::open(path).await?;
+    let size = file.metadata().await?.len();
+    let mut head = Vec::new();
+    file.take(HEAD_BYTES as u64).read_to_end(&mut head).await?;
+    Ok((head, size))
 }
 
 /// What lies in a folder; nothing where there is none.
@@ -223,4 +236,35 @@ fn write_all(folder: &Path, mut pieces: mpsc::Receiver<Bytes>, most: u64) -> Res
         sha256: hash.finalize().into(),
         head,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_lies_there_is_listed() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = Disk {
+            folder: dir.path().join("files"),
+        };
+        assert_eq!(disk.list().unwrap(), (Vec::new(), Vec::new()), "there is no folder yet");
+        let known = [7; 32];
+        let strange = [
+            disk.folder.join("07/notes.txt"),
+            // A right name on another's shelf.
+            disk.folder.join("08").join(hex(&known)),
+            disk.folder.join("stray.txt"),
+        ];
+        for path in [disk.path(&known), disk.unfinished().join("half")]
+            .iter()
+            .chain(&strange)
+        {
+            make_private(path.parent().unwrap()).unwrap();
+            fs::write(path, "x").unwrap();
+        }
+        let (found, mut others) = disk.list().unwrap();
+        others.sort();
+        assert_eq!((found, others.as_slice()), (vec![known], strange.as_slice()));
+    }
 }

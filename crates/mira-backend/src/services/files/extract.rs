@@ -3,7 +3,7 @@
 //! when it takes too long or nobody waits for it any more.
 
 use bytes::Bytes;
-use mira_docs::{Document, Kind, Part};
+use mira_docs::{Document, Heading, Kind, Part};
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
 use std::{os::unix::process::ExitStatusExt, path::PathBuf, process::Stdio, sync::Arc, time::Duration};
@@ -100,9 +100,31 @@ pub enum Answer {
     Failed(String),
 }
 
-/// Page and text.
+/// Page, text, and where its headings begin and end and how deep they stand.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Piece(pub Option<u32>, pub String);
+pub struct Piece(Option<u32>, String, Vec<(usize, usize, u8)>);
+
+impl From<Part> for Piece {
+    fn from(part: Part) -> Self {
+        let headings = part.headings.into_iter();
+        let headings = headings.map(|Heading { range, level }| (range.start, range.end, level));
+        Self(part.page, part.text, headings.collect())
+    }
+}
+
+impl From<Piece> for Part {
+    fn from(Piece(page, text, headings): Piece) -> Self {
+        let headings = headings.into_iter().map(|(start, end, level)| Heading {
+            range: start..end,
+            level,
+        });
+        Self {
+            page,
+            text,
+            headings: headings.collect(),
+        }
+    }
+}
 
 /// Reads documents. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -170,7 +192,7 @@ async fn read(kind: Kind, source: Source, mode: Mode) -> Result<Document, Extrac
             truncated,
         }) => Ok(Document {
             title,
-            parts: parts.into_iter().map(|Piece(page, text)| Part { page, text }).collect(),
+            parts: parts.into_iter().map(Part::from).collect(),
             truncated,
         }),
         Ok(Answer::Failed(why)) => Err(ExtractError::Document(why)),

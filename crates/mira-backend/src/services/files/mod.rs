@@ -1,7 +1,8 @@
 //! The owner's files and those Mira makes: bytes on disk under their SHA-256 ([`disk`]), what is known of them in the
 //! store, every change told to every socket of the account. Documents are read behind the conversation ([`reader`], in
 //! processes of their own: [`extract`]; again where that failed: [`tries`]) and searched ([`search`]). Bytes leave and
-//! come with exports and backups ([`travel`]); `doctor` looks whether all are there ([`check`]).
+//! come with exports and backups ([`travel`]); names are made fit to be shown ([`names`]); `doctor` looks whether all are
+//! there ([`check`]).
 //!
 //! Invariants: a row is written after its bytes are on disk and synced, and these are among the leftovers until it is;
 //! bytes go after their last row; a name is shown and never becomes a path; what a file is, its bytes say and not its
@@ -12,6 +13,7 @@ pub mod disk;
 pub mod door;
 mod embedding;
 pub mod extract;
+mod names;
 mod passages;
 mod rank;
 pub mod reader;
@@ -33,14 +35,11 @@ use mira_docs::Kind;
 use mira_memory::{FileOutcome, Store, StoreError};
 use std::{io, path::PathBuf, sync::Arc};
 use tokio::sync::{Mutex, Notify, broadcast};
-use unicode_normalization::UnicodeNormalization;
 
 /// The largest file the owner may upload, in bytes.
 pub const MOST_BYTES: u64 = 100 * 1024 * 1024;
 /// The largest file a tool may make, in bytes.
 pub const MOST_MADE_BYTES: u64 = 64 * 1024 * 1024;
-/// The longest name, in bytes.
-const NAME_BYTES: usize = 255;
 
 /// Why a file was not stored, or cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -218,14 +217,13 @@ impl Files {
         staged: Staged,
     ) -> Result<(StoredFile, bool), FilesError> {
         let judged = travel::judge(&name, staged.size(), staged.head());
-        let sha = staged.sha256();
         let new = StoredFile {
             id: FileId(self.0.clock.new_uuid()),
             project_id: place.project,
             name: judged.name,
             media_type: judged.media_type,
             size: judged.size,
-            sha256: sha,
+            sha256: staged.sha256(),
             status: judged.status,
             error: None,
             pages: None,
@@ -233,13 +231,19 @@ impl Files {
             message_id: place.message,
             created_at: self.0.clock.now(),
         };
-        let outcome = {
+        let stored = {
             let _naming = self.0.naming.lock().await;
-            self.0.store.insert_file_leftover(sha).await?;
-            let disk = self.0.disk.clone();
-            let put = self.0.life.spawn_blocking(move || disk.put(staged));
-            put.await.map_err(|_| FilesError::Ending)??;
-            self.0.store.insert_file(account, new).await?
+            self.put(staged, account, new).await
+        };
+        let outcome = match stored {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                // A full disk is no place to wait for the next start.
+                if let Err(error) = self.sweep_leftovers().await {
+                    tracing::warn!(%error, "what is left of an upload could not be removed");
+                }
+                return Err(error);
+            }
         };
         match outcome {
             FileOutcome::Created(file) => {
@@ -260,6 +264,15 @@ impl Files {
                 Err(FilesError::NoSuchProject)
             }
         }
+    }
+
+    /// Bytes, then their row. Nobody may remove leftovers meanwhile.
+    async fn put(&self, staged: Staged, account: AccountId, new: StoredFile) -> Result<FileOutcome, FilesError> {
+        self.0.store.insert_file_leftover(staged.sha256()).await?;
+        let disk = self.0.disk.clone();
+        let put = self.0.life.spawn_blocking(move || disk.put(staged));
+        put.await.map_err(|_| FilesError::Ending)??;
+        Ok(self.0.store.insert_file(account, new).await?)
     }
 
     /// Reads a file again that could not be read, or not yet, and at once; one that was read stays as it is.
@@ -360,47 +373,5 @@ pub fn is_read(kind: Kind) -> bool {
     match kind {
         Kind::Text | Kind::Markdown | Kind::Html | Kind::Pdf | Kind::Docx | Kind::Csv | Kind::Code => true,
         Kind::Image | Kind::Other => false,
-    }
-}
-
-/// A name for showing: the last part of a path, one line, nothing that hides or turns what follows.
-pub fn tidy_name(name: &str) -> String {
-    let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
-    let hides = |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{061c}' | '\u{feff}');
-    let kept: String = last.nfc().filter(|c| !c.is_control() && !hides(*c)).collect();
-    let mut tidy = String::new();
-    for c in kept.trim().chars() {
-        if tidy.len() + c.len_utf8() > NAME_BYTES {
-            break;
-        }
-        tidy.push(c);
-    }
-    if tidy.is_empty() || tidy.chars().all(|c| c == '.') {
-        "file".to_owned()
-    } else {
-        tidy
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(name: &str, tidy: &str) {
-        assert_eq!(tidy_name(name), tidy, "{name:?}");
-    }
-
-    #[test]
-    fn names_are_for_showing() {
-        check("report.pdf", "report.pdf");
-        check("../../etc/passwd", "passwd");
-        check("C:\\Users\\me\\plan.docx", "plan.docx");
-        check("a\r\nb\u{0}.txt", "ab.txt");
-        check("invoice\u{202e}fdp.exe", "invoicefdp.exe");
-        check("e\u{301}.md", "é.md");
-        check("", "file");
-        check("..", "file");
-        check("/", "file");
-        assert_eq!(tidy_name(&"ü".repeat(400)).len(), 254);
     }
 }

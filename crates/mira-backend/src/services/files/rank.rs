@@ -1,9 +1,11 @@
 //! The order of what was found: which pieces are worth reading, and which pages answer best. Pure.
 //!
-//! Each kind of evidence is taken on the scale of the best of it, since bm25 and cosines know no scale of their own. A page
-//! is as good as its pieces together: one may hold the words and the next their meaning. It is shown by its best piece.
+//! Each kind of evidence orders the pages by itself, and what counts is the places a page has there: bm25, cosines and
+//! likenesses know no common scale, and a page far ahead by one kind may be off the question by all others. It is the
+//! reciprocal rank fusion of Cormack, Clarke and Buettcher (2009), without weights between the kinds. A page is as good as
+//! its pieces together: one may hold the words and the next their meaning. It is shown by its best piece.
 //!
-//! The weights are round numbers, set on questions that are no part of the measured ones (docs/BENCHMARKS.md).
+//! How that was measured is told in docs/BENCHMARKS.md.
 
 use super::{passages::Saying, search::Fitting};
 use mira_core::ids::FileId;
@@ -13,20 +15,13 @@ use std::{
     collections::{HashMap, HashSet},
 };
 
-/// What the evidence weighs.
-mod weights {
-    /// The words themselves, by bm25.
-    pub(super) const WORDS: f64 = 0.5;
-    /// The meaning of the whole piece.
-    pub(super) const MEANING: f64 = 0.6;
-    /// The question's words or others near to them, anywhere in the piece.
-    pub(super) const WHOLE: f64 = 0.6;
-    /// The same, close together.
-    pub(super) const PASSAGE: f64 = 0.6;
-    /// The words on the pages before and after.
-    pub(super) const BESIDE: f64 = 0.15;
-}
-
+/// What words and meaning weigh where it is chosen what is read.
+const WORDS: f64 = 0.5;
+const MEANING: f64 = 0.6;
+/// How slowly places lose: the tenth counts for two thirds of the first.
+const SLOWLY: f64 = 20.0;
+/// What the words on the pages before and after weigh, beside the first place by one kind.
+const BESIDE: f64 = 0.25;
 /// Pieces that are read: the right page is hardly ever beyond them.
 const POOL: usize = 120;
 
@@ -68,11 +63,11 @@ impl Pool {
         let compared: HashSet<i64> = by_meaning.iter().map(|(key, _)| *key).collect();
         let by_both = by_meaning.iter().map(|(key, cosine)| {
             let words = words.get(key).copied().unwrap_or_default();
-            (*key, weights::WORDS * words + weights::MEANING * alike(*cosine))
+            (*key, WORDS * words + MEANING * alike(*cosine))
         });
         let alone = words.iter().filter(|(key, _)| !compared.contains(key));
         let mut scores: Vec<(i64, f64)> = by_both
-            .chain(alone.map(|(key, words)| (*key, weights::WORDS * words)))
+            .chain(alone.map(|(key, words)| (*key, WORDS * words)))
             .filter(|(_, score)| *score > 0.0)
             .collect();
         if scores.len() > POOL {
@@ -127,14 +122,19 @@ impl Evidence {
         }
     }
 
-    fn score(self) -> f64 {
-        weights::WORDS * self.words
-            + weights::MEANING * self.meaning
-            + weights::WHOLE * self.whole
-            + weights::PASSAGE * self.passage
-            + weights::BESIDE * self.beside
+    /// Of one piece among those of its page.
+    fn sum(self) -> f64 {
+        self.words + self.meaning + self.whole + self.passage
     }
 }
+
+/// The kinds that order pages.
+const KINDS: [fn(&Evidence) -> f64; 4] = [
+    |evidence| evidence.words,
+    |evidence| evidence.meaning,
+    |evidence| evidence.whole,
+    |evidence| evidence.passage,
+];
 
 /// What shows one result.
 #[derive(Debug)]
@@ -147,6 +147,32 @@ struct Place {
 /// One piece of each page, that of the best page first. `said` is empty where nothing is known of it, else one for each
 /// piece.
 pub(super) fn in_order(pool: &Pool, found: Vec<FoundChunk>, said: Vec<Saying>, count: usize) -> Vec<Fitting> {
+    let places = places(pool, found, said);
+    let mut most = BESIDE;
+    let mut scores: Vec<f64> = places.iter().map(|place| BESIDE * place.all.beside).collect();
+    for kind in KINDS {
+        let of_kind = places.iter().map(|place| kind(&place.all));
+        let mut ordered: Vec<f64> = of_kind.clone().filter(|value| *value > 0.0).collect();
+        ordered.sort_unstable_by(|a, b| b.total_cmp(a));
+        most += f64::from(u8::from(!ordered.is_empty()));
+        for (value, score) in of_kind.zip(&mut scores).filter(|(value, _)| *value > 0.0) {
+            // As good is as far ahead.
+            let better = ordered.partition_point(|other| *other > value);
+            *score += SLOWLY / (SLOWLY + better as f64);
+        }
+    }
+    let fitting = places.into_iter().zip(scores).map(|(place, score)| Fitting {
+        score: (score / most).clamp(0.0, 1.0),
+        found: place.best,
+    });
+    let mut fitting: Vec<Fitting> = fitting.collect();
+    fitting.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.found.key.cmp(&b.found.key)));
+    fitting.truncate(count);
+    fitting
+}
+
+/// Pieces put together by pages; a piece without a page stands for itself.
+fn places(pool: &Pool, found: Vec<FoundChunk>, said: Vec<Saying>) -> Vec<Place> {
     let most_whole = most(said.iter().map(|said| f64::from(said.whole)));
     let most_passage = most(said.iter().map(|said| f64::from(said.passage)));
     let said = said.into_iter().chain(std::iter::repeat(Saying::default()));
@@ -160,12 +186,11 @@ pub(super) fn in_order(pool: &Pool, found: Vec<FoundChunk>, said: Vec<Saying>, c
             passage: f64::from(said.passage) / most_passage,
             beside: pool.beside(&found),
         };
-        let score = own.score();
         let known = found.chunk.page.and_then(|page| of_page.get(&(found.file, page)));
         if let Some(place) = known.and_then(|at| places.get_mut(*at)) {
             place.all = place.all.with(own);
-            if score > place.of_best {
-                (place.best, place.of_best) = (found, score);
+            if own.sum() > place.of_best {
+                (place.best, place.of_best) = (found, own.sum());
             }
             continue;
         }
@@ -175,25 +200,10 @@ pub(super) fn in_order(pool: &Pool, found: Vec<FoundChunk>, said: Vec<Saying>, c
         places.push(Place {
             all: own,
             best: found,
-            of_best: score,
+            of_best: own.sum(),
         });
     }
-    let most_score = Evidence {
-        words: 1.0,
-        meaning: 1.0,
-        whole: f64::from(u8::from(most_whole > f64::EPSILON)),
-        passage: f64::from(u8::from(most_passage > f64::EPSILON)),
-        beside: 1.0,
-    };
-    let most_score = most_score.score();
-    let fitting = places.into_iter().map(|place| Fitting {
-        score: (place.all.score() / most_score).clamp(0.0, 1.0),
-        found: place.best,
-    });
-    let mut fitting: Vec<Fitting> = fitting.collect();
-    fitting.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.found.key.cmp(&b.found.key)));
-    fitting.truncate(count);
-    fitting
+    places
 }
 
 #[cfg(test)]
@@ -254,15 +264,15 @@ mod tests {
 
     #[test]
     fn a_page_is_its_pieces_together() {
-        // Two pieces of page 7 each have half of what page 9 has in one, and a little more.
+        // Page 7 has in two pieces a little more of both than page 9 has in one.
         let pool = Pool::new(
             vec![hit(1, 7, 10.0), hit(3, 9, 8.0), hit(4, 4, 1.0)],
             vec![(2, 0.9), (3, 0.7), (4, 0.1)],
         );
         let chunks = [(1, Some(7)), (2, Some(7)), (3, Some(9)), (4, Some(4))];
-        check(&pool, &chunks, Vec::new(), &[2, 3, 4]);
+        check(&pool, &chunks, Vec::new(), &[1, 3, 4]);
         // Where there are no pages, each piece speaks for itself.
-        check(&pool, &[(1, None), (2, None), (3, None)], Vec::new(), &[3, 2, 1]);
+        check(&pool, &[(1, None), (2, None), (3, None)], Vec::new(), &[3, 1, 2]);
     }
 
     #[test]
@@ -280,7 +290,18 @@ mod tests {
             &pool,
             &[(1, Some(1)), (2, Some(5)), (3, Some(6))],
             Vec::new(),
-            &[2, 1, 3],
+            &[2, 3, 1],
         );
+    }
+
+    #[test]
+    fn no_kind_of_evidence_outweighs_the_others() {
+        // Far ahead by its words, and last by their meaning.
+        let pool = Pool::new(
+            vec![hit(1, 1, 100.0), hit(2, 5, 10.0), hit(3, 9, 9.0)],
+            vec![(1, 0.1), (2, 0.9), (3, 0.8)],
+        );
+        let chunks = [(1, Some(1)), (2, Some(5)), (3, Some(9))];
+        check(&pool, &chunks, Vec::new(), &[2, 1, 3]);
     }
 }

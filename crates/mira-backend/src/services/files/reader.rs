@@ -2,7 +2,7 @@
 //! time, oldest first; what an interruption left undone is done again ([`tries`] counts how often).
 
 use super::{
-    Files,
+    Files, disk,
     embedding::{Batch, Embedding},
     extract::{ExtractError, Extractor, Mode, Source},
     tries::{self, Unread},
@@ -13,12 +13,9 @@ use mira_docs::{Chunk, ChunkSettings, Document, Kind, chunks};
 use mira_llm::embeddings::Embedder;
 use mira_memory::{FileChunk, FilePage, StoreError};
 use std::time::Duration;
-use tokio::{fs::File, io::AsyncReadExt};
 
 /// After a failure of the store or of the embedder.
 const REST: Duration = Duration::from_secs(30);
-/// How much of a file tells what it is.
-const HEAD_BYTES: u64 = 16 * 1024;
 
 /// Reads what waits until the process ends.
 pub async fn run(files: Files, extractor: Extractor, memories: Memories) {
@@ -85,9 +82,7 @@ async fn read(
 
 async fn text_of(files: &Files, extractor: &Extractor, file: &StoredFile) -> Result<(Kind, Document), ExtractError> {
     let path = files.path(file);
-    let mut head = Vec::new();
-    let opened = File::open(&path).await?;
-    opened.take(HEAD_BYTES).read_to_end(&mut head).await?;
+    let (head, _) = disk::head(&path).await?;
     let kind = mira_docs::sniff(&file.name, &head).kind;
     let document = extractor.extract(kind, Source::Path(path), Mode::Read).await?;
     Ok((kind, document))

@@ -140,23 +140,13 @@ impl Files {
         query: &str,
         words: &[String],
     ) -> Result<(Vec<Telling>, Vec<(i64, f32)>), StoreError> {
-        let quoted: Vec<String> = words.iter().map(|word| quoted(word)).collect();
-        let counts = self.store().count_word_chunks(&quoted).await?;
-        let telling = words.iter().zip(weights(&counts)).map(|(word, weight)| Telling {
-            word: word.clone(),
-            weight,
-            vector: None,
-        });
-        let mut telling: Vec<Telling> = telling.collect();
-        let asked = if embedder.is_local() {
-            let vectors = embedded(embedder, words.to_vec()).await.unwrap_or_default();
-            for (word, vector) in telling.iter_mut().zip(vectors) {
-                word.vector = Some(vector);
-            }
-            middle(&telling)
+        let (telling, asked) = if embedder.is_local() {
+            let telling = self.weighed(embedder, words).await?;
+            let asked = middle(&telling);
+            (telling, asked)
         } else {
             let vectors = embedded(embedder, vec![query.to_owned()]).await;
-            vectors.and_then(|mut vectors| vectors.pop())
+            (Vec::new(), vectors.and_then(|mut vectors| vectors.pop()))
         };
         let by_meaning = match asked {
             Some(asked) => {
@@ -167,6 +157,21 @@ impl Files {
             None => Vec::new(),
         };
         Ok((telling, by_meaning))
+    }
+
+    /// How much words tell and what each means.
+    async fn weighed(&self, embedder: &dyn Embedder, words: &[String]) -> Result<Vec<Telling>, StoreError> {
+        let quoted: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+        let counts = self.store().count_word_chunks(&quoted).await?;
+        let vectors = embedded(embedder, words.to_vec()).await.unwrap_or_default();
+        let vectors = vectors.into_iter().map(Some).chain(std::iter::repeat(None));
+        let telling = words.iter().zip(weights(&counts)).zip(vectors);
+        let telling = telling.map(|((word, weight), vector)| Telling {
+            word: word.clone(),
+            weight,
+            vector,
+        });
+        Ok(telling.collect())
     }
 
     /// How much of the question each piece says, in its words or in others near to them; nothing is known of that where the

@@ -2,7 +2,12 @@
 //!
 //! Invariant: bytes that came for a row that is not stored yet are not taken for leftovers while somebody brings them.
 
-use super::{Files, FilesError, MOST_BYTES, disk::Disk, disk::Upload, is_read, tidy_name};
+use super::{
+    Files, FilesError, MOST_BYTES,
+    disk::{self, Disk, Upload},
+    is_read,
+    names::tidy_name,
+};
 use crate::{config::Config, lifecycle::Lifecycle};
 use bytes::Bytes;
 use futures_util::{FutureExt, future::BoxFuture};
@@ -12,10 +17,7 @@ use std::{
     fmt, io,
     sync::{Arc, Mutex, PoisonError},
 };
-use tokio::{fs::File, io::AsyncReadExt};
-
-/// How much of a file tells what it is.
-const HEAD_BYTES: u64 = 16 * 1024;
+use tokio::fs::File;
 
 /// The bytes of the files of a data directory, as [`FileBytes`].
 pub struct Shelf {
@@ -96,10 +98,7 @@ impl FileBytes for Shelf {
 
     fn judge<'a>(&'a self, sha256: [u8; 32], name: &'a str) -> BoxFuture<'a, io::Result<JudgedFile>> {
         async move {
-            let file = File::open(self.disk.path(&sha256)).await?;
-            let size = file.metadata().await?.len();
-            let mut head = Vec::new();
-            file.take(HEAD_BYTES).read_to_end(&mut head).await?;
+            let (head, size) = disk::head(&self.disk.path(&sha256)).await?;
             Ok(judge(name, size, &head))
         }
         .boxed()

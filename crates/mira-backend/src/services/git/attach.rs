@@ -6,7 +6,7 @@
 
 use super::{
     RepoError, Running, to_the_end,
-    unpublished::{self, Losses},
+    unpublished::{self, HeldClones, Losses},
     update, with_progress,
 };
 use crate::services::{deps::RepoChange, hub::Hub};
@@ -16,7 +16,7 @@ use mira_core::{
 };
 use mira_git::{
     BranchName, GitError, Health, Holder,
-    remote::{Attach, Cloned, Credentials, Listener, Progress, RemoteUrl},
+    remote::{Attach, Cloned, Credentials, Held, Listener, Progress, RemoteUrl},
 };
 use mira_memory::{NewRepo, RepoPatch, StoreError};
 use tokio::sync::watch;
@@ -101,7 +101,7 @@ async fn clone(hub: Hub, account: AccountId, repo: Repo, attach: Attach, running
     match update(&hub, account, repo.id, patch).await {
         Ok(Some(_)) => {}
         // Detached meanwhile: whoever did so could not remove what was still being made.
-        Ok(None) => clear(&hub, account, repo.id).await,
+        Ok(None) => clear(&hub, account, repo.id, None).await,
         Err(error) => tracing::error!(%error, attachment.id = %repo.id, "the end of a clone could not be stored"),
     }
 }
@@ -163,22 +163,22 @@ pub async fn detach(
     losses: Losses,
 ) -> Result<(), RepoError> {
     to_the_end(hub, move |hub| async move {
-        if losses == Losses::Refused {
-            unpublished::refuse(unpublished::find_unsaved(&hub, account, project, id).await?)?;
-        }
+        let repo = super::find(&hub, account, project, id).await?;
+        let mut held = unpublished::hold(&hub, &[repo], losses).await?;
         let deleted = hub.deps().store.delete_repo(account, project, id).await?;
         let repo = deleted.ok_or(RepoError::NotFound)?;
         hub.announce_repo(RepoChange::Deleted(repo.id, repo.project_id));
         hub.deps().git.cancel(id);
-        clear(&hub, account, id).await;
+        clear(&hub, account, id, held.remove(&id)).await;
         crate::services::forget::wipe_later(&hub);
         Ok(())
     })
     .await
 }
 
-/// Repositories whose project is gone: their rows went with it.
-pub fn project_deleted(hub: &Hub, account: AccountId, gone: &[Repo]) {
+/// Repositories whose project is gone: their rows went with it. `held` are those of which somebody made sure that they may
+/// go.
+pub fn project_deleted(hub: &Hub, account: AccountId, gone: &[Repo], mut held: HeldClones) {
     if gone.is_empty() {
         return;
     }
@@ -190,16 +190,19 @@ pub fn project_deleted(hub: &Hub, account: AccountId, gone: &[Repo]) {
     let clearing = hub.clone();
     hub.deps().lifecycle.spawn(async move {
         for id in ids {
-            clear(&clearing, account, id).await;
+            clear(&clearing, account, id, held.remove(&id)).await;
         }
     });
 }
 
 /// Removes what Mira made for a repository that has no row any more. What does not work now is done by the next start.
-async fn clear(hub: &Hub, account: AccountId, id: AttachmentId) {
+async fn clear(hub: &Hub, account: AccountId, id: AttachmentId, held: Option<Held>) {
     let deps = hub.deps();
     let cleared = async {
-        deps.git.remotes().detach(id).await?;
+        match held {
+            Some(held) => held.detach().await?,
+            None => deps.git.remotes().detach(id).await?,
+        }
         deps.store.delete_repo_leftover(account, id).await?;
         Ok::<(), RepoError>(())
     };
@@ -222,7 +225,7 @@ pub async fn look_after(hub: Hub, account: AccountId) {
     let looking = async {
         let store = &hub.deps().store;
         for id in store.list_repo_leftovers(account).await? {
-            clear(&hub, account, id).await;
+            clear(&hub, account, id, None).await;
         }
         for repo in store.list_all_repos(account).await? {
             // One that is being cloned now was attached since the start; of the others nothing goes on meanwhile.

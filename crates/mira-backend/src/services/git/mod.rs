@@ -75,18 +75,7 @@ pub enum RepoError {
 
 /// What would be lost, in words.
 fn lost(unsaved: &[Unsaved]) -> String {
-    let each = unsaved.iter().map(|one| {
-        let url = &one.repo.repo_url;
-        match &one.found {
-            Ok(found) => format!(
-                "{url} ({} never pushed, {} in no commit)",
-                counted(found.unpushed_commits, "commit", "commits"),
-                counted(found.changed_files, "changed file", "changed files"),
-            ),
-            Err(why) => format!("{url} (nobody can tell: {why})"),
-        }
-    });
-    let each: Vec<String> = each.collect();
+    let each: Vec<String> = unsaved.iter().map(Unsaved::in_words).collect();
     format!(
         "something would be lost that is nowhere else: {}; push it, or delete with force=true",
         each.join(", ")
@@ -173,6 +162,11 @@ impl Git {
         }
     }
 
+    /// Whether something is going on with a repository that can be cancelled.
+    fn is_running(&self, id: AttachmentId) -> bool {
+        { self.0.running.lock().unwrap_or_else(PoisonError::into_inner) }.contains_key(&id)
+    }
+
     /// Ends what is going on with a repository, if anything is; it ends by itself soon after.
     fn cancel(&self, id: AttachmentId) -> bool {
         let running = self.0.running.lock().unwrap_or_else(PoisonError::into_inner);
@@ -213,7 +207,7 @@ impl Drop for Deciding {
 }
 
 /// Runs `work` to its end, even if the caller goes away.
-async fn to_the_end<T, W>(hub: &Hub, work: impl FnOnce(Hub) -> W) -> Result<T, RepoError>
+pub(in crate::services) async fn to_the_end<T, W>(hub: &Hub, work: impl FnOnce(Hub) -> W) -> Result<T, RepoError>
 where
     T: Send + 'static,
     W: Future<Output = Result<T, RepoError>> + Send + 'static,

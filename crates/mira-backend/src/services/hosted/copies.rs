@@ -1,7 +1,7 @@
 //! Copies of the owner's documents at the provider, so that its own tools find them: each is sent once, put into the
-//! vector store of its project (or of the documents in none), and removed when its file goes. A store that is gone is
-//! made anew. One worker, in the background; what it does is in the log, how many copies it cannot deal with in
-//! `/metrics`.
+//! vector store of its project (or of the documents in none), and removed when its file goes. What is gone there without
+//! us (somebody removed it, it expired, an older database was put back) is given anew. One worker, in the background;
+//! what it does is in the log, how many copies it cannot deal with in `/metrics`.
 //!
 //! Invariants: what is sent is known before (a row says so), and what may lie there unknown, because an answer never came,
 //! is looked for before anything is sent again or forgotten; a failure that may pass is tried again later and later, one
@@ -41,7 +41,7 @@ const RETRY_FIRST: Duration = Duration::from_secs(5);
 const RETRY_LATEST: Duration = Duration::from_mins(10);
 /// So many failures in a row are the provider's, not the copies'.
 const MOST_IN_A_ROW: u32 = 3;
-/// How often the stores are asked for whether they are still there.
+/// How often it is looked whether all that was given is still there; sooner where the model's server misses something.
 const CHECK_EVERY: Duration = Duration::from_mins(30);
 /// How far the provider's clock may lag behind ours, in seconds.
 const CLOCKS_DIFFER: i64 = 3600;
@@ -91,21 +91,26 @@ pub(super) async fn run(inner: &Inner, account: AccountId, mut changes: Receiver
         account,
         trouble: HashMap::new(),
     };
+    if inner.config.enabled(HostedKind::FileSearch)
+        && let Err(error) = inner
+            .store
+            .want_provider_stores(account, &inner.provider, inner.clock.now())
+            .await
+    {
+        tracing::warn!(%error, "copies that were not to be searched before stay so");
+    }
     let mut failures = 0_u32;
     let mut check_due = Instant::now();
     loop {
         let round = async {
             if Instant::now() >= check_due {
-                worker.check_stores().await?;
+                check_due = Instant::now() + worker.check().await?;
             }
             worker.work().await
         };
         let Some(outcome) = life.soft().run_until_cancelled(round).await else {
             return;
         };
-        if Instant::now() >= check_due {
-            check_due = Instant::now() + CHECK_EVERY;
-        }
         let stuck = i64::try_from(worker.trouble.len()).unwrap_or(i64::MAX);
         inner.metrics.stuck_copies.set(stuck);
         let wake = match outcome {
@@ -125,6 +130,7 @@ pub(super) async fn run(inner: &Inner, account: AccountId, mut changes: Receiver
             tokio::select! {
                 () = sleep_until(wake) => {}
                 () = changed(&mut changes), if failures == 0 => {}
+                () = inner.model.found_gone(), if failures == 0 => check_due = Instant::now(),
             }
         };
         if life.soft().run_until_cancelled(waiting).await.is_none() {
@@ -160,7 +166,7 @@ enum Task {
 struct Round {
     /// Whether anything was done.
     progress: bool,
-    /// Failures without a success between them.
+    /// Failures of the provider without a success between them.
     in_a_row: u32,
     /// The copies there is something to do for.
     met: HashSet<FileId>,
@@ -235,9 +241,59 @@ impl Worker<'_> {
             .touch_provider_copy(self.account, provider, id, clock.now())
             .await?;
         tracing::warn!(%error, file.id = %id, ?task, again_in_s = wait.as_secs(), "a copy at the provider is not as it should be");
-        round.in_a_row += 1;
-        if round.in_a_row >= MOST_IN_A_ROW {
-            return Err(error);
+        if matches!(error, CopyError::Provider(_)) {
+            round.in_a_row += 1;
+            if round.in_a_row >= MOST_IN_A_ROW {
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks for what is gone at the provider; answers when to look again. Where it cannot be told now, the rest goes on.
+    async fn check(&self) -> Result<Duration, StoreError> {
+        let looked = async {
+            self.check_files().await?;
+            self.check_stores().await
+        };
+        match looked.await {
+            Ok(()) => Ok(CHECK_EVERY),
+            Err(CopyError::Store(error)) => Err(error),
+            Err(error) => {
+                tracing::warn!(%error, "whether all copies are still at the provider is not known");
+                Ok(RETRY_LATEST)
+            }
+        }
+    }
+
+    /// Copies that are gone are given anew.
+    async fn check_files(&self) -> Result<(), CopyError> {
+        let Inner {
+            store,
+            provider,
+            remote,
+            ..
+        } = self.inner;
+        let copies = store.list_provider_copies(self.account, provider).await?;
+        let since = |copy: &ProviderCopy| copy.sent.as_ref().map_or(0, |sent| sent.at.as_second() - CLOCKS_DIFFER);
+        let Some(since) = copies.iter().map(since).min() else {
+            return Ok(());
+        };
+        let there: HashSet<String> = match remote.given_since(since).await {
+            Ok(given) => given.into_iter().map(|file| file.id).collect(),
+            // It does not list its files: each is asked for.
+            Err(LlmError::BadRequest { .. }) => HashSet::new(),
+            Err(error) => return Err(error.into()),
+        };
+        for mut copy in copies {
+            let Some(id) = copy.remote_id.take_if(|id| !there.contains(id.as_str())) else {
+                continue;
+            };
+            // A listing may be cut, or late.
+            if !remote.has(&id).await? {
+                tracing::info!(file.id = %copy.file_id, "a copy is gone at the provider; it is given anew");
+                self.put(&mut copy, CopyState::Wanted).await?;
+            }
         }
         Ok(())
     }
@@ -351,7 +407,7 @@ impl Worker<'_> {
             return Ok(());
         }
         if !self.inner.config.enabled(HostedKind::FileSearch) {
-            // Code may read it; it is not to be searched.
+            // Code may read it; it is not to be searched, until the owner wants it and Mira starts again.
             return self.put(copy, CopyState::Failed).await.map(drop);
         }
         let Some(remote_id) = copy.remote_id.clone() else {
@@ -406,7 +462,14 @@ impl Worker<'_> {
             }
             return Ok(stays);
         }
-        let bytes = tokio::fs::read(path).await?;
+        let bytes = match tokio::fs::read(path).await {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                // With a row of its own it stands behind the others next time.
+                self.put(copy, CopyState::Wanted).await?;
+                return Err(error.into());
+            }
+        };
         let name = remote_name(&file.name, &file.media_type);
         copy.sent = Some(SentAs {
             name: name.clone(),

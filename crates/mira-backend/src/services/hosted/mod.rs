@@ -75,7 +75,16 @@ pub struct Standing {
     /// Whether the owner lets it be used.
     pub enabled: bool,
     /// Why the provider's own cannot be used, if it cannot.
-    pub unavailable: Option<String>,
+    pub lack: Option<Lack>,
+}
+
+/// Why a tool of the provider's cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lack {
+    /// The model's API has no such tools.
+    Api,
+    /// The endpoint has refused it in this process.
+    Refused,
 }
 
 impl HostedTools {
@@ -151,19 +160,16 @@ impl HostedTools {
 
     /// Where each of the provider's tools stands.
     pub fn standings(&self) -> Vec<Standing> {
-        let standing = |kind: HostedKind| {
-            let unavailable = if !self.0.possible {
-                Some("this model's API has no tools of the provider's own".to_owned())
+        let standing = |kind: HostedKind| Standing {
+            kind,
+            enabled: self.0.config.enabled(kind),
+            lack: if !self.0.possible {
+                Some(Lack::Api)
             } else if !self.0.model.takes_hosted(kind) {
-                Some("the endpoint has refused it".to_owned())
+                Some(Lack::Refused)
             } else {
                 None
-            };
-            Standing {
-                kind,
-                enabled: self.0.config.enabled(kind),
-                unavailable,
-            }
+            },
         };
         HostedKind::ALL.into_iter().map(standing).collect()
     }

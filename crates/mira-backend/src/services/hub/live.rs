@@ -69,9 +69,11 @@ impl Live {
     /// Marks that the session was removed: who still listens must not reach another session of the same name.
     pub(super) fn remove(&self) {
         self.removed.store(true, Ordering::Release);
+        self.log.wake();
     }
 
-    pub(super) fn is_removed(&self) -> bool {
+    /// Whether the session was removed: nothing will be said here any more.
+    pub fn is_removed(&self) -> bool {
         self.removed.load(Ordering::Acquire)
     }
 
@@ -132,6 +134,11 @@ impl Live {
                 let mut call = ended.clone();
                 call.empty();
                 Some(TurnEvent::ToolResult(call))
+            }
+            TurnEvent::Citation(citation) if self.log.has_emptied() => {
+                let mut citation = citation.clone();
+                citation.empty();
+                Some(TurnEvent::Citation(citation))
             }
             _ => None,
         };

@@ -252,6 +252,12 @@ impl SessionLog {
         active.is_some_and(|active| active.emptied.contains(&call))
     }
 
+    /// Whether any call of the running turn does: which of them a source came from is not kept.
+    pub fn has_emptied(&self) -> bool {
+        let ring = self.ring();
+        ring.active.as_ref().is_some_and(|active| !active.emptied.is_empty())
+    }
+
     /// Sends an event that is not part of the log.
     pub fn send(&self, kind: &'static str, turn_id: Option<TurnId>, audience: Audience, frame: Bytes) {
         let mut ring = self.ring();
@@ -259,6 +265,11 @@ impl SessionLog {
         let pos = ring.next_pos;
         drop(ring);
         self.changed.send_replace(pos);
+    }
+
+    /// Wakes every listener, so that it looks whether there is anything to wait for.
+    pub(super) fn wake(&self) {
+        self.changed.send_modify(|_| ());
     }
 
     /// The log's last number and the running turn.

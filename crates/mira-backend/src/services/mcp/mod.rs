@@ -4,32 +4,35 @@
 //! What a server answers is a stranger's word, always: `untrusted`, whatever the owner thinks of the server. Whether it
 //! says of a tool that it only reads counts where the owner trusts it, and nowhere else.
 
+mod answers;
 pub mod served;
 
-use crate::{config::Config, lifecycle::Lifecycle};
-use mira_core::tool::{CallStatus, Effect, ToolOffer, UNCERTAIN};
-use mira_mcp::{Approval, Hooks, McpAnswer, McpError, McpServers, McpTool, Patience, ServerState, ServerStatus};
+use crate::{config::Config, lifecycle::Lifecycle, services::files::Files};
+use mira_core::tool::{CallStatus, Effect, ToolOffer};
+use mira_mcp::{Approval, Hooks, McpError, McpServers, McpTool, Patience, ServerState, ServerStatus};
 use mira_net::{Guard, GuardedClient};
 use mira_tools::{CallContext, Ran};
-use serde_json::{Value, json};
-use std::{sync::Arc, time::Duration};
+use serde_json::Value;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::sync::watch;
 
 /// How long a call may take.
 const CALL_LIMIT: Duration = Duration::from_mins(2);
 /// The most tools of servers a model is offered, all servers together: models take 128 in all, Mira's own among them.
 const MOST_OFFERED: usize = 96;
-/// The longest output a model is told, in characters.
-const OUTPUT_CHARS: usize = 64 * 1024;
-/// The longest stretch of it that clients are shown, in characters.
-const SHOWN_CHARS: usize = 4000;
-/// The largest structured answer that is kept, in bytes.
-const STRUCTURED_BYTES: usize = 32 * 1024;
-/// The most that is kept of an answer's pictures, in bytes of base64.
-const IMAGE_BYTES: usize = 512 * 1024;
 
 /// The tools of the owner's MCP servers. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct McpTools(McpServers);
+pub struct McpTools {
+    servers: McpServers,
+    /// Counts what becomes of them.
+    news: watch::Receiver<u64>,
+    /// What a model is offered, as it was made at that count.
+    offers: Arc<Mutex<(u64, Arc<[ToolOffer]>)>>,
+}
 
 /// A tool of a server as the owner is told of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,40 +61,46 @@ impl McpTools {
         let mcp = &config.mcp;
         let (servers, environment) = (mcp.servers.clone(), mcp.environment.clone());
         let client = GuardedClient::new(guard);
-        Self(McpServers::new(
+        let servers = McpServers::new(servers, client, environment, hooks, Patience::default());
+        Self::of(servers)
+    }
+
+    fn of(servers: McpServers) -> Self {
+        let mut news = servers.news();
+        let count = *news.borrow_and_update();
+        let offers = offers(&servers);
+        Self {
             servers,
-            client,
-            environment,
-            hooks,
-            Patience::default(),
-        ))
+            news,
+            offers: Arc::new(Mutex::new((count, offers))),
+        }
     }
 
     /// Starts the servers; returns at once. Called once, when nobody waits for the start any more.
     pub fn start(&self) {
-        self.0.start();
+        self.servers.start();
     }
 
-    /// What a model is offered now, in an order that stays the same.
-    pub fn offers(&self) -> Vec<ToolOffer> {
-        let tools = self.0.tools();
-        let offer = |tool: McpTool| ToolOffer {
-            name: tool.full_name,
-            description: format!("(of the MCP server {:?}) {}", tool.server, tool.description).into(),
-            parameters: tool.shape.parameters().to_string().into(),
-        };
-        tools.into_iter().take(MOST_OFFERED).map(offer).collect()
+    /// What a model is offered now, in an order that stays the same: made once for each change of what servers list.
+    pub fn offers(&self) -> Arc<[ToolOffer]> {
+        // Before the list is looked at: what changes meanwhile counts as a change after it.
+        let count = *self.news.borrow();
+        let mut made = self.offers.lock().unwrap_or_else(PoisonError::into_inner);
+        if made.0 != count {
+            *made = (count, offers(&self.servers));
+        }
+        Arc::clone(&made.1)
     }
 
     /// What a tool may do; none if no server has it.
     pub fn effect(&self, name: &str) -> Option<Effect> {
-        let (tool, server) = self.0.find(name)?;
+        let (tool, server) = self.servers.find(name)?;
         Some(effect(&tool, &server))
     }
 
     /// Whether the owner wants to be asked before a call that reaches beyond Mira.
     pub fn asks(&self, name: &str) -> bool {
-        let found = self.0.find(name);
+        let found = self.servers.find(name);
         found.is_none_or(|(_, server)| server.approval == Approval::Outside)
     }
 
@@ -99,7 +108,7 @@ impl McpTools {
     pub fn entries(&self) -> Vec<McpEntry> {
         let mut offered = 0;
         let mut entries = Vec::new();
-        for server in self.0.states() {
+        for server in self.servers.states() {
             let down = down(&server.status);
             let enabled = server.status != ServerStatus::Disabled;
             for tool in server.tools.iter() {
@@ -136,8 +145,9 @@ impl McpTools {
     }
 
     /// Makes one call. Never fails, ends in time; dropped before its end, it tells the server that nobody waits.
-    pub async fn call(&self, _context: &CallContext, name: &str, arguments: &str) -> Ran {
-        let Some((tool, _)) = self.0.find(name) else {
+    /// What it brings goes into `files`.
+    pub async fn call(&self, files: &Files, context: &CallContext, name: &str, arguments: &str) -> Ran {
+        let Some((tool, _)) = self.servers.find(name) else {
             return Ran::unsuccessful(CallStatus::Unavailable, format!("there is no tool called {name:?}"));
         };
         // Models write nothing at all where there is nothing to say.
@@ -147,13 +157,22 @@ impl McpTools {
             .and_then(|written: Value| tool.shape.unfold(&tool.schema, written));
         let arguments = match unfolded {
             Ok(arguments) => arguments,
-            Err(why) => return failed(&McpError::Arguments(why)),
+            Err(why) => return answers::failed(&McpError::Arguments(why)),
         };
-        match self.0.call(name, arguments, CALL_LIMIT).await {
-            Ok(answer) => answered(&tool, answer),
-            Err(error) => failed(&error),
+        match self.servers.call(name, arguments, CALL_LIMIT).await {
+            Ok(answer) => answers::answered(files, context, &tool, answer).await,
+            Err(error) => answers::failed(&error),
         }
     }
+}
+
+fn offers(servers: &McpServers) -> Arc<[ToolOffer]> {
+    let offer = |tool: McpTool| {
+        let description = format!("(of the MCP server {:?}) {}", tool.server, tool.description);
+        let parameters = tool.shape.parameters().to_string();
+        ToolOffer::new(tool.full_name, description, parameters)
+    };
+    servers.tools().into_iter().take(MOST_OFFERED).map(offer).collect()
 }
 
 fn effect(tool: &McpTool, server: &ServerState) -> Effect {
@@ -174,72 +193,31 @@ fn down(status: &ServerStatus) -> Option<String> {
     }
 }
 
-fn failed(error: &McpError) -> Ran {
-    let status = match error {
-        McpError::UnknownTool(_) | McpError::NotReady { .. } => CallStatus::Unavailable,
-        McpError::Arguments(_)
-        | McpError::Timeout { .. }
-        | McpError::Refused { .. }
-        | McpError::Nonsense { .. }
-        | McpError::Broken { .. } => CallStatus::Failed,
-    };
-    let why = if error.is_uncertain() {
-        format!("{error}; {UNCERTAIN}")
-    } else {
-        error.to_string()
-    };
-    let mut ran = Ran::unsuccessful(status, why);
-    ran.outcome.untrusted = error.is_untrusted();
-    ran
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio_util::sync::CancellationToken;
 
-fn answered(tool: &McpTool, answer: McpAnswer) -> Ran {
-    let status = if answer.is_error {
-        CallStatus::Failed
-    } else {
-        CallStatus::Ok
-    };
-    let mut room = IMAGE_BYTES;
-    let images: Vec<Value> = answer
-        .images
-        .iter()
-        .map(|image| {
-            let kept = image.base64.len() <= room;
-            if kept {
-                room -= image.base64.len();
-            }
-            json!({ "media_type": image.media_type, "data": kept.then_some(&image.base64) })
-        })
-        .collect();
-    let structured = answer
-        .structured
-        .filter(|value| value.to_string().len() <= STRUCTURED_BYTES);
-    let mut data = json!({
-        "server": tool.server,
-        "tool": tool.name,
-        "text": cut(answer.text.clone(), SHOWN_CHARS, "…"),
-        "structured": structured,
-        "images": images,
-    });
-    if answer.is_error
-        && let Value::Object(fields) = &mut data
-    {
-        fields.insert("error".to_owned(), json!(cut(answer.text.clone(), SHOWN_CHARS, "…")));
+    #[test]
+    fn offers_are_made_once_for_each_change() {
+        let hooks = Hooks {
+            spawn: Arc::new(drop),
+            stop: CancellationToken::new(),
+        };
+        let client = GuardedClient::new(Guard::new(Vec::new()));
+        let tools = McpTools::of(McpServers::new(
+            Vec::new(),
+            client,
+            Vec::new(),
+            hooks,
+            Patience::default(),
+        ));
+        let made: Arc<[ToolOffer]> = [ToolOffer::new("mcp__a__b", "", "{}")].into();
+        let count = *tools.news.borrow();
+        *tools.offers.lock().unwrap() = (count, Arc::clone(&made));
+        assert!(Arc::ptr_eq(&tools.offers(), &made));
+        // Something has become of a server since.
+        *tools.offers.lock().unwrap() = (count.wrapping_sub(1), made);
+        assert!(tools.offers().is_empty());
     }
-    let output = cut(answer.text, OUTPUT_CHARS, "\n(cut: the output was longer)");
-    let mut ran = Ran::unsuccessful(status, output);
-    ran.outcome.data = data;
-    ran.outcome.untrusted = true;
-    if !answer.is_error {
-        ran.told.clone_from(&ran.outcome.output);
-    }
-    ran
-}
-
-fn cut(mut text: String, chars: usize, mark: &str) -> String {
-    if let Some((end, _)) = text.char_indices().nth(chars) {
-        text.truncate(end);
-        text.push_str(mark);
-    }
-    text
 }

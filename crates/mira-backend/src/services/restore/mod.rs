@@ -1,10 +1,11 @@
 //! Putting a backup in the database's place, the same way with and without a running server.
 //!
 //! The backup is copied beside the database (`.restoring`), brought up to date and checked; the bytes of files it carries
-//! go where such bytes lie, which changes nothing for the old database. Then nobody has either file open any more, and the swap is three renames: the copy gets the name `.restored`, which decides it; the old database
-//! and its log go to the backups folder; the copy becomes the database. Invariant: whoever holds the data directory
-//! first finishes what was decided ([`finish_interrupted`]), so that at every instant the old or the new database is
-//! whole, and no database ever meets the log of another.
+//! go where such bytes lie, which changes nothing for the old database. Then nobody has either file open any more, and
+//! the swap is three renames: the copy gets the name `.restored`, which decides it; the old database and its log go to
+//! the backups folder; the copy becomes the database. Invariant: whoever holds the data directory first finishes what
+//! was decided ([`finish_interrupted`]), so that at every instant the old or the new database is whole, and no database
+//! ever meets the log of another.
 
 mod record;
 

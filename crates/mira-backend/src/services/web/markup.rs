@@ -9,6 +9,8 @@ const HEAD_BYTES: usize = 256 * 1024;
 const META_BYTES: usize = 4096;
 /// Less text than this, in characters, is as good as none.
 const THIN_CHARS: usize = 200;
+/// Of a text, less than one of so many characters is a control character.
+const ODD_SHARE: usize = 50;
 /// A page with less markup than this, in bytes, is simply short.
 const SMALL_BYTES: usize = 1024;
 
@@ -33,6 +35,7 @@ pub(super) fn decode(bytes: &[u8], declared: Option<&str>, is_html: bool) -> Str
     }
     let named = declared.and_then(|label| Encoding::for_label(label.trim().as_bytes()));
     let named = named.or_else(|| meta_charset(bytes).filter(|_| is_html));
+    let named = named.or_else(|| xml_encoding(bytes));
     // Its bytes are ASCII or in pairs: no other reading shows that it is meant.
     let special = named.filter(|named| [ISO_2022_JP, UTF_16BE, UTF_16LE].contains(named));
     if let Some(encoding) = special {
@@ -61,13 +64,42 @@ fn meta_charset(bytes: &[u8]) -> Option<&'static Encoding> {
     let (_, after) = head.split_once("charset=")?;
     let label = after.trim_start_matches(['"', '\'', ' ']);
     let label = label.split(['"', '\'', ' ', '/', '>', ';']).next()?;
+    told_in_ascii(label)
+}
+
+/// The encoding that the first line of an XML document names.
+fn xml_encoding(bytes: &[u8]) -> Option<&'static Encoding> {
+    let head = bytes.trim_ascii_start().strip_prefix(b"<?xml")?;
+    let head = String::from_utf8_lossy(head.get(..META_BYTES).unwrap_or(head));
+    let (_, after) = head.split_once("?>")?.0.split_once("encoding")?;
+    let value = after.trim_start().strip_prefix('=')?.trim_start();
+    told_in_ascii(value.trim_start_matches(['"', '\'']).split(['"', '\'']).next()?)
+}
+
+/// The encoding of a name that could be read before it was known: a 16-bit one is none, whatever it says.
+fn told_in_ascii(label: &str) -> Option<&'static Encoding> {
     let encoding = Encoding::for_label(label.as_bytes())?;
-    // A page whose head could be read so far is in no 16-bit encoding, whatever it says.
     Some(if [UTF_16BE, UTF_16LE].contains(&encoding) {
         UTF_8
     } else {
         encoding
     })
+}
+
+/// Whether what was taken for text is none: of text, nearly all is letters.
+pub(super) fn is_binary(text: &str) -> bool {
+    let odd = |c: &char| c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\x0c' | '\x1b');
+    text.chars().filter(odd).count() > text.chars().count() / ODD_SHARE
+}
+
+/// Where a page sends its readers on to by itself.
+pub(super) fn refresh(html: &str) -> Option<String> {
+    let is_refresh = |tag: &&str| attribute(tag, "http-equiv").is_some_and(|it| it.eq_ignore_ascii_case("refresh"));
+    let tag = tags(head(html), "meta").find(is_refresh)?;
+    let (_, after) = attribute(tag, "content")?.split_once([';', ','])?;
+    let (key, address) = after.split_once('=')?;
+    let address = address.trim().trim_matches(['"', '\'']).replace("&amp;", "&");
+    key.trim().eq_ignore_ascii_case("url").then_some(address)
 }
 
 /// The day a page says it was published.
@@ -189,6 +221,36 @@ mod tests {
         check(b"\x1b$B%F%9%H\x1b(B", Some("iso-2022-jp"), "テスト");
         check(b"viel Gr\xc3\xbc\xc3\x9fe \xd6", Some("utf-8"), "viel Grüße \u{fffd}");
         check(b"", None, "");
+        let xml = b"<?xml version='1.0' encoding=\"windows-1251\"?><a>\xcf\xf0\xe8</a>";
+        let read = decode(xml, None, false);
+        assert!(read.ends_with("<a>При</a>"), "{read}");
+        check(b"<?xml version='1.0'?>\xfc", None, "<?xml version='1.0'?>ü");
+    }
+
+    #[test]
+    fn what_is_no_text() {
+        let zip: Vec<u8> = (0..=255).cycle().take(4096).collect();
+        assert!(is_binary(&decode(&zip, Some("utf-8"), true)));
+        assert!(is_binary("x\0y"));
+        for text in ["", "words\r\n\tand more", &format!("{}\0", "word ".repeat(20))] {
+            assert!(!is_binary(text), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn pages_that_send_on() {
+        let check = |html: &str, expect: Option<&str>| assert_eq!(refresh(html).as_deref(), expect, "{html}");
+        check(
+            r#"<meta http-equiv="refresh" content="0; url=/new?a=1&amp;b=2">"#,
+            Some("/new?a=1&b=2"),
+        );
+        check(
+            "<META HTTP-EQUIV=Refresh CONTENT='5;URL=\"https://example.org/\"'>",
+            Some("https://example.org/"),
+        );
+        check(r#"<meta http-equiv="refresh" content="30">"#, None);
+        check(r#"<meta name="x" content="0; url=/y">"#, None);
+        check("", None);
     }
 
     #[test]
@@ -233,6 +295,7 @@ mod tests {
             published(&text);
             published(&format!("<meta {text}><time {text}>"));
             needs_scripts(&text, &text);
+            refresh(&format!("<meta http-equiv=refresh content={text}>"));
         }
     }
 }

@@ -47,6 +47,9 @@ pub(crate) enum WebError {
     /// The text is no address.
     #[error("that is no address of the web")]
     NoAddress,
+    /// It leads to an address nobody would read.
+    #[error("it leads to an address that is too long")]
+    LongAddress,
     /// The guarded client.
     #[error(transparent)]
     Net(#[from] NetError),
@@ -80,6 +83,7 @@ impl WebError {
             Self::NoAddress => ToolError::Arguments(said),
             Self::Net(error) if error.is_refusal() => ToolError::Denied(said),
             Self::Net(_)
+            | Self::LongAddress
             | Self::Status { .. }
             | Self::NotJson
             | Self::BadKey

@@ -26,6 +26,8 @@ const WANTED: HeaderValue = HeaderValue::from_static(
 );
 /// The longest text that is kept of a page, in bytes.
 const TEXT_BYTES: usize = 1024 * 1024;
+/// The longest address of a page, in bytes; it is repeated wherever the page is named.
+const URL_BYTES: usize = 4096;
 /// The longest title that is kept, in characters.
 const TITLE_CHARS: usize = 300;
 /// How much of a file says what it is.
@@ -48,7 +50,14 @@ pub(super) async fn fetch(client: &GuardedClient, reader: &dyn Reader, url: Url)
             hint: None,
         });
     }
-    let Response { url, headers, body, .. } = answer;
+    let Response {
+        mut url, headers, body, ..
+    } = answer;
+    // One place has one address, wherever in it a redirect points.
+    url.set_fragment(None);
+    if url.as_str().len() > URL_BYTES {
+        return Err(WebError::LongAddress);
+    }
     let bytes = body.bytes().await?;
     let declared = Declared::of(&headers);
     let (kind, media_type) = told_apart(&url, &declared, &bytes);
@@ -80,7 +89,7 @@ impl Declared {
         let charset = parts.find_map(|part| {
             let (name, value) = part.split_once('=')?;
             let named = name.trim().eq_ignore_ascii_case("charset");
-            named.then(|| value.trim().trim_matches('"').to_owned())
+            named.then(|| value.trim().trim_matches(['"', '\'']).to_owned())
         });
         Self {
             media_type: Some(media_type).filter(|text| text.contains('/') && text.len() <= 100),
@@ -105,7 +114,15 @@ fn told_apart(url: &Url, declared: &Declared, bytes: &[u8]) -> (Kind, String) {
         "text/csv" => Kind::Csv,
         "application/octet-stream" | "binary/octet-stream" => return (sniffed.kind, sniffed.media_type),
         other if is_textual(other) => Kind::Text,
-        _ => Kind::Other,
+        other => {
+            let is_page = sniffed.kind == Kind::Html;
+            let is_text = matches!(sniffed.kind, Kind::Text | Kind::Markdown | Kind::Csv | Kind::Code);
+            // A page that says why there is no such file, or a text whose type nobody knows.
+            if is_page || is_text && other.starts_with("application/") {
+                return (sniffed.kind, sniffed.media_type);
+            }
+            Kind::Other
+        }
     };
     (kind, media_type.to_owned())
 }
@@ -150,9 +167,10 @@ impl Found {
             }
             Kind::Text | Kind::Markdown | Kind::Csv | Kind::Code => {
                 let text = markup::decode(&self.bytes, self.declared.charset.as_deref(), false);
-                if text.contains('\0') {
+                if markup::is_binary(&text) {
                     return Ok(self.no_text("a file"));
                 }
+                let text = text.replace('\0', "");
                 let date = self.declared.changed.clone();
                 Ok(self.page(None, date, Some((text, false)), Vec::new()))
             }
@@ -163,14 +181,23 @@ impl Found {
 
     async fn html(self, reader: &dyn Reader) -> Result<Page, WebError> {
         let html = markup::decode(&self.bytes, self.declared.charset.as_deref(), true);
+        if markup::is_binary(&html) {
+            return Ok(self.no_text("a file"));
+        }
+        let html = html.replace('\0', "");
         let marked = Bytes::from(format!("{MARK}{html}"));
         let document = reader.read(Kind::Html, marked, Some(self.url.clone())).await?;
         let (title, date) = (document.title.clone(), markup::published(&html));
-        let text = joined(document);
+        let mut text = joined(document);
         let mut notes = Vec::new();
         if markup::needs_scripts(&html, &text.0) {
             notes
                 .push("There is next to no text on this page unless its scripts are run, and they are not.".to_owned());
+        }
+        if text.0.trim().is_empty()
+            && let Some(next) = markup::refresh(&html).and_then(|next| self.url.join(&next).ok())
+        {
+            text.0 = format!("There is nothing on this page but the way to {next}");
         }
         Ok(self.page(title, date, Some(text), notes))
     }
@@ -189,7 +216,12 @@ impl Found {
         text: Option<(String, bool)>,
         mut notes: Vec<String>,
     ) -> Page {
-        let text = text.map(|(mut text, mut truncated)| {
+        // Of nothing, nothing can be pointed at.
+        let is_blank = text.as_ref().is_some_and(|(text, _)| text.trim().is_empty());
+        if is_blank && notes.is_empty() {
+            notes.push("There is no text in it.".to_owned());
+        }
+        let text = text.filter(|_| !is_blank).map(|(mut text, mut truncated)| {
             let end = text.floor_char_boundary(TEXT_BYTES);
             if end < text.len() {
                 text.truncate(end);

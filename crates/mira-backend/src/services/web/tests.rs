@@ -309,6 +309,66 @@ async fn what_is_declared_wrongly_is_read_all_the_same() {
     let json = r#"{"a": ["<b>", 1]}"#;
     assert_eq!(text_of(typed("application/json", json)).await, json);
     assert_eq!(text_of(ok("", b"just words")).await, "just words");
+    // A file in a page's clothes, and pages in a file's.
+    let noise: Vec<u8> = b"PK\x03\x04"
+        .iter()
+        .copied()
+        .chain((0..=255).cycle().take(4000))
+        .collect();
+    let page = page_of(typed("text/html", &noise)).await.unwrap();
+    assert_eq!(page.notes, ["It is a file of 4 kB; it cannot be read as text."]);
+    let excuse = "<!doctype html><title>Sorry</title><p>The file %PDF-1.7 is gone, and so are all the others.</p>";
+    for media_type in ["application/pdf", "image/png", "text/html"] {
+        let text = text_of(typed(media_type, excuse)).await;
+        assert!(text.contains("so are all the others"), "{media_type}: {text}");
+    }
+    assert_eq!(text_of(typed("application/x-unheard-of", "key = 1")).await, "key = 1");
+    assert_eq!(
+        text_of(typed("text/plain; charset='koi8-r'", b"\xf0\xd2\xc9")).await,
+        "При"
+    );
+}
+
+#[tokio::test]
+async fn a_page_without_text_says_so_and_where_it_leads() {
+    let page = page_of(typed(
+        "text/html",
+        "<html><title>x</title><body><img src=a.png></body></html>",
+    ))
+    .await
+    .unwrap();
+    assert_eq!(
+        (page.text.as_deref(), &*page.notes),
+        (None, &["There is no text in it.".to_owned()][..])
+    );
+    let page = page_of(typed("text/plain", " \n")).await.unwrap();
+    assert_eq!(page.text, None);
+    let onward = "<html><head><meta http-equiv=refresh content='0; url=/new'></head><body></body></html>";
+    let server = Server::start("127.0.0.1", 0, move |_| typed("text/html", onward)).await;
+    let web = web(&config());
+    let page = web.fetch(TURN, server.url("/old").as_str()).await.unwrap();
+    let next = server.url("/new");
+    assert!(page.text.as_deref().unwrap().ends_with(next.as_str()), "{page:?}");
+    assert!(web.knows(TURN, next.as_str()));
+}
+
+#[tokio::test]
+async fn a_place_has_one_address() {
+    let server = Server::start("127.0.0.1", 0, |request| {
+        if request.starts_with("get /there") {
+            typed("text/plain", "words")
+        } else if request.starts_with("get /far") {
+            redirect(302, &format!("/there?{}", "x".repeat(5000)))
+        } else {
+            redirect(302, "/there#part")
+        }
+    })
+    .await;
+    let web = web(&config());
+    let page = web.fetch(TURN, server.url("/here").as_str()).await.unwrap();
+    assert_eq!(page.url, server.url("/there").as_str());
+    let far = web.fetch(TURN, server.url("/far").as_str()).await;
+    assert!(matches!(far, Err(WebError::LongAddress)), "{far:?}");
 }
 
 #[tokio::test]

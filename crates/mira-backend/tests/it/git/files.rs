@@ -43,15 +43,20 @@ async fn files_are_listed_and_read() {
     for (path, status) in [
         ("none", 404),
         ("src", 404),
+        ("src?ref=HEAD", 404),
         ("README.md?ref=none", 404),
         ("README.md?ref=--x", 422),
     ] {
         let answer = desk.house.api.try_get(&desk.content(path)).await;
-        assert!(
-            answer.status == status || path == "src" && answer.status == 409,
-            "{path}: {}",
-            answer.body
-        );
+        assert_eq!(answer.status, status, "{path}: {}", answer.body);
+    }
+    for path in [
+        desk.of("files", "/tree?path=none"),
+        desk.of("files", "/tree?path=README.md"),
+        desk.of("file-at-commit", "/HEAD/src"),
+        desk.of("blame", "/src"),
+    ] {
+        desk.house.api.try_get(&path).await.problem(404, "not-found");
     }
 }
 

@@ -118,6 +118,34 @@ async fn history_is_told_as_git_has_it() {
     api.try_get(&desk.of("diff", "/HEAD@%7B1%7D"))
         .await
         .problem(422, "invalid");
+    for (query, field) in [
+        ("cursor=nonsense", "cursor"),
+        ("cursor=", "cursor"),
+        ("limit=0", "limit"),
+        ("path=..", "path"),
+    ] {
+        let problem = api.try_get(&desk.of("commits", &format!("?{query}"))).await;
+        assert_eq!(problem.problem(422, "invalid")["errors"][0]["field"], field, "{query}");
+    }
+    // Whatever names no commit is answered as such, never as a fault of ours.
+    let many = format!("HEAD{}", "~1".repeat(120));
+    for name in [
+        "v1",
+        "HEAD~99999999999",
+        "HEAD^99",
+        "HEAD^0~7",
+        "@",
+        "HEAD@",
+        "a@b",
+        "-",
+        "abcd",
+        "0",
+        &many,
+        "HEAD~0~",
+    ] {
+        let status = api.try_get(&desk.of("commits", &format!("?ref={name}"))).await.status;
+        assert!(matches!(status, 200 | 404 | 422), "{name}: {status}");
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,11 @@
 //! What would be lost with a clone is told before it goes, and nothing of it goes without the owner's word.
 
-use super::Desk;
+use super::{Desk, nothing_is_left};
+use crate::support::{
+    forge::{Forge, Manners},
+    held::hang_up,
+};
+use reqwest::{Method, header::CONTENT_TYPE};
 use serde_json::{Value, json};
 use std::fs;
 
@@ -20,7 +25,7 @@ impl Desk {
     fn would_lose(&self, commits: u64, files: u64, branches: &[&str]) -> Value {
         json!([{
             "attachment_id": self.att, "repo_url": self.forge.url(), "unpushed_commits": commits,
-            "changed_files": files, "branches": branches, "error": null,
+            "changed_files": files, "branches": branches, "stashes": 0, "tags": [], "refs": [], "error": null,
         }])
     }
 
@@ -74,6 +79,57 @@ async fn what_was_never_pushed_or_committed_goes_only_by_force() {
     let gone = desk.house.api.delete(&path).await.expect(200);
     assert_eq!((&gone["repos"], &gone["unpublished"]), (&json!(1), &json!([])));
     desk.house.api.try_get(&desk.deletion()).await.problem(404, "not-found");
+}
+
+#[tokio::test]
+async fn stashes_and_tags_go_only_by_force_too() {
+    let desk = Desk::new().await;
+    fs::write(desk.clone_dir().join("notes.txt"), "by hand\n").unwrap();
+    desk.git(&["stash", "-q"]);
+    desk.git(&["tag", "-a", "-m", "words", "v1"]);
+    desk.git(&["notes", "add", "-m", "a note"]);
+    let mut expect = desk.would_lose(1, 0, &[]);
+    expect[0]["stashes"] = json!(1);
+    expect[0]["tags"] = json!(["v1"]);
+    expect[0]["refs"] = json!(["refs/notes/commits"]);
+    assert_eq!(desk.unpublished().await, expect);
+    desk.is_kept(&expect).await;
+    let problem = desk.house.api.delete(&desk.of("repos", "")).await;
+    let problem = problem.problem(409, "unpublished");
+    let what = "(1 commit never pushed, 1 stash, 1 tag never pushed, 1 other ref never pushed)";
+    assert!(problem["detail"].as_str().unwrap().contains(what), "{problem}");
+    // Refused, it can be worked with as before.
+    desk.write("README.md", "# Hers\n").await;
+    let gone = desk.house.api.delete(&desk.of("repos", "?force=true")).await;
+    assert_eq!(gone.status, 204);
+    assert!(!desk.clone_dir().exists());
+}
+
+/// What is under way ends when the clone goes, not before.
+#[tokio::test]
+async fn a_sync_goes_on_where_something_would_be_lost() {
+    let stalls = Manners {
+        stalls_after: Some(20_000),
+        ..Manners::default()
+    };
+    let mut desk = Desk::bare(Forge::with(stalls)).await;
+    desk.attach(json!({ "repo_url": desk.forge.url() })).await;
+    let odd = |n: u32| n.wrapping_mul(0x9E37_79B1);
+    let large: Vec<String> = (1..100_000)
+        .map(|n| format!("{:08x}\n", odd(odd(n) >> 7 ^ n)))
+        .collect();
+    desk.forge.push("large.txt", &large.concat());
+    let mut line = desk.house.line().await;
+    let sync = desk.house.api.request(Method::POST, &desk.of("sync", ""));
+    hang_up(&desk.house, sync.header(CONTENT_TYPE, "application/json").body("{}")).await;
+    line.until_that(|frame| frame["type"] == "git" && frame["object"]["progress"]["stage"] == "receiving")
+        .await;
+    fs::write(desk.clone_dir().join("new.txt"), "new\n").unwrap();
+    desk.is_kept(&desk.would_lose(0, 1, &[])).await;
+    assert_eq!(desk.repo().await["status"], "syncing");
+    fs::remove_file(desk.clone_dir().join("new.txt")).unwrap();
+    assert_eq!(desk.house.api.delete(&desk.of("repos", "")).await.status, 204);
+    nothing_is_left(&desk.house);
 }
 
 #[tokio::test]

@@ -81,6 +81,11 @@ impl Setup {
         self
     }
 
+    /// Sets a variable of whatever is started from now on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.envs.push((name.to_owned(), value.to_owned()));
+    }
+
     /// The working directory; the data directory is `data` below it.
     pub fn dir(&self) -> &Path {
         self.data.path()

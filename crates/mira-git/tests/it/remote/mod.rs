@@ -2,6 +2,7 @@
 
 mod clone;
 mod crash;
+mod held;
 mod http_peer;
 mod limits;
 mod ssh;

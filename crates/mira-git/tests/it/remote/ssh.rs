@@ -38,6 +38,16 @@ async fn a_repository_is_cloned_pushed_and_read_back_over_ssh() {
     assert!(!world.sync(&url, true).await.unwrap().pushed);
     world.is_clean();
 
+    let hook = world.hook("pre-receive", b"#!/bin/sh\necho 'not today' >&2\nexit 1\n");
+    world.write("refused.txt", "hello\n").await;
+    let refused = world.sync(&url, true).await;
+    assert!(
+        matches!(&refused, Err(GitError::Rejected { why }) if why == "pre-receive hook declined (not today)"),
+        "{refused:?}"
+    );
+    fs::remove_file(hook).unwrap();
+    assert!(world.sync(&url, true).await.unwrap().pushed);
+
     let known = fs::read_to_string(world.data().join("secrets/known_hosts")).unwrap();
     assert!(known.starts_with(&format!("[127.0.0.1]:{} ", peer.port)), "{known}");
     let line = private.lines().nth(2).unwrap();

@@ -9,6 +9,7 @@ use mira_git::{
 use mira_net::{Guard, GuardedClient, HostPort};
 use std::{
     fs,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -101,6 +102,15 @@ impl World {
         git(&seed, &["pull", "-q", "--rebase", "--autostash", "origin", "main"]);
         commit(&seed, path, text);
         git(&seed, &["push", "-q", "origin", "main"]);
+    }
+
+    /// A program the remote runs when it is pushed to.
+    pub fn hook(&self, name: &str, program: &[u8]) -> PathBuf {
+        let hook = self.bare().join("hooks").join(name);
+        fs::create_dir_all(hook.parent().unwrap()).unwrap();
+        fs::write(&hook, program).unwrap();
+        fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
+        hook
     }
 
     /// No clone, no half of one, no credentials.

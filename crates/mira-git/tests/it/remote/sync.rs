@@ -8,12 +8,7 @@ use mira_git::{
     BranchName, Clash, GitError, GitSettings, SwitchMode,
     remote::{Outcome, Synced},
 };
-use std::{
-    ffi::OsStr,
-    fs,
-    os::unix::{ffi::OsStrExt, fs::PermissionsExt},
-    process::Command,
-};
+use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt, process::Command};
 
 async fn attached() -> (World, String) {
     attached_with(GitSettings::default()).await
@@ -143,13 +138,34 @@ async fn an_edit_nobody_committed_is_never_lost() {
     );
 }
 
+/// git takes any bytes for a reason, and for what a hook prints.
+#[tokio::test]
+async fn a_push_that_is_not_taken_is_told_in_words_that_are_no_text() {
+    let (world, url) = attached().await;
+    git(&world.bare(), &["config", "receive.procReceiveRefs", "refs/heads"]);
+    // It refuses each branch by a line of git's protocol: its length, the branch, the reason.
+    let program = b"#!/bin/sh\nprintf 'ferm\\351 \\n' >&2\nprintf '000eversion=1\\n0000'\n\
+        printf '0024ng refs/heads/main le dimanche\\351\\n0000'\ncat > /dev/null\n";
+    let hook = world.hook("proc-receive", program);
+    world.write("new.txt", "new\n").await;
+    let remote = git(&world.bare(), &["rev-parse", "main"]);
+    let refused = world.sync(&url, true).await;
+    let expect = "le dimanche\u{fffd} (ferm\u{fffd})";
+    assert!(
+        matches!(&refused, Err(GitError::Rejected { why }) if why == expect),
+        "{refused:?}"
+    );
+    assert_eq!(git(&world.bare(), &["rev-parse", "main"]), remote);
+    fs::remove_file(hook).unwrap();
+    git(&world.bare(), &["config", "--unset", "receive.procReceiveRefs"]);
+    assert!(world.sync(&url, true).await.unwrap().pushed);
+    world.is_clean();
+}
+
 #[tokio::test]
 async fn a_push_that_is_not_taken_is_told_in_the_remotes_words() {
     let (world, url) = attached().await;
-    let hook = world.bare().join("hooks/pre-receive");
-    fs::create_dir_all(hook.parent().unwrap()).unwrap();
-    fs::write(&hook, "#!/bin/sh\necho 'no commits on Sundays' >&2\nexit 1\n").unwrap();
-    fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
+    let hook = world.hook("pre-receive", b"#!/bin/sh\necho 'no commits on Sundays' >&2\nexit 1\n");
     world.write("new.txt", "new\n").await;
     let remote = git(&world.bare(), &["rev-parse", "main"]);
     match world.sync(&url, true).await.unwrap_err() {

@@ -7,7 +7,12 @@
 mod shelf;
 
 use super::{
-    Store, error::StoreError, file_texts::FileScope, messages::json, rows::Columns, vectors::vector_of_bytes,
+    Store,
+    error::StoreError,
+    file_texts::FileScope,
+    messages::json,
+    rows::Columns,
+    vectors::{to_bytes, vector_of_bytes},
     writer::Class,
 };
 use futures_util::FutureExt;
@@ -22,10 +27,18 @@ use std::{
 /// Vectors read at a time: some megabytes.
 const SLICE: usize = 4096;
 
-/// `?1` account, `?2` model, `?3` after, `?4` limit.
+/// `?1` account, `?2` model, `?3` after, `?4` limit. Read in the order they were made, not by the index of models.
 const NEW: &str = "
     SELECT v.seq, c.file_id, c.key, v.vector FROM file_vectors v CROSS JOIN file_chunks c ON c.key = v.chunk_key
-     WHERE v.seq > ?3 AND v.model = ?2 AND c.account_id = ?1 ORDER BY v.seq LIMIT (?4 + 0)";
+     WHERE v.seq > ?3 AND +v.model = ?2 AND c.account_id = ?1 ORDER BY v.seq LIMIT (?4 + 0)";
+
+/// `?1` model. An index knows the models; vectors of this one are not looked at.
+const REQUEUE: &str = "
+    INSERT INTO file_waiting (chunk_key)
+    SELECT v.chunk_key FROM file_vectors v WHERE v.model < ?1
+     UNION ALL
+    SELECT v.chunk_key FROM file_vectors v WHERE v.model > ?1
+        ON CONFLICT (chunk_key) DO NOTHING";
 
 /// The vectors in memory of whoever asked last.
 #[derive(Debug, Default)]
@@ -88,8 +101,10 @@ impl Store {
             model: model.into(),
             dimension: query.len(),
         };
+        // Taken down before the files are listed: it holds none that they could lack and that is there.
+        let held = self.shelves.of(&space);
         let files = self.files_in(account, scope).await?;
-        let shelf = self.shelf(space, &files.all).await?;
+        let shelf = self.shelf(held, space, &files.all).await?;
         blocking(move || shelf.compare(&files.wanted, &query)).await
     }
 
@@ -114,12 +129,14 @@ impl Store {
         Ok(files)
     }
 
-    /// The copy in memory as of now.
-    async fn shelf(&self, space: Space, files: &HashSet<FileId>) -> Result<Arc<Shelf>, StoreError> {
-        let mut shelf = self
-            .shelves
-            .of(&space)
-            .unwrap_or_else(|| Arc::new(Shelf::new(space.clone())));
+    /// The copy in memory as of now, out of one that is no newer than the list of files.
+    async fn shelf(
+        &self,
+        held: Option<Arc<Shelf>>,
+        space: Space,
+        files: &HashSet<FileId>,
+    ) -> Result<Arc<Shelf>, StoreError> {
+        let mut shelf = held.unwrap_or_else(|| Arc::new(Shelf::new(space.clone())));
         let before = Arc::clone(&shelf);
         if shelf.has_others_than(files) {
             Arc::make_mut(&mut shelf).keep_only(files);
@@ -179,13 +196,7 @@ impl Store {
         self.write(Class::Partial, move |conn| {
             let model = Arc::clone(&model);
             async move {
-                sqlx::query(
-                    "INSERT INTO file_waiting (chunk_key) SELECT v.chunk_key FROM file_vectors v WHERE v.model <> ?1
-                     ON CONFLICT (chunk_key) DO NOTHING",
-                )
-                .bind(&*model)
-                .execute(conn)
-                .await?;
+                sqlx::query(REQUEUE).bind(&*model).execute(conn).await?;
                 Ok(())
             }
             .boxed()
@@ -205,9 +216,7 @@ impl Store {
             let (model, vectors) = (Arc::clone(&model), Arc::clone(&vectors));
             async move {
                 for (key, vector) in vectors.iter() {
-                    let bytes: Option<Vec<u8>> = vector
-                        .as_ref()
-                        .map(|vector| vector.iter().flat_map(|x| x.to_le_bytes()).collect());
+                    let bytes = vector.as_ref().map(|vector| to_bytes(vector));
                     // Replaced and not changed: it comes last in the order, and so is read anew.
                     sqlx::query(
                         "INSERT OR REPLACE INTO file_vectors (chunk_key, model, vector)
@@ -229,5 +238,118 @@ impl Store {
             .boxed()
         })
         .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::{Durability, StoreOptions, file_texts::FileChunk};
+    use jiff::Timestamp;
+    use mira_core::{
+        file::{FileStatus, StoredFile},
+        persona::PersonaName,
+        project::Author,
+    };
+    use sqlx::AssertSqlSafe;
+    use tempfile::TempDir;
+    use uuid::Uuid;
+
+    const ME: AccountId = AccountId::OWNER;
+
+    async fn store() -> (TempDir, Store) {
+        let dir = tempfile::tempdir().unwrap();
+        let options = StoreOptions {
+            path: dir.path().join("mira.db"),
+            readers: 2,
+            durability: Durability::Normal,
+            backup_dir: dir.path().join("backups"),
+            default_persona: PersonaName::parse("default").unwrap(),
+        };
+        let store = Store::open(options, Timestamp::UNIX_EPOCH).await.unwrap();
+        (dir, store)
+    }
+
+    /// A file of one piece, with its vector.
+    async fn land(store: &Store, n: u8) -> FileId {
+        let id = FileId(Uuid::from_u128(n.into()));
+        let file = StoredFile {
+            id,
+            project_id: None,
+            name: format!("{n}.txt"),
+            media_type: "text/plain".to_owned(),
+            size: 1,
+            sha256: [n; 32],
+            status: FileStatus::Processing,
+            error: None,
+            pages: None,
+            author: Author::Owner,
+            message_id: None,
+            created_at: Timestamp::UNIX_EPOCH,
+        };
+        store.insert_file(ME, file).await.unwrap();
+        let chunk = FileChunk {
+            page: None,
+            lines: None,
+            heading: String::new(),
+            text: format!("text {n}"),
+        };
+        store.write_file_text(ME, id, Vec::new(), vec![chunk]).await.unwrap();
+        let ready = store.set_file_status(ME, id, FileStatus::Ready, None, None, Timestamp::UNIX_EPOCH);
+        ready.await.unwrap().unwrap();
+        let waiting = store.chunks_to_embed(10).await.unwrap();
+        let vectors = waiting.iter().map(|(key, _)| (*key, Some(Arc::from([1.0, 0.0]))));
+        store.write_chunk_vectors("m", vectors.collect()).await.unwrap();
+        id
+    }
+
+    async fn compared(store: &Store) -> usize {
+        let query = Arc::from([1.0, 0.0]);
+        let found = store.compare_chunks(ME, &FileScope::default(), "m", query).await;
+        found.unwrap().len()
+    }
+
+    /// Two questions at once: while the first has listed the files, another lands and the second takes it up.
+    #[tokio::test]
+    async fn a_file_that_lands_between_stays() {
+        let (_dir, store) = store().await;
+        let first = land(&store, 1).await;
+        assert_eq!(compared(&store).await, 1);
+        let space = Space {
+            account: ME,
+            model: "m".into(),
+            dimension: 2,
+        };
+        let held = store.shelves.of(&space);
+        let files = store.files_in(ME, &FileScope::default()).await.unwrap();
+        assert_eq!(files.all, HashSet::from([first]));
+        land(&store, 2).await;
+        assert_eq!(compared(&store).await, 2);
+        store.shelf(held, space, &files.all).await.unwrap();
+        assert_eq!(compared(&store).await, 2);
+    }
+
+    async fn plan(store: &Store, sql: &str) -> Vec<String> {
+        let explained = format!("EXPLAIN QUERY PLAN {sql}");
+        let steps: Vec<(i64, i64, i64, String)> = sqlx::query_as(AssertSqlSafe(explained))
+            .fetch_all(&mut *store.read().await.unwrap())
+            .await
+            .unwrap();
+        steps.into_iter().map(|(.., step)| step).collect()
+    }
+
+    /// Vectors are most of the bytes of this file: a start and a question read none they do not need.
+    #[tokio::test]
+    async fn vectors_are_not_read_for_nothing() {
+        let (_dir, store) = store().await;
+        let steps = plan(&store, REQUEUE).await;
+        let by_model = |way: &str| format!("SEARCH v USING INDEX file_vectors_model (model{way}?)");
+        for way in ["<", ">"] {
+            assert!(steps.contains(&by_model(way)), "{steps:?}");
+        }
+        assert!(!steps.iter().any(|step| step.starts_with("SCAN")), "{steps:?}");
+        let steps = plan(&store, NEW).await;
+        let in_order = "SEARCH v USING INTEGER PRIMARY KEY (rowid>?)".to_owned();
+        assert!(steps.contains(&in_order), "{steps:?}");
     }
 }

@@ -21,6 +21,20 @@ fn integers_of_fts5() {
 }
 
 #[test]
+fn keys_are_read_digit_by_digit() {
+    let check = |list: &str, expect: Option<&[i64]>| {
+        let found = keys(&WORDS, list).ok();
+        assert_eq!(found.as_deref(), expect, "{list:?}");
+    };
+    check("", Some(&[]));
+    check("7", Some(&[7]));
+    check("1,20,20,9223372036854775807", Some(&[1, 20, 20, i64::MAX]));
+    for list in ["9223372036854775808", "1,-2", "1;2", "1, 2", "é"] {
+        check(list, None);
+    }
+}
+
+#[test]
 fn terms_are_split_by_script() {
     let check = |term: &str, words: &[&str], pairs: usize| {
         let (found, found_pairs) = split_terms(&[term.to_owned()]);

@@ -4,8 +4,9 @@
 //! is there already (by id) is skipped; each batch is stored whole or not at all.
 //!
 //! Version 1 has no facts, versions 1 and 2 have no projects and artifacts, version 3 has no repositories and proposals,
-//! version 4 has no files. Never exported is what is made from the rest or means nothing elsewhere: recall's documents and vectors (the import
-//! queues them), summaries, receipts, and the hashes of what must stay forgotten, whose key is this installation's.
+//! version 4 has no files. Never exported is what is made from the rest or means nothing elsewhere: recall's documents
+//! and vectors (the import queues them), summaries, receipts, and the hashes of what must stay forgotten, whose key is
+//! this installation's.
 
 mod attached;
 mod export;

@@ -1,9 +1,10 @@
 //! Tables `turns`, `turn_parts` and `turn_calls`: one row per turn, from the owner's message to its end, and the
 //! streaming text and the tool calls of those still running.
 //!
-//! Invariants: a turn is begun and ended in one transaction each; it ends once (a second end changes nothing); what
-//! a crash cuts off is ended by [`Store::recover_turns`] with the text of its parts and its calls. The statements of each transaction
-//! travel to SQLite as one batch, because every trip to the connection's thread costs more than most of them.
+//! Invariants: a turn is begun and ended in one transaction each; it ends once (a second end changes nothing); what a
+//! crash cuts off is ended by [`Store::recover_turns`] with the text of its parts and its calls. The statements of each
+//! transaction travel to SQLite as one batch, because every trip to the connection's thread costs more than most of
+//! them.
 
 mod begin;
 pub(in crate::sqlite) mod calls;
@@ -367,8 +368,8 @@ impl Store {
         .await
     }
 
-    /// Keeps a piece of a running turn's text and of its citations, so that a crash does not lose it. Survives the process, not the power.
-    /// A turn that has ended keeps nothing.
+    /// Keeps a piece of a running turn's text and of its citations, so that a crash does not lose it. Survives the
+    /// process, not the power. A turn that has ended keeps nothing.
     pub async fn checkpoint_turn(
         &self,
         account: AccountId,

@@ -6,7 +6,7 @@
 use super::{
     at, check_message,
     objects::{ContentObject, TreeObject, WrittenObject},
-    parse_folder, parse_path, parse_ref,
+    parse_folder, parse_path, parse_ref, unread,
 };
 use crate::{
     api::{
@@ -151,7 +151,7 @@ pub async fn get_content(
     let path = parse_path("path", &path)?;
     let revision = parse_ref("ref", query.reference.as_deref())?;
     let reference = revision.as_ref().map(|revision| revision.as_str().to_owned());
-    let content = files::read(state.hub(), at, path, revision).await?;
+    let content = files::read(state.hub(), at, path, revision).await.map_err(unread)?;
     Ok(axum::Json(ContentObject::of(content, reference)))
 }
 

@@ -6,7 +6,7 @@ use super::{
     objects::{
         BlameObject, BranchesObject, CommitDiffObject, CommitsObject, ContentObject, SearchObject, StatusObject,
     },
-    parse_folder, parse_path, parse_ref,
+    parse_folder, parse_path, parse_ref, unread,
 };
 use crate::{
     api::{
@@ -136,12 +136,15 @@ pub async fn list_commits(
     Query(query): Query<CommitsQuery>,
 ) -> Result<axum::Json<CommitsObject>, ApiError> {
     let at = at(&identity, &id, &att)?;
-    parse_ref("cursor", query.cursor.as_deref())?;
+    let mut complaints = Complaints::default();
+    let cursor = complaints.parse("cursor", query.cursor.as_deref());
+    let limit = check_limit(query.limit, &mut complaints) as usize;
+    complaints.done()?;
     let wanted = LogQuery {
         revision: parse_ref("ref", query.reference.as_deref())?,
         path: parse_folder(query.path.as_deref())?,
-        cursor: query.cursor.filter(|cursor| !cursor.is_empty()),
-        limit: whole(query.limit)?,
+        cursor,
+        limit,
     };
     Ok(axum::Json(files::log(state.hub(), at, wanted).await?.into()))
 }
@@ -195,7 +198,7 @@ pub async fn get_blame(
     let path = parse_path("path", &path)?;
     let revision = parse_ref("ref", query.reference.as_deref())?;
     let shown = path.as_str().to_owned();
-    let blame = files::blame(state.hub(), at, path, revision).await?;
+    let blame = files::blame(state.hub(), at, path, revision).await.map_err(unread)?;
     Ok(axum::Json(BlameObject::of(blame, shown)))
 }
 
@@ -212,7 +215,9 @@ pub async fn get_file_at_commit(
 ) -> Result<axum::Json<ContentObject>, ApiError> {
     let at = at(&identity, &id, &att)?;
     let path = parse_path("path", &path)?;
-    let content = files::read(state.hub(), at, path, Some(commit(&sha)?)).await?;
+    let content = files::read(state.hub(), at, path, Some(commit(&sha)?))
+        .await
+        .map_err(unread)?;
     Ok(axum::Json(ContentObject::of(content, Some(sha))))
 }
 

@@ -12,14 +12,17 @@ pub mod repos;
 
 use crate::{
     api::{chat_body::Complaints, error::ApiError, http::projects::project_id},
-    services::{auth::Identity, git::files::At},
+    services::{
+        auth::Identity,
+        git::{RepoError, files::At},
+    },
     state::AppState,
 };
 use axum::{
     Router,
     routing::{get, post},
 };
-use mira_git::{RepoPath, Revision};
+use mira_git::{Clash, GitError, RepoPath, Revision};
 
 /// The longest message of a commit, in bytes.
 const MAX_MESSAGE_BYTES: usize = 64 * 1024;
@@ -81,6 +84,16 @@ fn parse_ref(field: &str, text: Option<&str>) -> Result<Option<Revision>, ApiErr
     let text = text.filter(|text| !text.is_empty());
     text.map(|text| Revision::parse(text).map_err(|error| ApiError::field(field, error.to_string())))
         .transpose()
+}
+
+/// Why nothing is read. What is there and no file is no conflict here: nothing was to be changed.
+fn unread(error: RepoError) -> ApiError {
+    match error {
+        RepoError::Git(GitError::Conflict {
+            why: Clash::NotAFile, ..
+        }) => ApiError::NotFound("file"),
+        error => error.into(),
+    }
 }
 
 /// The message of a commit; blank is none.

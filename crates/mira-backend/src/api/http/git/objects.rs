@@ -147,7 +147,7 @@ impl WrittenObject {
 pub struct BranchObject {
     /// Short: `main`, or `origin/main` of a remote; replacement characters stand for what is not UTF-8.
     pub name: String,
-    /// Whether it can be checked out by its name: false for one that is not UTF-8.
+    /// Whether it can be checked out by its name: false for names that are not UTF-8 or that git takes for no branch's.
     pub reachable: bool,
     /// `local` or `remote`.
     pub kind: &'static str,
@@ -267,7 +267,7 @@ impl From<LogPage> for CommitsObject {
     fn from(page: LogPage) -> Self {
         Self {
             commits: page.commits.into_iter().map(CommitObject::from).collect(),
-            next_cursor: page.next_cursor,
+            next_cursor: page.next_cursor.map(|cursor| cursor.to_string()),
         }
     }
 }
@@ -483,7 +483,7 @@ impl From<SearchResult> for SearchObject {
 pub struct SyncedObject {
     /// The branch.
     pub branch: String,
-    /// Whether the remote had anything new.
+    /// Whether the remote had anything new, on any branch.
     pub fetched: bool,
     /// What became of the branch here: `up_to_date`, `fast_forwarded` or `merged`.
     pub result: &'static str,

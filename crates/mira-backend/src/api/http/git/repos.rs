@@ -9,6 +9,7 @@ use crate::{
         git_objects::{RepoObject, UnpublishedObject},
         http::{
             git::objects::SyncedObject,
+            placed,
             projects::{DeleteQuery, found, project_id},
             sessions::{ListQuery, not_null},
         },
@@ -24,11 +25,7 @@ use crate::{
     },
     state::AppState,
 };
-use axum::{
-    extract::State,
-    http::{HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
-};
+use axum::{extract::State, http::StatusCode, response::Response};
 use mira_core::repo::WriteMode;
 use mira_git::{
     BranchName, GitError,
@@ -215,12 +212,9 @@ pub async fn attach(
     let new = body.check(&state, &id)?;
     let repo = attach::attach(state.hub(), identity.account, new).await?;
     let repo = repo.ok_or(ApiError::NotFound("project"))?;
-    let mut response = (StatusCode::ACCEPTED, axum::Json(RepoObject::of(&repo))).into_response();
     let place = format!("/api/projects/{}/git/repos/{}", repo.project_id, repo.id);
-    if let Ok(place) = HeaderValue::from_str(&place) {
-        response.headers_mut().insert(header::LOCATION, place);
-    }
-    Ok(response)
+    let cloning = (StatusCode::ACCEPTED, axum::Json(RepoObject::of(&repo)));
+    Ok(placed(&state, &place, cloning))
 }
 
 /// Lists the repositories of a project.
@@ -359,8 +353,10 @@ pub async fn sync(
     };
     match sync::sync(state.hub(), at.account, at.project, at.id, options).await {
         Ok(synced) => Ok(axum::Json(synced.into())),
-        // Here it is the remote that was waited for.
-        Err(RepoError::Git(error @ GitError::Timeout(_))) => Err(ApiError::Remote(error.to_string())),
+        // Here it is the remote that was waited for, or that has too much.
+        Err(RepoError::Git(error @ (GitError::Timeout(_) | GitError::TooLarge { .. }))) => {
+            Err(ApiError::Remote(error.to_string()))
+        }
         Err(error) => Err(error.into()),
     }
 }

@@ -107,15 +107,17 @@ fn key_header(text: &str) -> Result<HeaderValue, WebError> {
 /// One item of an answer as a result; nothing where it has no usable address.
 fn hit(item: &Value, snippet: &str, date: &[&str]) -> Option<Hit> {
     let text = |key: &str| item.get(key).and_then(Value::as_str).map(plain);
-    let url = item.get("url").and_then(Value::as_str)?.trim();
-    let usable = url.len() <= URL_BYTES && Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
+    // As it is parsed, for what stands in it may be no address but lines of text.
+    let url = Url::parse(item.get("url").and_then(Value::as_str)?).ok()?;
+    let usable = url.as_str().len() <= URL_BYTES && matches!(url.scheme(), "http" | "https");
     if !usable {
         return None;
     }
+    let url = String::from(url);
     let title = one_line(&text("title").unwrap_or_default(), TITLE_CHARS);
     Some(Hit {
-        title: if title.is_empty() { url.to_owned() } else { title },
-        url: url.to_owned(),
+        title: if title.is_empty() { url.clone() } else { title },
+        url,
         snippet: one_line(&text(snippet).unwrap_or_default(), SNIPPET_CHARS),
         date: date.iter().find_map(|key| day(&text(key)?)),
     })
@@ -226,5 +228,7 @@ mod tests {
             (bare.title.as_str(), bare.snippet.as_str()),
             ("https://example.org/", "")
         );
+        let lines = json!({ "url": " https://example.org/a\nb c", "title": "T" });
+        assert_eq!(hit(&lines, "content", &[]).unwrap().url, "https://example.org/ab%20c");
     }
 }
