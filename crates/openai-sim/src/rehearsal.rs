@@ -484,7 +484,13 @@ fn shared(words: &str, text: &str) -> usize {
 
 /// Whether a line of memory is something she said.
 fn is_her_own(line: &str) -> bool {
-    line.split_once(": ").is_some_and(|(head, _)| head.ends_with(", Mira"))
+    line.split_once(": ")
+        .is_some_and(|(head, _)| trusted_head(head).ends_with(", Mira"))
+}
+
+/// When it was said, and by whom, without the mark of what is not trusted.
+fn trusted_head(head: &str) -> &str {
+    head.strip_suffix(" (untrusted)").unwrap_or(head)
 }
 
 /// A memory as she tells it to the owner: a fact in the second person, what was said with who said it.
@@ -492,7 +498,7 @@ fn told_again(line: &str) -> String {
     let Some((head, said)) = line.split_once(": ") else {
         return line.to_owned();
     };
-    let Some((date, who)) = head.rsplit_once(", ") else {
+    let Some((date, who)) = trusted_head(head).rsplit_once(", ") else {
         return line.to_owned();
     };
     match who {

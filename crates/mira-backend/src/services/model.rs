@@ -17,10 +17,8 @@ use mira_core::{
 };
 use mira_llm::{ChatModel, Endpoint, FetchedFile, LeftFile, LlmError, Secret, SideReply};
 use openai_sim::{Sim, SimConfig};
-use std::{
-    io,
-    sync::{Arc, OnceLock},
-};
+use std::{io, sync::Arc};
+use tokio::sync::SetOnce;
 
 /// What replies of the rehearsal name as their model, so that nobody takes them for a model's.
 pub const REHEARSAL_MODEL: &str = "mira-rehearsal";
@@ -256,7 +254,7 @@ impl ChatModel for Watched {
 /// A local server without `MIRA_MODEL`: the first model it offers, asked for when first needed.
 struct FirstOffered {
     endpoint: Endpoint,
-    found: Arc<OnceLock<Arc<dyn ChatModel>>>,
+    found: Arc<SetOnce<Arc<dyn ChatModel>>>,
 }
 
 impl ChatModel for FirstOffered {
@@ -297,10 +295,8 @@ impl ChatModel for FirstOffered {
     }
 
     fn found_gone(&self) -> BoxFuture<'static, ()> {
-        match self.found.get() {
-            Some(model) => model.found_gone(),
-            None => std::future::pending().boxed(),
-        }
+        let found = Arc::clone(&self.found);
+        async move { found.wait().await.found_gone().await }.boxed()
     }
 
     fn fetch_file(&self, file: HostedFile) -> BoxFuture<'static, Result<FetchedFile, LlmError>> {
@@ -328,7 +324,7 @@ impl ChatModel for FirstOffered {
 
 async fn find_first(
     endpoint: Endpoint,
-    found: Arc<OnceLock<Arc<dyn ChatModel>>>,
+    found: Arc<SetOnce<Arc<dyn ChatModel>>>,
 ) -> Result<Arc<dyn ChatModel>, LlmError> {
     let offered = mira_llm::list_models(&endpoint).await?;
     let Some(model) = offered.into_iter().next() else {
@@ -338,5 +334,7 @@ async fn find_first(
         });
     };
     let model = mira_llm::connect(Endpoint { model, ..endpoint })?;
-    Ok(Arc::clone(found.get_or_init(|| model)))
+    // Another call may have found it meanwhile.
+    drop(found.set(model));
+    Ok(Arc::clone(found.wait().await))
 }

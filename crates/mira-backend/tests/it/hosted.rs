@@ -364,6 +364,7 @@ async fn words_do_not_wait_for_files_but_the_end_does() {
 #[tokio::test]
 async fn stopped_while_a_file_is_on_its_way() {
     let house = house().await;
+    let call = forgetting(&house).await;
     let mut line = house.line().await;
     let (files, mut frames) = slow_file(&house, &mut line, Plan::reply("Here it is.")).await;
     line.send(json!({ "type": "stop" })).await;
@@ -372,11 +373,20 @@ async fn stopped_while_a_file_is_on_its_way() {
     let told = law(&frames);
     assert_eq!(
         (told.outcome.as_str(), &told.results[0]["status"]),
-        ("stopped", &json!("failed"))
+        ("stopped", &json!("ok"))
     );
+    let note = told.results[0]["data"]["note"].as_str().unwrap();
+    assert!(note.contains("not taken in"), "{note}");
     let stored = house.api.history().await[1].clone();
-    assert_eq!(stored["tool_calls"][0]["status"], "failed", "{stored}");
-    assert_eq!(self::told(&house, Plan::reply("Still here.")).await.outcome, "complete");
+    assert_eq!(stored["tool_calls"][0]["status"], "ok", "{stored}");
+    // What the code read was heard before the stop.
+    house.sim.push(Plan::calls([call]));
+    house.sim.push(Plan::reply("I asked first."));
+    line.chat("Tidy up.").await;
+    let asked = line.wait("approval").await;
+    line.send(json!({ "type": "deny", "approval_id": asked["approval_id"] }))
+        .await;
+    line.wait("done").await;
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Token, logins, one-time links, and what guessing costs.
 
-use crate::support::server::{Server, Setup, json, problem};
+use crate::support::server::{LIMIT, Server, Setup, json, problem};
 use reqwest::{Response, StatusCode, header};
 use serde_json::{Value, json as value};
 
@@ -124,6 +124,11 @@ async fn logins_one_by_one_and_all_at_once() {
     }
     problem(server.get("/api/logins?limit=0").await, 422, "invalid").await;
 
+    let events = Server::client()
+        .get(server.url("/api/sessions/eternal/events"))
+        .header("cookie", &second_cookie);
+    let mut events = events.send().await.unwrap();
+    assert_eq!(events.status(), StatusCode::OK);
     let all = Server::client()
         .delete(server.url("/api/logins"))
         .header("cookie", &first_cookie);
@@ -133,6 +138,9 @@ async fn logins_one_by_one_and_all_at_once() {
     for cookie in [&first_cookie, &second_cookie] {
         problem(logins(&server, cookie).await, 401, "unauthorized").await;
     }
+    let end = async { while events.chunk().await.unwrap().is_some() {} };
+    let ended = tokio::time::timeout(LIMIT, end).await;
+    assert!(ended.is_ok(), "what listens ends with its login");
     problem(server.get(&path).await, 404, "not-found").await;
 }
 

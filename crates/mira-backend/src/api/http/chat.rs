@@ -41,6 +41,7 @@ use mira_core::{
 use mira_memory::NewSession;
 use serde::{Deserialize, Serialize};
 use std::{collections::VecDeque, sync::Arc, time::Duration};
+use tokio::sync::watch;
 use utoipa::{IntoParams, ToSchema};
 
 /// The cookie that keeps a `POST /chat` caller in its session.
@@ -285,14 +286,9 @@ pub async fn api_chat(
             running: None,
         } => return Ok(event_headers(Body::from(retold(&live, &message, reply.as_deref())))),
     };
-    Ok(event_stream(Events::new(
-        &state,
-        live,
-        cursor,
-        replaying_to,
-        Some(turn_id),
-        false,
-    )))
+    let mut events = Events::new(&state, identity, live, (cursor, replaying_to), false);
+    events.turn = Some(turn_id);
+    Ok(event_stream(events))
 }
 
 /// A frame of a turn that is told again from what is stored.
@@ -402,7 +398,7 @@ pub async fn events(
         Some(Err((_, cursor, snapshot))) => (Some(snapshot.seq), cursor),
     };
     let replaying_to = live.log.end_pos();
-    let mut events = Events::new(&state, live, cursor, replaying_to, None, html);
+    let mut events = Events::new(&state, identity, live, (cursor, replaying_to), html);
     if let Some(seq) = lost {
         events.ready.push_back(events.reset(seq, "expired"));
     }
@@ -412,6 +408,9 @@ pub async fn events(
 /// A cursor as a stream of SSE bytes.
 struct Events {
     state: AppState,
+    /// Whose it is, and news of logins that ended: it does not outlast its own.
+    identity: Identity,
+    revocations: watch::Receiver<u64>,
     live: Arc<Live>,
     cursor: Cursor,
     replaying_to: u64,
@@ -427,20 +426,24 @@ struct Events {
 impl Events {
     fn new(
         state: &AppState,
+        identity: Identity,
         live: Arc<Live>,
-        cursor: Cursor,
-        replaying_to: u64,
-        turn: Option<TurnId>,
+        (cursor, replaying_to): (Cursor, u64),
         html: bool,
     ) -> Self {
         let html = html.then(|| live.want_html());
         let counted = state.metrics().clone().stream_opened();
+        let mut revocations = state.auth().revocations();
+        // The login may have ended since it was looked at.
+        revocations.mark_changed();
         Self {
             state: state.clone(),
+            identity,
+            revocations,
             live,
             cursor,
             replaying_to,
-            turn,
+            turn: None,
             html,
             ready: VecDeque::new(),
             over: false,
@@ -475,6 +478,19 @@ impl Events {
         }
     }
 
+    /// Whether its login holds; looked at again when some login has ended.
+    async fn is_logged_in(&mut self) -> bool {
+        if !self.revocations.has_changed().unwrap_or(true) {
+            return true;
+        }
+        self.revocations.mark_unchanged();
+        let valid = self.state.auth().still_valid(&self.identity).await;
+        valid.unwrap_or_else(|error| {
+            tracing::error!(%error, "a login could not be looked at; its event stream ends");
+            false
+        })
+    }
+
     /// The next bytes; `None` at the end.
     async fn next(&mut self) -> Option<Bytes> {
         let soft = self.state.life().soft().clone();
@@ -483,7 +499,7 @@ impl Events {
             if let Some(bytes) = self.ready.pop_front() {
                 return Some(bytes);
             }
-            if self.over {
+            if self.over || !self.is_logged_in().await {
                 return None;
             }
             if !self.live.log.is_at_end(&self.cursor) {
@@ -495,6 +511,10 @@ impl Events {
             }
             tokio::select! {
                 biased;
+                news = self.revocations.changed() => match news {
+                    Ok(()) => self.revocations.mark_changed(),
+                    Err(_) => return None,
+                },
                 open = self.cursor.wait() => self.over = !open,
                 () = soft.cancelled(), if !draining => draining = true,
                 () = tokio::time::sleep(HEARTBEAT) => {

@@ -137,7 +137,7 @@ async fn time_runs_out() {
     // Answered at the last moment, before its turn was told: the answer is waited for, and goes to nobody else.
     let (approval, wait) = desk.asked(SOON).await;
     desk.store
-        .answer_approval(ME, approval.id, Answer::Approve, SystemClock.now())
+        .answer_approval(ME, approval.id, Answer::Approve, approval.created_at)
         .await
         .unwrap();
     let told = async {

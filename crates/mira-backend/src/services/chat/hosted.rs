@@ -44,6 +44,8 @@ pub(super) struct Hosted {
     pub(super) at_work: Option<Work>,
     /// Those after it: each must know what the one before it has kept.
     waiting: VecDeque<Ended>,
+    /// What came of both, without their files: it holds where the turn ends before those are here.
+    unfiled: Vec<(ToolCallId, CallOutcome)>,
     /// Files of containers that were kept.
     kept: Vec<Kept>,
 }
@@ -199,6 +201,7 @@ impl Voice<'_> {
             container,
         };
         if waits {
+            self.hosted.unfiled.push((id, ended.outcome.clone()));
             self.hosted.waiting.push_back(ended);
             self.take_in_next();
         } else {
@@ -225,12 +228,21 @@ impl Voice<'_> {
     /// The files of a call are here: it has its result. An `Err` is the end of the turn.
     pub(super) async fn taken_in(&mut self, TakenIn { id, outcome, kept }: TakenIn) -> Result<(), Box<End>> {
         self.hosted.at_work = None;
+        self.hosted.unfiled.retain(|(known, _)| *known != id);
         self.hosted
             .kept
             .retain(|old| !kept.iter().any(|new| new.key == old.key));
         self.hosted.kept.extend(kept);
         self.take_in_next();
         self.end_hosted(id, outcome).await
+    }
+
+    /// Gives the calls whose files did not come in time what is known of them. What they read was read all the same.
+    pub(super) fn end_unfiled(&mut self, why: &str, out: &mut Vec<TurnEvent>) {
+        for (id, mut outcome) in std::mem::take(&mut self.hosted.unfiled) {
+            note(&mut outcome, &format!("its files were not taken in: {why}"));
+            self.turn.end_call(id, outcome, out);
+        }
     }
 
     async fn end_hosted(&mut self, id: ToolCallId, outcome: CallOutcome) -> Result<(), Box<End>> {

@@ -366,6 +366,7 @@ impl Voice<'_> {
     /// Ends a turn none of whose calls has begun.
     pub(super) async fn abort(&mut self, why: &str, interruption: Interruption) -> Box<End> {
         let mut out = Vec::new();
+        self.end_unfiled(why, &mut out);
         self.turn.abort_calls(why, &[], &mut out);
         if let Err(end) = self.tell(&out).await {
             return end;

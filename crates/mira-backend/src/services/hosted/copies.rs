@@ -281,8 +281,8 @@ impl Worker<'_> {
         };
         let there: HashSet<String> = match remote.given_since(since).await {
             Ok(given) => given.into_iter().map(|file| file.id).collect(),
-            // It does not list its files: each is asked for.
-            Err(LlmError::BadRequest { .. }) => HashSet::new(),
+            // It does not list its files: that one is not found there says nothing.
+            Err(LlmError::BadRequest { .. }) => return Ok(()),
             Err(error) => return Err(error.into()),
         };
         for mut copy in copies {

@@ -57,9 +57,9 @@ pub(super) async fn answered(files: &Files, context: &CallContext, tool: &McpToo
         }
     }
     let text = words.join("\n");
-    // What is lost is said whatever else is cut.
+    // First, as a long text is cut at its end.
     let said = |text: String| {
-        let parts = std::iter::once(&text).chain(&lost).filter(|part| !part.is_empty());
+        let parts = lost.iter().chain([&text]).filter(|part| !part.is_empty());
         parts.map(String::as_str).collect::<Vec<_>>().join("\n")
     };
     let (shown, told) = (said(cut(&text)), said(text));
