@@ -6,7 +6,7 @@ import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { deflateSync } from 'node:zlib';
-import { askTool, at, composer, finished, house, lastReply, ready, said, say, tell, textOf, until, visit } from './support.mjs';
+import { askTool, composer, finished, house, lastReply, ready, said, say, tell, textOf, until, visit } from './support.mjs';
 
 const { mira, rehearsing, browser } = await house({ model: true, rehearsal: true, env: () => ({ MIRA_LLM_API: 'chat' }) });
 
@@ -251,7 +251,6 @@ test('a file that could not be read says why, and can be read again', async (t) 
   await page.keyboard.press('Enter');
   await until(() => line.innerText(), (words) => !/not read|still reading/.test(words), 'now it is read');
   assert.equal(await again.count(), 0, 'there is nothing to try again');
-  assert.equal(await at(page), 'file', 'the keyboard stays in its line');
   assert.equal((await rehearsing.api('GET', path)).status, 'ready');
   await line.getByTestId('file').click();
   await until(() => panel.getByTestId('document-text').innerText(), (words) => /under the third stone/.test(words), 'its text is shown');
