@@ -374,8 +374,8 @@ for (const colorScheme of ['dark', 'light']) {
 test('what is not at hand is said quietly, and nothing fails', async (t) => {
   // An embedder that nobody answers for.
   const lame = await startMira({ env: { MIRA_EMBEDDINGS: 'openai', MIRA_EMBEDDINGS_URL: 'http://127.0.0.1:9/v1', MIRA_EMBEDDINGS_KEY: 'none' } });
-  t.after(() => lame.stop());
   const { talk } = await visit(browser, lame, t);
+  t.after(() => lame.stop()); // After the pages, which would tell that she is gone.
   const page = await talk(await lame.session('Half a memory'));
   await tell(page, 'I live in Trondheim.');
   const again = await talk(await lame.session('The other half'));
