@@ -14,7 +14,6 @@ export function createApprovals(store, { say, announce }) {
   const answering = new Set();
   let soon = 0;
   let expiry = 0;
-  let wasOnline = false;
 
   async function refresh() {
     if (state.phase !== 'ready') return;
@@ -79,18 +78,11 @@ export function createApprovals(store, { say, announce }) {
     changed();
   }
 
-  function onLink() {
-    const online = state.link === 'online';
-    if (online && !wasOnline) refreshSoon();
-    wasOnline = online;
-  }
-
   function onVisible() {
     if (!document.hidden) refreshSoon();
   }
 
-  store.on(['link'], onLink);
-  store.on(['approvals-stale'], refreshSoon);
+  store.on(['greeted', 'approvals-stale'], refreshSoon);
   store.on(['approvals'], watchTime);
   document.addEventListener('visibilitychange', onVisible);
   return {

@@ -5,16 +5,20 @@ import { api, comesAgain, socketAddress } from './api.js';
 import { connect } from './socket.js';
 import { applyEvent } from './events.js';
 import { emptySession } from './store.js';
+import { caughtUp, readPages } from './paging.js';
 import { activeTurn, newTurn } from './timeline.js';
 import { dropUnsent, keepUnsent, listUnsent, write } from './storage.js';
 import { uuid } from './dom.js';
 
 const PAGE = 50;
+const SESSIONS = 100;
 const FAR_PAGE = 200; // page size when looking for a message far back
 const TYPING_EVERY_MS = 3_000;
 const TYPING_FADES_MS = 8_000;
 const HEAD_SETTLES_MS = 300;
 const REOPEN_MS = 3_000;
+const FRAME_BYTES = 1024 * 1024; // a longer one ends the connection, at every new try
+const TOO_LONG = { title: 'Too long', detail: 'This is longer than a message can be. Send it as a file instead.' };
 const timeZone = Intl.DateTimeFormat().resolvedOptions().timeZone;
 
 // say(text): a short notice. announce(text): for screen readers. go(id): show another session.
@@ -133,6 +137,7 @@ export function createChat(store, { say, announce, go }) {
     try {
       const page = await api.history({ session_id: state.sessionId, limit });
       if (mine === opening) adopt(page);
+      store.touch('files-stale');
     } catch (problem) {
       if (problem.status !== 401 && mine === opening) setTimeout(refetch, 2_000);
     }
@@ -152,6 +157,7 @@ export function createChat(store, { say, announce, go }) {
       const known = new Set(state.path.map((m) => m.id));
       state.path = [...page.messages.filter((m) => !known.has(m.id)), ...state.path];
       state.cursor = page.next_cursor;
+      store.touch('files-stale');
       return true;
     } catch {
       return false;
@@ -251,6 +257,11 @@ export function createChat(store, { say, announce, go }) {
     return link.send(value);
   }
 
+  function fits(value) {
+    const text = JSON.stringify(value);
+    return text.length * 3 <= FRAME_BYTES || new TextEncoder().encode(text).length <= FRAME_BYTES;
+  }
+
   // For actions that make no sense later: they are refused while there is no connection.
   function act(value) {
     if (frame(value)) return true;
@@ -269,13 +280,13 @@ export function createChat(store, { say, announce, go }) {
   }
 
   function transmit(entry) {
-    const sent = frame({
+    const value = {
       type: 'chat', session_id: entry.session_id, content: entry.content, client_id: entry.client_id, tz: timeZone,
       ...(entry.metadata ? { metadata: entry.metadata } : {}),
       ...(entry.files?.length > 0 ? { file_ids: entry.files.map(({ id }) => id) } : {}),
-    });
-    entry.state = sent ? 'sent' : 'waiting';
-    entry.error = null;
+    };
+    if (fits(value)) Object.assign(entry, { state: frame(value) ? 'sent' : 'waiting', error: null });
+    else Object.assign(entry, { state: 'failed', error: TOO_LONG, retryable: false });
   }
 
   function resend(clientId) {
@@ -306,7 +317,12 @@ export function createChat(store, { say, announce, go }) {
   }
 
   // files: ids of those that go with it; null keeps those of the message.
-  const edit = (messageId, content, files = null) => act({ type: 'edit', message_id: messageId, content, tz: timeZone, ...(files ? { file_ids: files } : {}) });
+  function edit(messageId, content, files = null) {
+    const value = { type: 'edit', message_id: messageId, content, tz: timeZone, ...(files ? { file_ids: files } : {}) };
+    if (fits(value)) return act(value);
+    say(TOO_LONG.detail);
+    return false;
+  }
 
   function select(messageId, { target = null } = {}) {
     if (!act({ type: 'select', message_id: messageId })) return;
@@ -339,13 +355,19 @@ export function createChat(store, { say, announce, go }) {
 
   // --- the list of sessions ------------------------------------------------------------------
 
-  async function loadSessions(more = false) {
-    const page = await api.sessions({ limit: 100, cursor: more ? state.sessionsCursor : null });
-    const fresh = new Set(page.sessions.map((s) => s.id));
-    state.sessions = more ? [...state.sessions.filter((s) => !fresh.has(s.id)), ...page.sessions] : page.sessions;
-    state.sessionsCursor = page.next_cursor;
+  // before: what a session read now may take the place of; nothing where the list goes on.
+  async function loadSessions({ cursor = null, before = state.sessions } = {}) {
+    const read = async (from) => {
+      const page = await api.sessions({ limit: SESSIONS, cursor: from });
+      return { rows: page.sessions, cursor: page.next_cursor };
+    };
+    const page = await readPages(read, { cursor, least: before.length });
+    state.sessions = caughtUp(before, state.sessions, page.rows);
+    state.sessionsCursor = page.cursor;
     store.touch('sessions');
   }
+
+  const moreSessions = () => loadSessions({ cursor: state.sessionsCursor, before: [] });
 
   async function updateSession(id, change) {
     const session = await api.updateSession(id, change);
@@ -373,6 +395,6 @@ export function createChat(store, { say, announce, go }) {
   return {
     open, leave, loadOlder, refetch, reach, show,
     send, resend, discard, stop, regenerate, edit, select, pin, nudge, typing, loadMoods,
-    loadSessions, updateSession, createSession, deleteSession,
+    loadSessions, moreSessions, updateSession, createSession, deleteSession,
   };
 }

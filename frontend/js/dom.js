@@ -60,6 +60,7 @@ const ICONS = {
   code: 'M9 7l-5 5 5 5M15 7l5 5-5 5',
   plug: 'M9 3v5M15 3v5M6 8h12v3a6 6 0 0 1-12 0zM12 17v4',
   spark: 'M12 3.5c.9 5 3.5 7.6 8.5 8.5-5 .9-7.6 3.5-8.5 8.5-.9-5-3.5-7.6-8.5-8.5 5-.9 7.6-3.5 8.5-8.5z',
+  keys: 'M3 6h18v12H3zM7 10h.01M12 10h.01M17 10h.01M7.5 14h9',
   trash: 'M5 7h14M10 7V4h4v3M7 7l1 13h8l1-13',
 };
 
@@ -96,6 +97,18 @@ export function setText(el, text) {
 // `html` must come from the server, which sanitises last.
 export function setServerHtml(el, html) {
   el.innerHTML = html;
+}
+
+// Brings the children into this order. One that stands right is left alone, and the keyboard stays where it is: to be
+// moved is to lose it.
+export function arrange(parent, children) {
+  const held = parent.contains(document.activeElement) ? document.activeElement : null;
+  let cursor = parent.firstChild;
+  for (const child of children) {
+    if (child === cursor) cursor = cursor.nextSibling;
+    else parent.insertBefore(child, cursor);
+  }
+  if (held && held !== document.activeElement && held.isConnected) held.focus({ preventScroll: true });
 }
 
 export function setTint(el, colour) {
@@ -161,6 +174,11 @@ const valid = (time) => {
   const date = new Date(time);
   return Number.isNaN(date.getTime()) ? null : date;
 };
+
+// The whole of it, where only a part is shown.
+const WHOLE = new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle: 'short' });
+
+export const timeTag = (time) => h('time', { datetime: time, title: valid(time) ? WHOLE.format(valid(time)) : null }, clock(time));
 
 export const clock = (time) => (valid(time) ? TIME.format(valid(time)) : '');
 

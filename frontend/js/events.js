@@ -117,7 +117,7 @@ const handlers = {
     const stale = !event.active_turn && state.turns.size > 0 && event.seq === state.seq;
     if (stale || (typeof event.seq === 'number' && event.seq < state.seq)) out.refetch = true;
     out.greeted = true;
-    out.topics.add('session').add('thread').add('health');
+    out.topics.add('session').add('thread').add('health').add('greeted');
   },
 
   message(state, event, out, fresh) {

@@ -26,6 +26,23 @@ export function latest(state, file) {
   return state.knownFiles.has(file.id) ? state.knownFiles.get(file.id) && { ...file, ...state.knownFiles.get(file.id) } : file;
 }
 
+// Ids of those on screen, or on their way to a message, that are not ready as far as is known, and of the one that is
+// read. What a stored call tells of a file is as old as the call.
+export function unsettled(state) {
+  const { path, turns, outbox, attached, knownFiles, document } = state;
+  const shown = [
+    ...[...path, ...turns.values()].flatMap((one) => [...(one.files || []), ...(one.tool_calls || one.calls || []).flatMap((call) => filesOf(call))]),
+    ...outbox.flatMap((entry) => entry.files || []),
+    ...[...attached.values()].flat().map((item) => item.file),
+    ...knownFiles.values(),
+  ];
+  const waits = shown.filter((file) => file && !['ready', undefined].includes(latest(state, file)?.status));
+  return [...waits, document].filter((file) => typeof file?.id === 'string').map(({ id }) => id);
+}
+
+// The files a call made.
+export const filesOf = ({ data }) => (Array.isArray(data?.files) ? data.files : []);
+
 const KINDS = {
   'application/pdf': 'PDF', 'text/plain': 'text', 'text/markdown': 'Markdown', 'text/html': 'web page', 'text/csv': 'table', 'application/json': 'JSON', 'application/zip': 'archive',
   'application/vnd.openxmlformats-officedocument.wordprocessingml.document': 'Word document',
@@ -44,6 +61,7 @@ const asSentence = (text) => text.replace(/[.\s]+$/, '');
 // Of a document only: a picture is simply there.
 export function readingWords(file) {
   if (file.status === 'processing') return file.error ? `not read yet, she tries again: ${asSentence(file.error)}` : 'she is still reading it';
+  if (file.status === 'ready' && file.error) return asSentence(file.error);
   if (file.status === 'failed') return file.error ? `not read: ${asSentence(file.error)}` : 'it could not be read';
   return '';
 }

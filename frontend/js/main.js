@@ -4,13 +4,14 @@ import { api, onUnauthorised } from './api.js';
 import { createStore } from './store.js';
 import { createChat } from './chat.js';
 import { createApprovals } from './approvals.js';
+import { createKnownFiles } from './files.js';
 import { createMemories } from './memories.js';
 import { createUploads } from './uploads.js';
 import { createWork } from './work.js';
 import { createLogin } from './views/login.js';
 import { keepAboveKeyboard } from './viewport.js';
 import { createShell } from './views/shell.js';
-import { announce, say } from './views/notices.js';
+import { announce, callPage, say } from './views/notices.js';
 import { forgetAll, read } from './storage.js';
 import { h, mark, setTint } from './dom.js';
 
@@ -54,6 +55,7 @@ function showLogin() {
   approvals?.leave();
   store.reset();
   state.phase = 'login';
+  callPage(null);
   setTint(document.documentElement, null);
   root.replaceChildren(createLogin(store, enter));
 }
@@ -65,15 +67,15 @@ async function logout() {
 }
 
 async function enter() {
-  const [sessions, personas] = await Promise.all([api.sessions({ limit: 100 }), api.personas()]);
+  const next = createChat(store, { say, announce, go });
+  const [, { personas }] = await Promise.all([next.loadSessions(), api.personas()]);
+  chat = next;
   state.phase = 'ready';
   state.loginProblem = null;
-  state.sessions = sessions.sessions;
-  state.sessionsCursor = sessions.next_cursor;
-  state.personas = personas.personas;
-  chat = createChat(store, { say, announce, go });
+  state.personas = personas;
   approvals = createApprovals(store, { say, announce });
-  const uploads = createUploads(store, { say, announce });
+  const { refresh } = createKnownFiles(store);
+  const uploads = createUploads(store, { say, announce, refresh });
   root.replaceChildren(createShell(store, chat, createMemories(store), createWork(store, chat), { uploads, approvals }, { go, logout }));
   store.touch('sessions', 'personas', 'health');
   // A named session keeps its address; without one the server says which session is the default.

@@ -3,53 +3,32 @@
 
 import { api } from './api.js';
 import { emptyMemories, keep, lose } from './memory-state.js';
+import { createPager } from './paging.js';
 
 const PAGE = 50;
 const STATUS_DELAY_MS = 400;
 
 export function createMemories(store) {
   const { state } = store;
-  let asked = null;
   let statusTimer = 0;
-  let wasOnline = false;
 
   // --- the list ------------------------------------------------------------------------------------
 
+  const pager = createPager({
+    page: () => state.memories,
+    changed: () => store.touch('memories'),
+    async read(cursor, signal) {
+      const { q, kind } = state.memories;
+      const page = await api.memories({ q: q || null, kind: kind || null, limit: PAGE, cursor }, signal);
+      return { rows: page.memories.filter((m) => !state.forgotten.has(m.id)), cursor: page.next_cursor };
+    },
+  });
+
   // Reads the list anew, by what is looked for and by kind.
   async function search(change = {}) {
-    const kept = { q: state.memories.q, kind: state.memories.kind, ...change };
-    const same = kept.q === state.memories.q && kept.kind === state.memories.kind;
-    state.memories = { ...emptyMemories(), ...kept, list: same ? state.memories.list : [] };
-    await read(false);
-  }
-
-  async function loadMore() {
-    if (state.memories.cursor && !state.memories.loading) await read(true);
-  }
-
-  async function read(more) {
-    asked?.abort();
-    const mine = new AbortController();
-    asked = mine;
-    const { memories } = state;
-    memories.loading = true;
-    store.touch('memories');
-    try {
-      const page = await api.memories({ q: memories.q || null, kind: memories.kind || null, limit: PAGE, cursor: more ? memories.cursor : null }, mine.signal);
-      const rows = page.memories.filter((m) => !state.forgotten.has(m.id));
-      const ids = new Set(rows.map((m) => m.id));
-      Object.assign(memories, {
-        list: more ? [...memories.list.filter((m) => !ids.has(m.id)), ...rows] : rows,
-        cursor: page.next_cursor,
-        loaded: true,
-        problem: null,
-      });
-    } catch (problem) {
-      if (problem.name === 'AbortError') return;
-      memories.problem = problem;
-    }
-    memories.loading = false;
-    store.touch('memories');
+    const { q, kind } = { ...state.memories, ...change };
+    if (q !== state.memories.q || kind !== state.memories.kind) state.memories = emptyMemories({ q, kind });
+    await pager.first();
   }
 
   // --- one memory ----------------------------------------------------------------------------------
@@ -108,17 +87,13 @@ export function createMemories(store) {
     statusTimer = setTimeout(readStatus, STATUS_DELAY_MS);
   }
 
-  // Account-wide events are not replayed: after a reconnect everything is read again.
-  function onLink() {
-    const online = state.link === 'online';
-    if (online && !wasOnline) {
-      readStatus();
-      if (state.memories.loaded) search();
-    }
-    wasOnline = online;
+  // Events of the account are not told again.
+  function catchUp() {
+    readStatus();
+    pager.again({ shown: state.panel === 'memory' });
   }
 
   store.on(['memory-news'], readStatusSoon);
-  store.on(['link'], onLink);
-  return { search, loadMore, find, add, change, forget, readStatus, pause };
+  store.on(['greeted'], catchUp);
+  return { search, loadMore: pager.more, find, add, change, forget, readStatus, pause };
 }

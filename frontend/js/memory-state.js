@@ -1,17 +1,10 @@
 // What the page knows of her memory, and how it changes. Pure functions over the store's state; the
 // server is asked in memories.js.
 
-export function emptyMemories() {
-  return {
-    q: '',
-    kind: 'fact', // fact | message | summary | '' for all
-    list: [], // newest first, or as the server found them
-    cursor: null,
-    loaded: false,
-    loading: false,
-    problem: null,
-  };
-}
+import { emptyPage } from './paging.js';
+
+// The list is newest first, or as the server found it. kind: fact | message | summary | '' for all.
+export const emptyMemories = (asked = {}) => emptyPage({ q: '', kind: 'fact', ...asked });
 
 // What belongs to the owner, whichever conversation is on screen.
 export function emptyMemory() {

@@ -11,45 +11,71 @@ export function emptyPage(more = {}) {
   };
 }
 
+// Reads from a cursor on, one page or as many as hold `least` rows. read(cursor): answers { rows, cursor }.
+export async function readPages(read, { cursor = null, least = 0 } = {}) {
+  const rows = [];
+  let next = cursor;
+  do {
+    const page = await read(next);
+    rows.push(...page.rows);
+    next = page.cursor || null;
+  } while (next && rows.length < least);
+  return { rows, cursor: next };
+}
+
+// What was read, where events told of rows while it was: `before` is the list as it stood at the question, `now` as it
+// stands at the answer.
+export function caughtUp(before, now, rows) {
+  const [stood, stands] = [before, now].map((list) => new Map(list.map((row) => [row.id, row])));
+  const read = new Set(rows.map((row) => row.id));
+  const told = now.filter((row) => !stood.has(row.id) && !read.has(row.id));
+  const there = rows.filter((row) => !stood.has(row.id) || stands.has(row.id));
+  return [...told, ...there.map((row) => (stands.has(row.id) && isOlder(row, stands.get(row.id)) ? stands.get(row.id) : row))];
+}
+
 // page(): the part of the state that holds the list. read(cursor, signal): answers { rows, cursor }.
 // changed(): tells the views.
 export function createPager({ page, read, changed }) {
   let asked = null;
+  let catchingUp = null;
+  let goesOn = false; // whether the next page is under way
 
-  async function load(more) {
+  // before: what a row read now may take the place of; nothing where the list goes on.
+  async function load({ cursor = null, before = page().list, least = 0, quiet = false } = {}) {
     asked?.abort();
     const mine = new AbortController();
     asked = mine;
     const into = page();
-    into.loading = true;
-    changed();
+    goesOn = cursor !== null;
+    if (!quiet) {
+      into.loading = true;
+      changed();
+    }
     try {
-      const { rows, cursor } = await read(more ? into.cursor : null, mine.signal);
+      const answer = await readPages((from) => read(from, mine.signal), { cursor, least });
       if (mine.signal.aborted) return;
-      const ids = new Set(rows.map((row) => row.id));
-      // An event may have told of a row after the server read it.
-      const fresh = rows.map((row) => {
-        const known = into.list.find((one) => one.id === row.id);
-        return known && isOlder(row, known) ? known : row;
-      });
-      Object.assign(into, {
-        list: more ? [...into.list.filter((row) => !ids.has(row.id)), ...fresh] : fresh,
-        cursor: cursor || null,
-        loaded: true,
-        problem: null,
-      });
+      Object.assign(into, { list: caughtUp(before, into.list, answer.rows), cursor: answer.cursor, loaded: true, problem: null });
     } catch (problem) {
       if (problem.name === 'AbortError' || mine.signal.aborted) return;
-      into.problem = problem;
+      if (!quiet) into.problem = problem;
     }
     into.loading = false;
     changed();
   }
 
   return {
-    first: () => load(false),
+    first: () => load(),
     async more() {
-      if (page().cursor && !page().loading) await load(true);
+      await catchingUp;
+      if (page().cursor && !page().loading) await load({ cursor: page().cursor, before: [] });
+    },
+    // After a gap in the events. What is on screen is read anew, all of it, and stays there meanwhile; what is not,
+    // once it is looked at.
+    async again({ shown = true } = {}) {
+      const { list, loaded, loading } = page();
+      if (!shown) page().loaded = false;
+      else if (!loaded) await load();
+      else await (catchingUp = load({ least: list.length + Number(loading && goesOn), quiet: true }));
     },
     drop() {
       asked?.abort();

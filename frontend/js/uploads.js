@@ -2,7 +2,7 @@
 // on when another conversation is looked at; what has arrived for a next message is remembered by its id, so that a
 // reload keeps it.
 
-import { fileApi, upload } from './file-api.js';
+import { upload } from './file-api.js';
 import { FILES_OF_A_MESSAGE, latest } from './file-state.js';
 import { read, write } from './storage.js';
 import { inWords } from './views/form.js';
@@ -11,7 +11,8 @@ import { plural } from './memory-state.js';
 const AT_ONCE = 3;
 const EDIT = 'edit '; // before a message's id: no conversation is called so
 
-export function createUploads(store, { say, announce }) {
+// refresh(ids): asks the server for files.
+export function createUploads(store, { say, announce, refresh }) {
   const { state } = store;
   let nextKey = 0;
   let running = 0;
@@ -112,16 +113,7 @@ export function createUploads(store, { say, announce }) {
     const kept = parsed(read(`files.${session}`));
     if (kept.length === 0) return;
     putBack(session, kept);
-    await Promise.all(kept.map(async ({ id }) => {
-      try {
-        state.knownFiles.set(id, await fileApi.read(id));
-      } catch (problem) {
-        if (problem.status !== 404) return;
-        state.knownFiles.set(id, null);
-      }
-    }));
-    follow();
-    store.touch('files');
+    await refresh(kept.map(({ id }) => id));
   }
 
   // What was deleted meanwhile goes with no message.

@@ -1,5 +1,17 @@
-// The keyboard of a telephone: where the browser lays it over the page, the page ends above it, so that the message
+// The keyboard, and that of a telephone: what Enter does; and where the browser lays it over the page, the page ends above it, so that the message
 // field stays in sight. Where the browser makes the page smaller by itself, nothing is left to do.
+
+const TOUCH = matchMedia('(pointer: coarse)');
+const COMPOSING = 229; // some browsers end a composition with an Enter that says so only here
+
+// Whether a key sends what is written. The keyboard of a telephone has no Shift+Enter: there Enter is a new line, and
+// the button sends.
+export function sends({ key, keyCode, isComposing, shiftKey, ctrlKey, metaKey }) {
+  if (key !== 'Enter' || isComposing || keyCode === COMPOSING) return false;
+  return ctrlKey || metaKey || (!shiftKey && !TOUCH.matches);
+}
+
+export const enterHint = () => (TOUCH.matches ? 'enter' : 'send');
 
 const LEAST_PX = 80; // a bar that comes and goes is less
 

@@ -9,7 +9,6 @@ const PAGE = 50;
 
 export function createWork(store, chat) {
   const { state } = store;
-  let wasOnline = false;
   let followed = null; // the project whose lists the state holds
 
   const projects = createPager({
@@ -85,10 +84,11 @@ export function createWork(store, chat) {
     enterProject(state, id);
     state.project = id ? state.projects.list.find((p) => p.id === id) || { id, name: '' } : null;
     store.touch('project', 'artifacts', 'repos', 'proposals', 'focus-file');
-    if (id) readProject(id);
+    if (id) readProject(id, readLists);
   }
 
-  async function readProject(id) {
+  // then(): once it is known to be there.
+  async function readProject(id, then) {
     try {
       const project = await projectApi.read(id);
       if (followed !== id) return;
@@ -98,7 +98,7 @@ export function createWork(store, chat) {
       state.project = null;
     }
     store.touch('project');
-    if (state.project) readLists();
+    if (state.project) then();
   }
 
   // Repositories first: their proposals are known by them.
@@ -106,11 +106,26 @@ export function createWork(store, chat) {
     await Promise.all([artifacts.first(), repos.first(), proposals.first()]);
   }
 
-  function onLink() {
-    const online = state.link === 'online';
-    if (online && !wasOnline && followed) readProject(followed);
-    if (online && !wasOnline && state.projects.loaded) projects.first();
-    wasOnline = online;
+  // Events of the account are not told again: what is on screen is read anew, and what the header counts.
+  function catchUp() {
+    projects.again({ shown: state.panel === 'projects' });
+    if (followed) readProject(followed, () => Promise.all([artifacts.again({ shown: state.panel === 'artifacts' }), repos.again(), proposals.again()]));
+    if (state.artifact) readArtifact(state.artifact.id);
+  }
+
+  // The open one; whoever shows it sees that it is newer, or gone.
+  async function readArtifact(id) {
+    let now;
+    try {
+      const { value, etag } = await artifactApi.read(id);
+      now = { ...value, etag };
+    } catch (problem) {
+      if (problem.status !== 404) return;
+      now = { gone: true };
+    }
+    if (state.artifact?.id !== id) return;
+    state.artifact = { ...state.artifact, ...now };
+    store.touch('artifact');
   }
 
   // An artifact is opened by whoever names it; the panel shows it.
@@ -120,7 +135,7 @@ export function createWork(store, chat) {
   }
 
   store.on(['session'], follow);
-  store.on(['link'], onLink);
+  store.on(['greeted'], catchUp);
   return {
     searchProjects, moreProjects: projects.more, createProject, changeProject, removeProject, joinProject,
     readArtifacts: artifacts.first, moreArtifacts: artifacts.more, openArtifact,

@@ -6,7 +6,8 @@ import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { deflateSync } from 'node:zlib';
-import { askTool, composer, finished, house, lastReply, ready, said, say, tell, textOf, until, visit } from './support.mjs';
+import { fits } from './comfort.mjs';
+import { askTool, at, composer, finished, house, lastReply, ready, said, say, tell, textOf, until, visit } from './support.mjs';
 
 const { mira, rehearsing, browser } = await house({ model: true, rehearsal: true, env: () => ({ MIRA_LLM_API: 'chat' }) });
 
@@ -251,6 +252,7 @@ test('a file that could not be read says why, and can be read again', async (t) 
   await page.keyboard.press('Enter');
   await until(() => line.innerText(), (words) => !/not read|still reading/.test(words), 'now it is read');
   assert.equal(await again.count(), 0, 'there is nothing to try again');
+  await until(() => at(page), (where) => where === 'file', 'the keyboard stays in its line');
   assert.equal((await rehearsing.api('GET', path)).status, 'ready');
   await line.getByTestId('file').click();
   await until(() => panel.getByTestId('document-text').innerText(), (words) => /under the third stone/.test(words), 'its text is shown');
@@ -310,13 +312,9 @@ for (const colorScheme of ['dark', 'light']) {
     assert.match(await page.getByTestId('file-picker').getAttribute('accept'), /image/);
     await choose(page, [text(`${'a very long name '.repeat(8)}.txt`, `long ${colorScheme}`), picture('wide.png', 10, 90, 90, 700)]);
     await arrived(page, 2);
-    const small = await page.evaluate(() => [...document.querySelectorAll('[data-testid="attach"], [data-testid="attached-remove"], [data-testid="send"]')]
-      .map((el) => el.getBoundingClientRect()).filter((box) => box.width < 44 || box.height < 44).length);
-    assert.equal(small, 0);
+    await fits(page, 'files on their way');
     await say(page, 'Both of them.');
     await finished(page);
-    const wide = await page.evaluate(() => [...document.querySelectorAll('html, body, .stage, .thread, .entry')]
-      .filter((el) => el.checkVisibility() && el.scrollWidth > el.clientWidth + 1).map((el) => `${el.className || el.tagName} ${el.scrollWidth}`));
-    assert.deepEqual(wide, []);
+    await fits(page, 'files in a message');
   });
 }

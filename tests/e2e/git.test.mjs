@@ -3,6 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { fits } from './comfort.mjs';
 import { askTool, house, lastReply, ready, tell, until, visit } from './support.mjs';
 
 const { git, mira, browser } = await house({ model: true, repositories: true, env: ({ git: { host } }) => ({ MIRA_ALLOW_PRIVATE_HOSTS: host }) });
@@ -195,6 +196,39 @@ test('who is slower keeps their text, and is told who won', async (t) => {
   assert.deepEqual((await mira.api('GET', `${base}/commits/${repo}`)).commits.map((c) => c.summary), ['Mine on top', 'I was faster', 'The beginning']);
 });
 
+test('a file keeps the ends of its lines', async (t) => {
+  const { talk } = await visit(browser, mira, t);
+  const { session, repo, base } = await attached('windows', { ...FILES, 'notes.txt': 'one\r\ntwo\r\n' });
+  const page = await talk(session);
+  await openRepo(page, 'windows');
+  await openFile(page, 'notes.txt');
+  // Nothing was changed: nothing is asked.
+  await page.getByTestId('file-edit').click();
+  await page.getByTestId('file-editor-cancel').click();
+  await page.getByTestId('file-edit').click();
+  await page.getByTestId('file-field').fill('one\n2\nthree\n');
+  await page.getByTestId('file-editor-save').click();
+  await until(() => shown(page), (text) => text.includes('three'), 'it is committed');
+  assert.equal((await mira.api('GET', `${base}/files/${repo}/content/notes.txt`)).content, 'one\r\n2\r\nthree\r\n');
+});
+
+test('a login is replaced', async (t) => {
+  const { talk } = await visit(browser, mira, t, { expected: [/status of 422/] });
+  const { session } = await attached('login');
+  const page = await talk(session);
+  await openRepo(page, 'login');
+  await page.getByTestId('repo-login').click();
+  await page.getByTestId('attach-auth').selectOption('ssh_key');
+  await page.getByTestId('attach-key').fill('not for this address');
+  await page.getByTestId('repo-login-form-save').click();
+  await until(() => page.getByTestId('repo-login-form-problem').innerText(), (text) => /keys are for ssh/.test(text), 'it does not fit');
+  await page.getByTestId('attach-auth').selectOption('token');
+  await page.getByTestId('attach-token').fill('fresh');
+  await page.getByTestId('repo-login-form-save').click();
+  await until(() => page.getByTestId('repo-news').innerText(), (text) => /next sync/.test(text), 'it is kept');
+  assert.equal(await page.getByTestId('attach-token').count(), 0, 'and out of the page');
+});
+
 async function openFileAgain(page) {
   await page.locator('[data-testid="tree-file"][data-path="notes.txt"]').click();
 }
@@ -272,24 +306,22 @@ for (const colorScheme of ['dark', 'light']) {
     const { talk } = await visit(browser, mira, t, { viewport: { width: 360, height: 740 }, colorScheme, hasTouch: true, isMobile: true });
     const { session } = await attached(`narrow-${colorScheme}`, { ...FILES, [`${'long'.repeat(30)}.txt`]: `${'wide '.repeat(100)}\n`.repeat(30) });
     const page = await talk(session);
-    const fits = async (what) => {
-      const wide = await page.evaluate(() => [...document.querySelectorAll('html, body, .panel')]
-        .filter((el) => el.checkVisibility() && el.scrollWidth > el.clientWidth + 1).map((el) => `${el.className || el.tagName} ${el.scrollWidth}`));
-      assert.deepEqual(wide, [], what);
-      assert.equal(await page.evaluate(() => visualViewport.width), 360, what);
-    };
     await page.getByTestId('repos-button').click();
     await panel(page).getByTestId('repo').click();
     await page.getByTestId('tree-file').first().waitFor();
-    await fits('the tree');
+    await fits(page, 'the tree');
     await openFile(page, `${'long'.repeat(30)}.txt`);
-    await fits('a file');
+    await fits(page, 'a file');
     await page.getByTestId('file-edit').click();
-    await fits('a file in change');
+    await fits(page, 'a file in change');
     for (const [tab, wait] of [['history', 'commit'], ['branches', 'branch'], ['status', 'status-lead']]) {
       await page.getByTestId(`repo-tab-${tab}`).click();
       await page.getByTestId(wait).first().waitFor();
-      await fits(tab);
+      await fits(page, tab);
     }
+    await page.getByTestId('repo-tab-history').click();
+    await page.getByTestId('commit').first().click();
+    await page.locator('.file-diff').first().waitFor();
+    await fits(page, 'a commit');
   });
 }

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { fits } from './comfort.mjs';
 import { ask, at, composer, finished, house, ready, replies, said, say, until, untilShown, visit } from './support.mjs';
 
 const { mira, browser } = await house({ model: true });
@@ -189,34 +190,28 @@ for (const colorScheme of ['dark', 'light']) {
   test(`a narrow screen in ${colorScheme} shows everything without scrolling sideways`, async (t) => {
     const { talk } = await visit(browser, mira, t, { viewport: { width: 360, height: 740 }, colorScheme, hasTouch: true, isMobile: true });
     const page = await talk(await mira.session(`A narrow screen ${colorScheme} ${'with a long name '.repeat(5)}`));
-    const fits = async (what) => {
-      const wide = await page.evaluate(() => [...document.querySelectorAll('html, body, .stage, .thread, .panel, .sidebar, .search')]
-        .filter((el) => el.checkVisibility() && el.scrollWidth > el.clientWidth + 1).map((el) => `${el.className || el.tagName} ${el.scrollWidth}`));
-      assert.deepEqual(wide, [], what);
-      assert.equal(await page.evaluate(() => visualViewport.width), 360, what);
-    };
-    await fits('empty');
+    await fits(page, 'empty');
     await say(page, `${'A long message of the owner '.repeat(6)} ${'w'.repeat(120)} ${ask(RICH)}`);
     await finished(page);
-    await fits('a conversation');
+    await fits(page, 'a conversation');
     const [ink, paper] = await page.evaluate(() => [getComputedStyle(document.body).color, getComputedStyle(document.body).backgroundColor]
       .map((colour) => colour.match(/\d+/g).slice(0, 3).reduce((sum, part) => sum + Number(part), 0)));
     assert.equal(ink > paper, colorScheme === 'dark', 'the colours are the system\'s');
     await openPanel(page);
-    await fits('her panel');
+    await fits(page, 'her panel');
     await page.keyboard.press('Escape');
     await page.getByTestId('drawer').click();
     await page.getByTestId('new-session').waitFor();
-    await fits('the drawer');
+    await fits(page, 'the drawer');
     await page.getByTestId('search').click();
     await page.getByTestId('search-field').fill('unbreakable');
     await page.getByTestId('search-field').fill('long');
     await page.getByTestId('search-result').first().waitFor();
-    await fits('search');
+    await fits(page, 'search');
     await page.keyboard.press('Escape');
     await say(page, ask('And stop.', 'status=400'));
     await page.getByTestId('error').waitFor();
-    await fits('an error');
+    await fits(page, 'an error');
   });
 }
 

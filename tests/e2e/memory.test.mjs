@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { fits } from './comfort.mjs';
 import { LOST_CONNECTION, at, composer, house, lastReply, ready, said, say, startMira, tell, textOf, until, visit } from './support.mjs';
 
 const { mira, browser } = await house();
@@ -158,6 +159,20 @@ test('a fact is corrected and pinned, in every tab, and what it was stays under 
   await now.waitFor();
   await now.getByTestId('memory-was').waitFor();
   assert.match(await now.getByTestId('memory-was').innerText(), /^was: .*red van/);
+});
+
+test('a fact and the message it was told in are forgotten in one go', async (t) => {
+  const { talk } = await visit(browser, mira, t);
+  const page = await talk(await mira.session('In one go'));
+  await tell(page, 'I collect wooden whistles.');
+  await filed();
+  await openMemory(page);
+  await card(page, 'whistles').getByTestId('memory-forget').click();
+  await page.getByTestId('confirm-also').check();
+  await page.getByTestId('confirm-yes').click();
+  await until(() => card(page, 'whistles').count(), (count) => count === 0, 'the fact leaves the panel');
+  await until(() => said(page).first().innerText(), (text) => !text.includes('whistles') && text.includes('forgotten'), 'only its place stays');
+  assert.ok((await facts()).every((memory) => !/whistles/.test(memory.text)));
 });
 
 test('what is forgotten is gone from the panel, the conversation, the chips, the search and the server', async (t) => {
@@ -340,34 +355,28 @@ for (const colorScheme of ['dark', 'light']) {
   test(`on a narrow screen in ${colorScheme} memory fits and covers`, async (t) => {
     const { talk } = await visit(browser, mira, t, { viewport: { width: 360, height: 740 }, colorScheme, hasTouch: true, isMobile: true });
     const page = await talk(await mira.session(`Small ${colorScheme}`));
-    const fits = async (what) => {
-      const wide = await page.evaluate(() => [...document.querySelectorAll('html, body, .top, .stage, .thread, .panel, .sheet, .sheet-body')]
-        .filter((el) => el.checkVisibility() && el.scrollWidth > el.clientWidth + 1).map((el) => `${el.className || el.tagName} ${el.scrollWidth}`));
-      assert.deepEqual(wide, [], what);
-      assert.equal(await page.evaluate(() => visualViewport.width), 360, what);
-    };
     await mira.api('POST', 'api/memories', { text: `Was once told about the ${'unbreakable'.repeat(12)} of ${colorScheme} telephones.`, topic: 'telephones' });
     await filed();
     await tell(page, `What was I told about ${colorScheme} telephones?`);
     await lastReply(page).getByTestId('recalled-chip').first().waitFor();
-    await fits('chips');
+    await fits(page, 'chips');
     await lastReply(page).getByTestId('recalled-count').tap();
     await receipt(page).getByTestId('receipt-used').waitFor();
     await receipt(page).getByTestId('receipt-numbers').locator('summary').tap();
-    await fits('the receipt');
+    await fits(page, 'the receipt');
     await receipt(page).getByTestId('receipt-close').tap();
     await page.getByTestId('memory-button').tap();
     await card(page, `${colorScheme} telephones`).waitFor();
-    await fits('the panel');
+    await fits(page, 'the panel');
     assert.equal(await panel(page).evaluate((el) => el.getBoundingClientRect().width), 360);
     assert.equal(await page.locator('.stage').evaluate((el) => el.inert), true, 'what it covers is out of reach');
     await card(page, `${colorScheme} telephones`).getByTestId('memory-correct').tap();
-    await fits('a correction');
+    await fits(page, 'a correction');
     await panel(page).getByTestId('fact-cancel').tap();
     await page.locator('.segment-row label', { hasText: 'Off the record' }).tap();
     await page.getByTestId('memory-close').tap();
     await page.getByTestId('record-badge').waitFor();
-    await fits('off the record');
+    await fits(page, 'off the record');
   });
 }
 

@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { fits } from './comfort.mjs';
 import { STILL_BOX, at, house, ready, until, visit } from './support.mjs';
 
 const { mira, browser } = await house();
@@ -255,32 +256,26 @@ for (const colorScheme of ['dark', 'light']) {
     const made = await mira.api('POST', 'api/artifacts', { project_id: id, name: 'n'.repeat(150), type: 'code', language: 'rust', content });
     assert.ok(made.id);
     const page = await talk(session);
-    const fits = async (what) => {
-      const wide = await page.evaluate(() => [...document.querySelectorAll('html, body, .stage, .thread, .panel')]
-        .filter((el) => el.checkVisibility() && el.scrollWidth > el.clientWidth + 1).map((el) => `${el.className || el.tagName} ${el.scrollWidth}`));
-      assert.deepEqual(wide, [], what);
-      assert.equal(await page.evaluate(() => visualViewport.width), 360, what);
-    };
-    await fits('the header');
+    await fits(page, 'the header');
     await page.getByTestId('projects-button').click();
     await project(page, 'Narrow').first().waitFor();
-    await fits('projects');
+    await fits(page, 'projects');
     await page.getByTestId('project-edit').first().click();
     await page.getByTestId('project-form').waitFor();
-    await fits('a project in change');
+    await fits(page, 'a project in change');
     await page.getByTestId('project-artifacts').click();
     await page.getByTestId('artifact').first().click();
     await page.getByTestId('artifact-source').locator('tr').first().waitFor();
-    await fits('an artifact');
+    await fits(page, 'an artifact');
     await page.getByTestId('artifact-edit').click();
-    await fits('an artifact in change');
+    await fits(page, 'an artifact in change');
     await page.getByTestId('artifact-editor-cancel').click();
     await page.getByTestId('artifact-tab-versions').click();
     await page.getByTestId('version').first().waitFor();
-    await fits('versions');
+    await fits(page, 'versions');
     await page.getByTestId('artifacts-close').click();
     await page.getByTestId('repos-button').click();
     await page.getByTestId('repo-attach').click();
-    await fits('attaching');
+    await fits(page, 'attaching');
   });
 }

@@ -416,7 +416,7 @@ export async function ready(page) {
 
 export async function say(page, text) {
   await composer(page).fill(text);
-  await composer(page).press('Enter');
+  await page.getByTestId('send').click();
 }
 
 // Lets `sim` go on until the newest reply on `page` shows more than it did.

@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { fits } from './comfort.mjs';
 import { STILL_BOX, askTool, house, lastReply, ready, startMira, tell, textOf, until, visit } from './support.mjs';
 
 const { sim, mira, rehearsing, browser } = await house({ model: true, rehearsal: true });
@@ -180,8 +181,6 @@ for (const colorScheme of ['dark', 'light']) {
     const page = await talk(session);
     await tell(page, askTool('create_artifact', { name: `A plan with ${'a long name '.repeat(6)}`, type: 'code', language: 'rust', content: `fn main() { ${'let unbreakable = 1; '.repeat(20)} }\n` }, 'Done.'));
     await unfold(cards(lastReply(page)).first());
-    const wide = await page.evaluate(() => [...document.querySelectorAll('html, body, .stage, .thread, .tool-card')]
-      .filter((el) => el.checkVisibility() && el.scrollWidth > el.clientWidth + 1).map((el) => `${el.className || el.tagName} ${el.scrollWidth}`));
-    assert.deepEqual(wide, []);
+    await fits(page, 'a card');
   });
 }

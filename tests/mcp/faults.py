@@ -22,6 +22,8 @@ def tools() -> list:
     good = {"name": "good", "description": "Works.", "inputSchema": {"type": "object"}}
     if fault == "schema":
         return [good, {"name": "wrong", "inputSchema": {"type": "string"}}, {"name": "worse", "inputSchema": 7}, 8]
+    if fault == "twice":
+        return [good, good]
     return [good]
 
 
@@ -37,6 +39,8 @@ if fault == "endless":
         sys.stdout.write("x" * 65536)
 if fault == "silent":
     time.sleep(600)
+
+calls = 0
 
 for line in sys.stdin:
     request = json.loads(line)
@@ -61,11 +65,18 @@ for line in sys.stdin:
     elif method == "tools/call":
         if fault == "answers":
             answer(request, {"nothing": "here"})
-        elif fault == "huge":
-            answer(request, {"content": [{"type": "text", "text": "x" * (9 * 1024 * 1024)}]})
+        elif fault == "huge" and calls % 3 < 2:
+            result = {"content": [{"type": "text", "text": "x" * (9 * 1024 * 1024)}]}
+            message = {"jsonrpc": "2.0", "id": request["id"], "result": result}
+            # Its id first, then last.
+            say(message if calls % 3 == 0 else dict(reversed(message.items())))
         elif fault == "crashes":
             os._exit(1)
         elif fault == "refuses":
             say({"jsonrpc": "2.0", "id": request["id"], "error": {"code": -32000, "message": "not\ntoday"}})
         else:
+            if fault == "huge":
+                data = "x" * (9 * 1024 * 1024)
+                say({"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "info", "data": data}})
             answer(request, {"content": [{"type": "text", "text": f"pid {os.getpid()}"}]})
+        calls += 1

@@ -20,6 +20,12 @@ def add(a: int, b: int = 2) -> int:
     return a + b
 
 
+@mcp.tool(annotations={"readOnlyHint": True})
+def forecast(city: str, days: int = 1) -> str:
+    """The weather of a city in the days to come."""
+    return f"{city}: rain for {days} day(s)"
+
+
 @mcp.tool()
 def environment() -> list[str]:
     """The names of the variables this program has."""

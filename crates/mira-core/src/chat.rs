@@ -127,6 +127,14 @@ pub fn one_line(text: &str, max_chars: usize) -> String {
     out
 }
 
+/// A text of at most `max_chars` characters: a longer one's beginning, with an ellipsis behind it.
+pub fn shortened(text: &str, max_chars: usize) -> String {
+    match text.char_indices().nth(max_chars) {
+        Some((end, _)) => format!("{}…", text.split_at(end).0),
+        None => text.to_owned(),
+    }
+}
+
 /// What a reply says about itself, beside its text.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReplyMeta {
@@ -208,6 +216,20 @@ pub struct MessageMetadata {
     pub selection: Option<Selection>,
 }
 
+/// How near strangers' words were when a reply was made. What comes of the words themselves is marked, and what retells
+/// that; there the mark ends, or a page read once would mark all that is said after it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Exposure {
+    /// None stood in its prompt, nor Mira's own account of any.
+    #[default]
+    Clear,
+    /// An account Mira gave of them: a reply made of the words themselves, or notes on it.
+    Retold,
+    /// The words themselves: in its prompt, or read for it.
+    Direct,
+}
+
 /// A stored message.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Message {
@@ -241,6 +263,8 @@ pub struct Message {
     pub citations: Vec<crate::citation::Citation>,
     /// The files the owner sent with it, in their order.
     pub files: Vec<crate::file::StoredFile>,
+    /// How near strangers' words were when a reply was made; the owner's own messages are always clear.
+    pub exposure: Exposure,
     /// When it was stored (the owner's) or finished (hers).
     pub created_at: Timestamp,
 }
@@ -250,6 +274,11 @@ impl Message {
     pub fn shows_strangers(&self) -> bool {
         let mut outcomes = self.tool_calls.iter().filter_map(|call| call.outcome.as_ref());
         !self.files.is_empty() || outcomes.any(|outcome| outcome.untrusted)
+    }
+
+    /// Whether it shows words of strangers, or is an account of such that stood before it.
+    pub fn tells_of_strangers(&self) -> bool {
+        self.shows_strangers() || self.exposure == Exposure::Direct
     }
 }
 
@@ -410,6 +439,13 @@ mod tests {
         assert_eq!(one_line("abc def", 5), "abc d");
         assert_eq!(one_line("abc def", 4), "abc");
         assert_eq!(one_line(&" ".repeat(10_000), 5), "");
+    }
+
+    #[test]
+    fn long_texts_are_cut_at_characters() {
+        for (text, expect) in [("", ""), ("äöü", "äöü"), ("äöüß", "äöü…")] {
+            assert_eq!(shortened(text, 3), expect, "{text}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ mod pointers;
 
 pub use pointers::{Pointer, Pointers};
 
-use crate::ids::FileId;
+use crate::{chat::shortened, ids::FileId};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
@@ -104,12 +104,7 @@ impl Sources {
             .iter()
             .position(|known| known.is_same(&source))
             .unwrap_or_else(|| {
-                if let Some(snippet) = &mut source.snippet
-                    && let Some((end, _)) = snippet.char_indices().nth(SNIPPET_CHARS)
-                {
-                    snippet.truncate(end);
-                    snippet.push('\u{2026}');
-                }
+                source.snippet = source.snippet.map(|snippet| shortened(&snippet, SNIPPET_CHARS));
                 self.0.push(source);
                 self.0.len() - 1
             });

@@ -47,7 +47,7 @@ pub struct StoredFile {
     pub sha256: [u8; 32],
     /// Where it stands.
     pub status: FileStatus,
-    /// Why its text could not be read, or not yet.
+    /// Why its text could not be read, not yet, or only in part.
     pub error: Option<String>,
     /// How many pages a document has.
     pub pages: Option<u32>,

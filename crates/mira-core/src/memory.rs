@@ -47,7 +47,7 @@ pub enum MemorySource {
     Conversation,
     /// Written or corrected by the owner in the memory panel or over REST.
     Owner,
-    /// Learnt or replied in a turn that read a tool's result or a web page: untrusted, and said to be so wherever it
+    /// Learnt or replied in a turn whose prompt or tools held strangers' words: untrusted, and said to be so wherever it
     /// appears.
     Tool,
 }

@@ -186,13 +186,17 @@ pub struct ToolCall {
 }
 
 impl ToolCall {
-    /// A call whose end nobody saw.
+    /// A call whose end nobody saw. What it had read by then may have been heard all the same: a provider's own tool
+    /// reads within the answer.
     pub fn cut_off(&self, why: &str) -> CallOutcome {
         let why = match self.effect {
             Effect::Read => why.to_owned(),
             Effect::Write | Effect::Outside => format!("{why}; {UNCERTAIN}"),
         };
-        CallOutcome::unsuccessful(CallStatus::Failed, why)
+        CallOutcome {
+            untrusted: self.effect != Effect::Write,
+            ..CallOutcome::unsuccessful(CallStatus::Failed, why)
+        }
     }
 
     /// Takes every word out of it: that this tool was called, and how it ended, is left.

@@ -6,10 +6,20 @@ use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 /// How far into a web page its declaration of an encoding is looked for, as browsers do.
 const DECLARATION_BYTES: usize = 1024;
 
+/// How much is looked at for letters of 16 bits.
+const WIDE_BYTES: usize = 1024;
+
 /// Text without a declaration, cut to `limit` bytes; says whether something went.
 pub fn text(bytes: &[u8], limit: usize) -> (String, bool) {
-    let encoding = if utf8_prefix(bytes) { UTF_8 } else { WINDOWS_1252 };
-    with(bytes, encoding, limit)
+    with(bytes, guessed(bytes), limit)
+}
+
+fn guessed(bytes: &[u8]) -> &'static Encoding {
+    match wide(bytes) {
+        Some(encoding) => encoding,
+        None if utf8_prefix(bytes) => UTF_8,
+        None => WINDOWS_1252,
+    }
 }
 
 /// A web page, which may name its encoding in a `meta` element.
@@ -17,8 +27,7 @@ pub fn html(bytes: &[u8], limit: usize) -> (String, bool) {
     let head = bytes.get(..DECLARATION_BYTES).unwrap_or(bytes);
     let encoding = match declared(head) {
         Some(encoding) => encoding,
-        None if utf8_prefix(bytes) => UTF_8,
-        None => WINDOWS_1252,
+        None => guessed(bytes),
     };
     with(bytes, encoding, limit)
 }
@@ -26,6 +35,26 @@ pub fn html(bytes: &[u8], limit: usize) -> (String, bool) {
 /// The encoding a byte-order mark stands for.
 pub fn marked(bytes: &[u8]) -> Option<&'static Encoding> {
     Encoding::for_bom(bytes).map(|(encoding, _)| encoding)
+}
+
+/// Text in 16 bits without a mark, told by the zeros beside its Latin letters, where they are most of it.
+pub fn wide(bytes: &[u8]) -> Option<&'static Encoding> {
+    let (pairs, _) = bytes.get(..WIDE_BYTES).unwrap_or(bytes).as_chunks::<2>();
+    let is_plain = |byte: u8| matches!(byte, b'\t' | b'\n' | b'\r' | b' '..=b'~' | 0xa0..);
+    let is_text = |letters: &dyn Fn(&[u8; 2]) -> (u8, u8)| {
+        let plain = pairs.iter().map(letters).filter(|(zero, _)| *zero == 0);
+        let (count, all_plain) = plain.fold((0_usize, true), |(count, all), (_, byte)| {
+            (count + 1, all && is_plain(byte))
+        });
+        all_plain && count >= 4 && count * 2 > pairs.len()
+    };
+    if is_text(&|[low, high]| (*high, *low)) {
+        Some(UTF_16LE)
+    } else if is_text(&|[high, low]| (*high, *low)) {
+        Some(UTF_16BE)
+    } else {
+        None
+    }
 }
 
 /// Whether bytes are UTF-8, except perhaps for a last character that is cut in two.
@@ -111,6 +140,8 @@ mod tests {
         check(b"\xfe\xff\x00\xe9", "é");
         check("é".as_bytes(), "é");
         check(b"caf\xe9 \x93q\x94", "café “q”");
+        check(b"c\0a\0f\0\xe9\0 \0\x1c q\0", "café “q");
+        check(b"\0c\0a\0f\0\xe9\0 \x20\x1c\0q", "café “q");
         check(
             b"<meta charset='windows-1251'>\xcf\xf0\xe8",
             "<meta charset='windows-1251'>При",

@@ -29,6 +29,10 @@ pub use error::DocError;
 pub use html::readable;
 pub use sniff::{Sniffed, sniff};
 
+/// Which reader this is: one more with every change after which [`read`] or [`chunks`] make something else of a document.
+/// Whoever keeps what an older one made can tell by it that there is better to be had.
+pub const READER: u16 = 1;
+
 /// What a file is, as far as reading it goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {

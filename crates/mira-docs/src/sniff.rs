@@ -165,10 +165,10 @@ fn binary(head: &[u8]) -> Found {
     (head.get(4..8) == Some(b"ftyp")).then_some(("video/mp4", Kind::Other))
 }
 
-/// Text has a byte-order mark, or no control characters but those of layout. Bytes that are no UTF-8 may be text in
+/// Text has a byte-order mark or letters of 16 bits, or no control characters but those of layout. Bytes that are no UTF-8 may be text in
 /// an older encoding, but then most of it is letters.
 fn is_text(head: &[u8]) -> bool {
-    if decode::marked(head).is_some() {
+    if decode::marked(head).is_some() || decode::wide(head).is_some() {
         return true;
     }
     let is_control = |byte: &u8| *byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r' | 0x0c | 0x1b);

@@ -1,11 +1,11 @@
 //! Whatever the bytes: an answer, within the limits, and never a panic.
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::format_push_string, reason = "tests")]
 
-use std::io::{Cursor, Write};
+mod samples;
 
-use mira_docs::{ChunkSettings, Kind, Limits, chunks, read, readable, sniff};
+use mira_docs::{ChunkSettings, DocError, Kind, Limits, chunks, read, readable, sniff};
 use proptest::prelude::*;
-use zip::{ZipWriter, write::SimpleFileOptions};
+use samples::{HTML, PDF, docx};
 
 const KINDS: [Kind; 9] = [
     Kind::Text,
@@ -25,30 +25,6 @@ const LIMITS: Limits = Limits {
     depth: 32,
     unpacked_bytes: 1 << 20,
 };
-
-fn docx() -> Vec<u8> {
-    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
-    let body = "<w:document><w:body><w:p><w:pPr><w:pStyle w:val='H'/></w:pPr><w:r><w:t>One &amp; two</w:t></w:r></w:p>\
-        <w:tbl><w:tr><w:tc><w:p><w:r><w:t>cell</w:t></w:r></w:p></w:tc></w:tr></w:tbl></w:body></w:document>";
-    let styles = "<w:styles><w:style w:styleId='H'><w:name w:val='heading 1'/></w:style></w:styles>";
-    for (name, text) in [("word/document.xml", body), ("word/styles.xml", styles)] {
-        // Not packed, so that changed bytes reach the XML.
-        let options = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
-        writer.start_file(name, options).unwrap();
-        writer.write_all(text.as_bytes()).unwrap();
-    }
-    writer.finish().unwrap().into_inner()
-}
-
-const PDF: &str = "%PDF-1.4\n1 0 obj\n<</Type/Catalog/Pages 2 0 R>>\nendobj\n\
-    2 0 obj\n<</Type/Pages/Kids[3 0 R]/Count 1/MediaBox[0 0 300 300]/Resources<</Font<</F 5 0 R>>>>>>\nendobj\n\
-    3 0 obj\n<</Type/Page/Parent 2 0 R/Contents 4 0 R>>\nendobj\n\
-    4 0 obj\n<</Length 96>>\nstream\nq BT /F 12 Tf 1 0 0 1 50 200 Tm [(Some) -300 (text)] TJ 0 -14 TD (and more of it) Tj T* (end) Tj ET Q\nendstream\nendobj\n\
-    5 0 obj\n<</Type/Font/Subtype/Type1/BaseFont/Helvetica/FirstChar 32/LastChar 34/Widths[278 278 355]>>\nendobj\n\
-    trailer\n<</Root 1 0 R/Size 6>>\n";
-
-const HTML: &str = "<!doctype html><title>T</title><main><h1>A</h1><p>b <a href='/c'>d</a></p><table><tr><td>1<td>2</table>\
-    <ul><li>x<ol><li>y</ol></ul><pre><code class=language-c>z</code></pre></main>";
 
 /// Reads bytes as everything they could be, and cuts what comes of it.
 fn holds(bytes: &[u8]) {
@@ -177,4 +153,152 @@ fn endless_headings_and_titles() {
             .sum();
         assert!(headings < pieces.len() * 1000, "{headings}");
     }
+}
+
+/// Where its objects are, a PDF says at its end. Where that is wrong they are looked for.
+#[test]
+fn a_pdf_that_misplaces_its_objects() {
+    let body = PDF.split("trailer").next().unwrap();
+    let table = "xref\n0 6\n0000000000 65535 f \n0000000007 00000 n \n0000999999 00000 n \n0000000001 00000 n \n\
+                 0000000002 00000 n \n9999999999 00000 n \ntrailer\n<</Root 1 0 R/Size 6";
+    for end in [
+        format!("{table}>>\nstartxref\n{}\n%%EOF\n", body.len()),
+        format!("{table}>>\nstartxref\n3\n%%EOF\n"),
+        format!("{table}>>\nstartxref\n99999999\n%%EOF\n"),
+        // It comes before itself.
+        format!("{table}/Prev {}>>\nstartxref\n{}\n%%EOF\n", body.len(), body.len()),
+        String::new(),
+    ] {
+        let document = read(Kind::Pdf, format!("{body}{end}").as_bytes(), &LIMITS).unwrap();
+        assert!(document.parts[0].text.starts_with("Some text\n"), "{end}: {document:?}");
+    }
+}
+
+/// Of many pages the first are read, and it is said that there are more.
+#[test]
+fn a_pdf_of_ten_thousand_pages() {
+    let (first, font) = PDF.split_once("5 0 obj").unwrap();
+    let (objects, _) = first.split_once("2 0 obj").unwrap();
+    let (_, content) = first.split_once("4 0 obj").unwrap();
+    let mut bytes = objects.to_owned();
+    let mut kids = String::new();
+    for page in 10..10_010 {
+        kids.push_str(&format!("{page} 0 R "));
+        bytes.push_str(&format!(
+            "{page} 0 obj\n<</Type/Page/Parent 2 0 R/Contents 4 0 R>>\nendobj\n"
+        ));
+    }
+    bytes.push_str(&format!(
+        "2 0 obj\n<</Type/Pages/Kids[{kids}]/Count 10000/MediaBox[0 0 300 300]/Resources<</Font<</F 5 0 R>>>>>>\nendobj\n\
+         4 0 obj{content}5 0 obj{font}"
+    ));
+    let limits = Limits {
+        pages: 100,
+        text_bytes: 1 << 20,
+        ..LIMITS
+    };
+    let document = read(Kind::Pdf, bytes.as_bytes(), &limits).unwrap();
+    assert_eq!((document.parts.len(), document.truncated), (100, true));
+    assert_eq!(document.parts.last().unwrap().page, Some(100));
+}
+
+/// Lines, cells and tags without an end do not take time that grows with their square, and every piece keeps its size.
+#[test]
+fn megabytes_on_one_line() {
+    let limits = Limits {
+        text_bytes: 8 << 20,
+        ..LIMITS
+    };
+    let words = "seven little words stand on this line ".repeat(1 << 16);
+    let letters = "x".repeat(2 << 20);
+    let marks = "<b>a</b><i>b".repeat(1 << 16);
+    for line in [&words, &letters, &marks] {
+        for kind in [Kind::Text, Kind::Markdown, Kind::Html, Kind::Csv, Kind::Code] {
+            let document = read(kind, line.as_bytes(), &limits).unwrap();
+            let settings = ChunkSettings::default();
+            let pieces = chunks(kind, &document, &settings);
+            let text: usize = document.parts.iter().map(|part| part.text.len()).sum();
+            assert!(pieces.len() >= text / settings.target, "{kind:?}: {}", pieces.len());
+            assert!(
+                pieces.len() <= text / (settings.target / 4) + 1,
+                "{kind:?}: {}",
+                pieces.len()
+            );
+            assert!(pieces.iter().all(|piece| piece.text.chars().count() <= settings.target));
+        }
+    }
+}
+
+#[test]
+fn a_table_of_a_thousand_columns() {
+    let row = |row: usize| {
+        (0..1000)
+            .map(|column| format!("r{row}c{column}"))
+            .collect::<Vec<_>>()
+            .join(",")
+    };
+    let rows: Vec<String> = (0..50).map(row).collect();
+    let limits = Limits {
+        text_bytes: 4 << 20,
+        ..LIMITS
+    };
+    let document = read(Kind::Csv, rows.join("\n").as_bytes(), &limits).unwrap();
+    let settings = ChunkSettings::default();
+    let pieces = chunks(Kind::Csv, &document, &settings);
+    assert!(pieces.iter().all(|piece| piece.text.chars().count() <= settings.target));
+    // A first row this long is not repeated before every piece.
+    let whole: usize = pieces.iter().map(|piece| piece.text.len()).sum();
+    assert!(whole <= document.parts[0].text.len(), "{whole}");
+    let last = pieces.last().unwrap();
+    assert!(last.text.ends_with("r49c999"), "{last:?}");
+    assert_eq!(last.lines, Some((50, 50)));
+}
+
+/// Windows writes text in 16 bits, and programs there read it without being told.
+#[test]
+fn text_in_sixteen_bits() {
+    let text = "name;town\r\nJosé;São Paulo\r\n\u{1F980};東京\r\n";
+    let expect = "name;town\nJosé;São Paulo\n\u{1F980};東京\n";
+    let little: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let big: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
+    for (mark, bytes) in [
+        (b"\xff\xfe".as_slice(), &little),
+        (b"\xfe\xff", &big),
+        (b"", &little),
+        (b"", &big),
+    ] {
+        let bytes = [mark, bytes].concat();
+        for (name, kind) in [("a.csv", Kind::Csv), ("a.txt", Kind::Text), ("a", Kind::Text)] {
+            assert_eq!(sniff(name, &bytes).kind, kind);
+            assert_eq!(read(kind, &bytes, &LIMITS).unwrap().parts[0].text, expect);
+        }
+        // Cut in the middle of a character.
+        for end in 0..bytes.len() {
+            holds(&bytes[..end]);
+        }
+    }
+}
+
+/// A zip file may promise less than it holds, or hold the same bytes many times.
+#[test]
+fn a_docx_that_unpacks_to_more_than_it_says() {
+    let text = format!("<w:document><w:body><w:p><w:r><w:t>{}", "0".repeat(3 << 20));
+    let packed = samples::zipped(
+        &[("word/document.xml", text.as_bytes())],
+        zip::CompressionMethod::Deflated,
+    );
+    assert!(packed.len() < 10_000, "{}", packed.len());
+    assert_eq!(read(Kind::Docx, &packed, &LIMITS), Err(DocError::TooLarge));
+    // The size in its directory says ten bytes.
+    let mut lying = packed.clone();
+    let size = u32::try_from(text.len()).unwrap().to_le_bytes();
+    let places: Vec<usize> = { packed.windows(4).enumerate() }
+        .filter(|(_, window)| *window == size)
+        .map(|(at, _)| at)
+        .collect();
+    assert!(!places.is_empty());
+    for at in places {
+        lying[at..at + 4].copy_from_slice(&10_u32.to_le_bytes());
+    }
+    assert!(read(Kind::Docx, &lying, &LIMITS).is_err());
 }

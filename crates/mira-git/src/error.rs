@@ -64,7 +64,8 @@ pub enum GitError {
     },
     /// The host shows another key than before.
     #[error(
-        "the host key of {host} is not the one Mira knows; if it was changed on purpose, remove its line from known_hosts"
+        "the host key of {host} is not the one Mira knows; if it was changed on purpose, remove its line from \
+         secrets/known_hosts in the data directory"
     )]
     HostKey {
         /// The remote's host.

@@ -45,5 +45,5 @@ pub use search::{MAX_HITS, SearchHit, SearchResult};
 pub use settings::{Author, GitSettings};
 pub use status::{Change, Status, StatusEntry, Tracking};
 pub use tree::{Tree, TreeEntry, TreeKind};
-pub use unpublished::{MAX_CHANGED, MAX_UNPUSHED, Unpublished};
+pub use unpublished::{MAX_CHANGED, MAX_UNPUSHED, Names, Unpublished};
 pub use write::{Edit, WriteOptions, Written};

@@ -196,13 +196,8 @@ impl Repos {
         }
     }
 
-    /// Detaches: removes the folder Mira made, and nothing else. A crash on the way is ended by the next [`Self::check`].
-    pub async fn remove(&self, id: AttachmentId) -> Result<(), GitError> {
-        let turn = self.hold(id).await?;
-        self.remove_in(turn, id).await
-    }
-
-    /// As [`Self::remove`], for whoever has its [`Self::hold`], in `turn`.
+    /// Removes the folder Mira made, and nothing else, for whoever has its [`Self::hold`], in `turn`. A crash on the way is
+    /// ended by the next [`Self::check`].
     pub(crate) async fn remove_in<P: Send + 'static>(&self, turn: P, id: AttachmentId) -> Result<(), GitError> {
         let (folder, gone, temporary) = (self.folder(id), removed(self, id), temporary(self, id));
         self.in_turn(turn, move |_| {

@@ -21,7 +21,7 @@ use std::{
 pub const MAX_UNPUSHED: u64 = 1_000;
 /// Changed files are counted up to this number.
 pub const MAX_CHANGED: u64 = 1_000;
-/// Of each kind named at most.
+/// Names of a kind that are told.
 const MAX_NAMED: usize = 50;
 /// After so many commits that no remote has, the branches not met yet count as having some, too.
 const MAX_WALKED: usize = 100_000;
@@ -37,31 +37,38 @@ pub struct Unpublished {
     /// Files whose edits are in no commit, staged, untracked and rescued ones too, a folder that is untracked as a whole as
     /// one; ignored ones do not count. At most [`MAX_CHANGED`].
     pub changed_files: u64,
-    /// The branches with such commits, short, by name; at most 50.
-    pub branches: Vec<String>,
+    /// The branches with such commits, short.
+    pub branches: Names,
     /// Edits that were put aside by `git stash`.
     pub stashes: u64,
-    /// Tags the remote has not, or not like this, short, by name; at most 50.
-    pub tags: Vec<String>,
-    /// Other refs with such commits (`refs/notes/commits`), full, by name; at most 50.
-    pub refs: Vec<String>,
+    /// Tags the remote has not, or not like this, short.
+    pub tags: Names,
+    /// Other refs with such commits (`refs/notes/commits`), full.
+    pub refs: Names,
+}
+
+/// Names of one kind: how many, and the first of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Names {
+    /// All of them.
+    pub count: u64,
+    /// The first 50 by name.
+    pub first: Vec<String>,
+}
+
+impl Names {
+    fn of(mut names: Vec<String>) -> Self {
+        let count = names.len() as u64;
+        names.sort();
+        names.truncate(MAX_NAMED);
+        Self { count, first: names }
+    }
 }
 
 impl Unpublished {
     /// Whether nothing would be lost.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
-    }
-
-    fn add(&mut self, name: &[u8]) {
-        let (names, shown) = if let Some(short) = name.strip_prefix(b"refs/heads/") {
-            (&mut self.branches, short)
-        } else if let Some(short) = name.strip_prefix(TAGS) {
-            (&mut self.tags, short)
-        } else {
-            (&mut self.refs, name)
-        };
-        names.push(String::from_utf8_lossy(shown).into_owned());
     }
 }
 
@@ -84,17 +91,45 @@ pub(crate) fn or_nothing(dir: &Path, found: Result<Unpublished, GitError>) -> Re
 
 /// What is in this clone only.
 pub(crate) fn look(opened: &Opened<'_>) -> Result<Unpublished, GitError> {
-    let mut found = Unpublished {
-        changed_files: changed(opened)?,
-        ..Unpublished::default()
-    };
-    let mut tips = Tips::of(opened, &mut found)?;
-    found.unpushed_commits = tips.unpushed(opened, &mut found)?;
-    for names in [&mut found.branches, &mut found.tags, &mut found.refs] {
-        names.sort();
-        names.truncate(MAX_NAMED);
+    let changed_files = changed(opened)?;
+    let mut tips = Tips::of(opened)?;
+    let unpushed_commits = tips.unpushed(opened)?;
+    let Lost {
+        stashes,
+        branches,
+        tags,
+        refs,
+    } = tips.lost;
+    Ok(Unpublished {
+        unpushed_commits,
+        changed_files,
+        branches: Names::of(branches),
+        stashes,
+        tags: Names::of(tags),
+        refs: Names::of(refs),
+    })
+}
+
+/// What would go with the refs of a clone, short names of branches and tags, full ones of others.
+#[derive(Default)]
+struct Lost {
+    stashes: u64,
+    branches: Vec<String>,
+    tags: Vec<String>,
+    refs: Vec<String>,
+}
+
+impl Lost {
+    fn add(&mut self, name: &[u8]) {
+        let (names, shown) = if let Some(short) = name.strip_prefix(b"refs/heads/") {
+            (&mut self.branches, short)
+        } else if let Some(short) = name.strip_prefix(TAGS) {
+            (&mut self.tags, short)
+        } else {
+            (&mut self.refs, name)
+        };
+        names.push(String::from_utf8_lossy(shown).into_owned());
     }
-    Ok(found)
 }
 
 /// What the refs of a clone point at.
@@ -104,11 +139,13 @@ struct Tips {
     ours: HashMap<Oid, Vec<Vec<u8>>>,
     /// What a remote has.
     published: HashSet<Oid>,
+    /// What is known to be lost.
+    lost: Lost,
 }
 
 impl Tips {
-    /// Adds to `found` what needs no look at history.
-    fn of(opened: &Opened<'_>, found: &mut Unpublished) -> Result<Self, GitError> {
+    /// What needs no look at history is in `lost` already.
+    fn of(opened: &Opened<'_>) -> Result<Self, GitError> {
         let repo = &opened.repo;
         let noted = tags::noted(repo)?;
         let mut tips = Self::default();
@@ -125,30 +162,30 @@ impl Tips {
             {
                 tips.published.insert(target);
             } else if name == STASH.as_bytes() {
-                found.stashes = repo.reflog(STASH)?.len().max(1) as u64;
+                tips.lost.stashes = repo.reflog(STASH)?.len().max(1) as u64;
             } else if is_tag && { noted.as_ref() }.is_some_and(|noted| noted.contains(&(name.clone(), target))) {
                 tips.published.insert(target);
             } else if let Ok(commit) = reference.peel_to_commit() {
                 let names = tips.ours.entry(commit.id()).or_default();
                 if is_tag && noted.is_some() {
-                    found.add(&name);
+                    tips.lost.add(&name);
                 } else {
                     names.push(name);
                 }
             } else {
-                found.add(&name);
+                tips.lost.add(&name);
             }
         }
         if let Some(head) = opened.head_commit()? {
             tips.ours.entry(head).or_default();
         }
-        let Self { ours, published } = &mut tips;
+        let Self { ours, published, .. } = &mut tips;
         ours.retain(|tip, _| !published.contains(tip));
         Ok(tips)
     }
 
-    /// How many commits no remote has; adds to `found` whose they are.
-    fn unpushed(&mut self, opened: &Opened<'_>, found: &mut Unpublished) -> Result<u64, GitError> {
+    /// How many commits no remote has; whose they are is in `lost` then.
+    fn unpushed(&mut self, opened: &Opened<'_>) -> Result<u64, GitError> {
         if self.ours.is_empty() {
             return Ok(0);
         }
@@ -173,7 +210,7 @@ impl Tips {
             }
             names.extend(self.ours.remove(&commit?).unwrap_or_default());
             for name in names {
-                found.add(&name);
+                self.lost.add(&name);
             }
             commits = (commits + 1).min(MAX_UNPUSHED);
         }

@@ -64,7 +64,12 @@ impl Model {
 
     /// What is known of the server.
     pub fn dialect(&self) -> Dialect {
-        self.learned.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.known(Dialect::clone)
+    }
+
+    /// One thing that is known of the server.
+    pub fn known<T>(&self, look: impl FnOnce(&Dialect) -> T) -> T {
+        look(&self.learned.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Remembers what an accepted request has proved.

@@ -1,5 +1,5 @@
-//! What can go wrong between Mira and a model, and how a server's refusal becomes one of these. The texts are fit to be
-//! shown to the owner; none contains a key.
+//! What can go wrong between Mira and a model, and how a server's refusal becomes one of these. The texts are fit for a
+//! log: none contains a key, and none what was said ([`LlmError::told`] has a model's own words, for the owner).
 
 use serde_json::Value;
 use std::time::Duration;
@@ -106,7 +106,7 @@ pub enum LlmError {
     #[error("the model's answer broke off before its end")]
     CutOff,
     /// The model declined to answer.
-    #[error("the model declined to answer: {text}")]
+    #[error("the model declined to answer")]
     Refused {
         /// Its words.
         text: String,
@@ -199,6 +199,15 @@ impl LlmError {
         match self {
             Self::RateLimited { retry_after } | Self::Server { retry_after, .. } => *retry_after,
             _ => None,
+        }
+    }
+
+    /// The error as the owner is told of it. A model that declines does so in the conversation: its words are the owner's
+    /// to read, and no log's to keep.
+    pub fn told(&self) -> String {
+        match self {
+            Self::Refused { text } => format!("{self}: {text}"),
+            other => other.to_string(),
         }
     }
 

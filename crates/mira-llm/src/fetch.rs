@@ -7,6 +7,7 @@ use crate::{
     client::{Upstream, wait_before_next},
     endpoint::Endpoint,
     error::LlmError,
+    wire,
 };
 use mira_core::{clock::random_share, model::HostedFile};
 use reqwest::{Method, header::CONTENT_TYPE};
@@ -93,7 +94,8 @@ fn left_file(container: &str, file: Listed) -> LeftFile {
 
 /// An answer in JSON.
 pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, LlmError> {
-    serde_json::from_slice(bytes).map_err(|error| LlmError::garbage(format!("an unexpected answer ({error})")))
+    serde_json::from_slice(bytes)
+        .map_err(|error| LlmError::garbage(format!("an unexpected answer ({})", wire::place(&error))))
 }
 
 /// An id as a part of a path: a model's stream has named it, so it must not lead anywhere else.

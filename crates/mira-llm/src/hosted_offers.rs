@@ -60,7 +60,9 @@ impl Hosted {
 
     /// Whether more is known to be gone at the server than before.
     pub fn misses_more(&self, before: &Self) -> bool {
-        let gone = |hosted: &Self| (hosted.stores_gone, hosted.files_gone, hosted.lost.clone());
+        fn gone(hosted: &Hosted) -> (bool, bool, &[String]) {
+            (hosted.stores_gone, hosted.files_gone, &hosted.lost)
+        }
         gone(self) != gone(before)
     }
 
@@ -102,6 +104,12 @@ impl Dialect {
         !request.no_more_calls && !self.offers_hosted(stage, request).is_empty()
     }
 
+    /// Those that stood in what was asked, in their order.
+    fn sent_hosted(&self, asked: &Asked<'_>) -> Vec<HostedKind> {
+        let kinds = asked.hosted.iter().filter(|_| asked.stage == Stage::Reply);
+        kinds.copied().filter(|kind| self.takes_hosted(*kind)).collect()
+    }
+
     /// Leaves out what `include` asks for of these tools, where the refusal names it.
     pub(crate) fn step_includes(&mut self, asked: &Asked<'_>, refusal: &Refusal<'_>) -> bool {
         let step = self.hosted.includes
@@ -113,13 +121,9 @@ impl Dialect {
 
     /// Leaves out what is gone at the server of all that these tools were to work with, where the refusal says so.
     pub(crate) fn step_gone(&mut self, asked: &Asked<'_>, refusal: &Refusal<'_>) -> bool {
-        let mut sent = asked.hosted.iter().copied().filter(|kind| self.takes_hosted(*kind));
-        let meant = match refusal.tool_place() {
-            Some(place) => sent.nth(place).into_iter().collect(),
-            None => sent.collect::<Vec<_>>(),
-        };
-        if asked.stage != Stage::Reply {
-            return false;
+        let mut meant = self.sent_hosted(asked);
+        if let Some(place) = refusal.tool_place() {
+            meant = meant.get(place).copied().into_iter().collect();
         }
         if meant.contains(&HostedKind::CodeInterpreter) {
             let files = self.hosted.container_files(&asked.given);
@@ -143,13 +147,8 @@ impl Dialect {
 
     /// A step down for a refusal that names something of these tools; false if it does not.
     pub(crate) fn step_hosted(&mut self, asked: &Asked<'_>, refusal: &Refusal<'_>) -> bool {
-        let sent: Vec<HostedKind> = asked
-            .hosted
-            .iter()
-            .copied()
-            .filter(|kind| self.takes_hosted(*kind))
-            .collect();
-        if sent.is_empty() || !matches!(asked.stage, Stage::Reply) {
+        let sent = self.sent_hosted(asked);
+        if sent.is_empty() {
             return false;
         }
         if self.hosted.cap && refusal.names("max_tool_calls") {

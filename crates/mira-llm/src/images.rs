@@ -151,7 +151,8 @@ impl ImageMaker {
             .send(Method::POST, path, sent, "application/json", model, patience)
             .await?;
         let bytes = self.upstream.read_within(answer, MOST_ANSWER_BYTES, patience).await?;
-        serde_json::from_slice(&bytes).map_err(|error| LlmError::garbage(format!("no picture in the answer ({error})")))
+        serde_json::from_slice(&bytes)
+            .map_err(|error| LlmError::garbage(format!("no picture in the answer ({})", wire::place(&error))))
     }
 
     /// Leaves out what the server refuses; false if there is nothing to leave out.

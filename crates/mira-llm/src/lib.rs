@@ -36,6 +36,7 @@ mod two_step;
 mod wire;
 
 use bytes::Bytes;
+use dialect::Dialect;
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::BoxStream};
 use mira_core::{
     chat::Usage,
@@ -172,19 +173,19 @@ impl ChatModel for HttpModel {
     }
 
     fn takes_tools(&self) -> bool {
-        self.0.dialect().takes_tools()
+        self.0.known(Dialect::takes_tools)
     }
 
     fn shows_pictures(&self) -> bool {
-        self.0.dialect().pictures
+        self.0.known(|dialect| dialect.pictures)
     }
 
     fn takes_hosted(&self, kind: HostedKind) -> bool {
-        self.0.dialect().takes_hosted(kind)
+        self.0.known(|dialect| dialect.takes_hosted(kind))
     }
 
     fn refuses(&self, tool: &ToolOffer) -> bool {
-        self.0.dialect().refuses(tool)
+        self.0.known(|dialect| dialect.refuses(tool))
     }
 
     fn found_gone(&self) -> BoxFuture<'static, ()> {

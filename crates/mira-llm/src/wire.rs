@@ -6,7 +6,7 @@ use serde::{
     Deserialize, Deserializer,
     de::{self, IgnoredAny, SeqAccess, Visitor},
 };
-use serde_json::{Value, value::RawValue};
+use serde_json::{Value, error::Category, value::RawValue};
 use std::{borrow::Cow, fmt, marker::PhantomData, sync::Arc};
 
 use crate::error::{Fault, LlmError};
@@ -31,7 +31,7 @@ impl Trouble {
 
 impl From<serde_json::Error> for Trouble {
     fn from(error: serde_json::Error) -> Self {
-        Self::Garbage(format!("not the JSON it should be ({error})"))
+        Self::Garbage(format!("not the JSON it should be ({})", place(&error)))
     }
 }
 
@@ -60,6 +60,18 @@ pub(crate) fn text_or_json(raw: &RawValue) -> Cow<'_, str> {
         Some(b'{') => Cow::Borrowed(json),
         _ => Cow::Borrowed(""),
     }
+}
+
+/// Where JSON is not what it should be, and in what way: the reader's own words quote what stands there, which may be
+/// what was said.
+pub(crate) fn place(error: &serde_json::Error) -> String {
+    let way = match error.classify() {
+        Category::Io => "not read",
+        Category::Syntax => "no JSON",
+        Category::Data => "another shape",
+        Category::Eof => "cut off",
+    };
+    format!("{way} at line {}, column {}", error.line(), error.column())
 }
 
 /// JSON text as it is inside a request, without a copy.
@@ -254,6 +266,18 @@ mod tests {
             r#"[{"type":"thinking","thinking":[]},{"type":"text","text":"a"},{"type":"text","text":"b"}]"#,
             Some("ab"),
         );
+    }
+
+    #[test]
+    fn what_stands_in_broken_json_is_not_repeated() {
+        let said = |json: &str| {
+            serde_json::from_str::<[u8; 1]>(json)
+                .map_err(|error| place(&error))
+                .unwrap_err()
+        };
+        assert_eq!(said(r#"["a secret"]"#), "another shape at line 1, column 11");
+        assert_eq!(said("[\n1 secret"), "no JSON at line 2, column 3");
+        assert_eq!(said("["), "cut off at line 1, column 1");
     }
 
     #[test]

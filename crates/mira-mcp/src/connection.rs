@@ -6,14 +6,14 @@ use crate::{
     config::{Reach, ServerSpec},
     error::{LinkError, McpError, tame},
     http::Http,
-    link::{Blame, Hooks, Patience},
+    link::{Blame, Hooks, MOST_MESSAGE_BYTES, Patience, is_too_large},
     stdio::Stdio,
 };
 use mira_net::GuardedClient;
 use rmcp::{
     ClientHandler, Peer, RoleClient, ServiceError,
     model::{
-        CallToolRequest, CallToolRequestParams, ClientCapabilities, ClientConfig, ClientRequest, ErrorCode,
+        CallToolRequest, CallToolRequestParams, ClientCapabilities, ClientConfig, ClientRequest, ErrorCode, ErrorData,
         Implementation, ListToolsRequest, PaginatedRequestParams,
     },
     service::{
@@ -126,12 +126,20 @@ impl Connection {
 fn greeting_failed(error: ClientInitializeError) -> String {
     match error {
         ClientInitializeError::TransportError { error, .. } => transport_failed(&error),
-        ClientInitializeError::JsonRpcError(error) => format!("it says {:?}", tame(&error.message)),
+        ClientInitializeError::JsonRpcError(error) => said(&error),
         ClientInitializeError::Cancelled => LinkError::Closed.to_string(),
         ClientInitializeError::ConnectionClosed(_) => "the connection ended".to_owned(),
         // The rest would show what the server sent.
         _ => LinkError::NoMessage.to_string(),
     }
+}
+
+/// An error a server answers with.
+fn said(error: &ErrorData) -> String {
+    if is_too_large(error) {
+        return LinkError::TooLarge(MOST_MESSAGE_BYTES).to_string();
+    }
+    format!("it says {:?}", tame(&error.message))
 }
 
 fn transport_failed(error: &DynamicTransportError) -> String {
@@ -173,7 +181,7 @@ async fn list_pages(peer: &Peer<RoleClient>, spec: &ServerSpec) -> Result<Catalo
 
 fn list_failed(error: ServiceError) -> String {
     match error {
-        ServiceError::McpError(error) => format!("it says {:?}", tame(&error.message)),
+        ServiceError::McpError(error) => said(&error),
         ServiceError::TransportSend(error) => transport_failed(&error),
         ServiceError::TransportClosed | ServiceError::Cancelled { .. } => LinkError::Closed.to_string(),
         _ => LinkError::NoMessage.to_string(),
@@ -251,14 +259,19 @@ pub(crate) async fn call(
 }
 
 fn call_failed(error: ServiceError, server: String, blame: &Blame) -> McpError {
+    let too_large = |server, limit| McpError::TooLarge { server, limit };
     match error {
+        ServiceError::McpError(error) if is_too_large(&error) => too_large(server, MOST_MESSAGE_BYTES),
         ServiceError::McpError(error) => McpError::Refused {
             server,
             message: tame(&error.message),
         },
-        ServiceError::TransportSend(error) => McpError::Broken {
-            server,
-            why: transport_failed(&error),
+        ServiceError::TransportSend(error) => match error.error.downcast_ref() {
+            Some(LinkError::TooLarge(limit)) => too_large(server, *limit),
+            _ => McpError::Broken {
+                server,
+                why: transport_failed(&error),
+            },
         },
         ServiceError::UnexpectedResponse => McpError::Nonsense {
             server,

@@ -45,6 +45,14 @@ pub enum McpError {
         /// In what way.
         why: &'static str,
     },
+    /// The answer is larger than what is read. The server stays connected.
+    #[error("the MCP server {server:?} answered with more than {limit} bytes, which is too much; ask for less")]
+    TooLarge {
+        /// The server.
+        server: String,
+        /// The most that is read, in bytes.
+        limit: usize,
+    },
     /// The connection broke in the middle of the call.
     #[error("the connection to the MCP server {server:?} broke: {why}")]
     Broken {
@@ -59,7 +67,7 @@ impl McpError {
     /// Whether the server may have done what it was asked for.
     pub fn is_uncertain(&self) -> bool {
         match self {
-            Self::Timeout { .. } | Self::Nonsense { .. } | Self::Broken { .. } => true,
+            Self::Timeout { .. } | Self::Nonsense { .. } | Self::TooLarge { .. } | Self::Broken { .. } => true,
             Self::UnknownTool(_) | Self::NotReady { .. } | Self::Arguments(_) | Self::Refused { .. } => false,
         }
     }
@@ -117,6 +125,7 @@ impl From<NetError> for LinkError {
             redirects @ (NetError::TooManyRedirects { .. } | NetError::BadRedirect { .. }) => {
                 Self::Redirects(redirects)
             }
+            NetError::TooLarge { limit, .. } => Self::TooLarge(usize::try_from(limit).unwrap_or(usize::MAX)),
             other => Self::Net(other),
         }
     }

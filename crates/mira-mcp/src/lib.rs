@@ -6,7 +6,7 @@
 //! - what a server says is a stranger's word: it is cut, counted and checked, and never becomes a path, a program or an
 //!   address;
 //! - every wait has a deadline, every message, list and answer a cap; a server that breaks one is let go and tried again
-//!   later, and hurts no other;
+//!   later, and hurts no other; an answer that is too large or too late costs its call alone;
 //! - a program gets no more of the environment than it is given, and ends with its whole process group;
 //! - an address is reached by the guarded client alone, without redirects to another origin;
 //! - the name of a tool is a pure function of the server's name and its own.
@@ -17,6 +17,7 @@ mod config;
 mod connection;
 mod error;
 mod http;
+mod lines;
 mod link;
 mod names;
 mod schema;

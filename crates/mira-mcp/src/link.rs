@@ -5,7 +5,10 @@ use crate::error::LinkError;
 use futures_util::future::BoxFuture;
 use rmcp::{
     RoleClient,
-    model::{ClientNotification, ClientRequest, JsonRpcMessage, RequestId, ServerNotification},
+    model::{
+        ClientNotification, ClientRequest, ErrorCode, ErrorData, JsonRpcError, JsonRpcMessage, RequestId,
+        ServerNotification,
+    },
     service::{RxJsonRpcMessage, TxJsonRpcMessage},
 };
 use std::{
@@ -18,6 +21,8 @@ use tokio_util::sync::CancellationToken;
 
 /// The largest message a server may send, in bytes. Lists of tools and pictures are the large ones.
 pub(crate) const MOST_MESSAGE_BYTES: usize = 8 * 1024 * 1024;
+/// A message that is too large is passed over up to so many bytes; whoever goes on then has no end of it.
+pub(crate) const MOST_SKIPPED_BYTES: usize = 8 * MOST_MESSAGE_BYTES;
 /// More messages than this in one second are a flood.
 const MOST_IN_A_SECOND: u32 = 1000;
 
@@ -95,6 +100,19 @@ fn is_needed(message: &Received) -> bool {
         }
         JsonRpcMessage::Request(_) | JsonRpcMessage::Response(_) | JsonRpcMessage::Error(_) => true,
     }
+}
+
+/// What stands for an answer that is too large. No server says it: the standard's codes are far from it.
+const TOO_LARGE: ErrorCode = ErrorCode(i32::MIN);
+
+/// The answer to a request whose own one is too large.
+pub(crate) fn too_large(id: RequestId) -> Received {
+    JsonRpcMessage::Error(JsonRpcError::new(Some(id), ErrorData::new(TOO_LARGE, "", None)))
+}
+
+/// Whether this is [`too_large`].
+pub(crate) fn is_too_large(error: &ErrorData) -> bool {
+    error.code == TOO_LARGE
 }
 
 /// The request a message answers.

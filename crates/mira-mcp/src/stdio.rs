@@ -4,7 +4,8 @@
 use crate::{
     config::Program,
     error::{LinkError, tame},
-    link::{Blame, Gauge, Heard, Hooks, MOST_MESSAGE_BYTES, Received, Sent, hear},
+    lines::{Line, Lines},
+    link::{Blame, Gauge, Heard, Hooks, Received, Sent, hear, too_large},
 };
 use rmcp::{RoleClient, transport::Transport};
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -36,7 +37,7 @@ const LOG_PERIOD: Duration = Duration::from_secs(10);
 pub(crate) struct Stdio {
     group: Group,
     stdout: BufReader<ChildStdout>,
-    partial: Vec<u8>,
+    lines: Lines,
     outbox: mpsc::Sender<Letter>,
     gauge: Gauge,
     nonsense: u32,
@@ -123,7 +124,7 @@ impl Stdio {
         Ok(Self {
             group,
             stdout: BufReader::new(stdout),
-            partial: Vec::new(),
+            lines: Lines::default(),
             outbox,
             gauge: Gauge::new(),
             nonsense: 0,
@@ -136,7 +137,18 @@ impl Stdio {
     /// The next message. May be dropped at any await: what was read so far is kept.
     async fn next(&mut self) -> Result<Received, LinkError> {
         loop {
-            let line = read_line(&mut self.stdout, &mut self.partial).await?;
+            let line = match self.lines.next(&mut self.stdout).await? {
+                Line::Whole(line) => line,
+                Line::TooLong(Some(id)) => {
+                    self.gauge.count()?;
+                    return Ok(too_large(id));
+                }
+                // Nobody waits for it: a log, or a question that is not answered anyway.
+                Line::TooLong(None) => {
+                    self.gauge.count()?;
+                    continue;
+                }
+            };
             if line.trim_ascii().is_empty() {
                 continue;
             }
@@ -151,28 +163,6 @@ impl Stdio {
                     }
                 }
             }
-        }
-    }
-}
-
-/// A line without its end; an error at the end of the stream. Cancel-safe.
-async fn read_line(reader: &mut (impl AsyncBufReadExt + Unpin), partial: &mut Vec<u8>) -> Result<Vec<u8>, LinkError> {
-    loop {
-        let ready = reader.fill_buf().await.map_err(LinkError::Pipe)?;
-        if ready.is_empty() {
-            return Err(LinkError::Ended);
-        }
-        let mut parts = ready.splitn(2, |byte| *byte == b'\n');
-        let taken = parts.next().unwrap_or_default();
-        let whole = parts.next().is_some();
-        let consumed = taken.len() + usize::from(whole);
-        partial.extend_from_slice(taken);
-        reader.consume(consumed);
-        if partial.len() > MOST_MESSAGE_BYTES {
-            return Err(LinkError::TooLarge(MOST_MESSAGE_BYTES));
-        }
-        if whole {
-            return Ok(std::mem::take(partial));
         }
     }
 }
@@ -209,7 +199,7 @@ impl Transport<RoleClient> for Stdio {
     async fn close(&mut self) -> Result<(), LinkError> {
         let (closed, _) = mpsc::channel(1);
         self.outbox = closed;
-        let last = async { while read_line(&mut self.stdout, &mut self.partial).await.is_ok() {} };
+        let last = async { while self.lines.next(&mut self.stdout).await.is_ok() {} };
         // Whether it ended or not, it ends now.
         timeout(self.ending, last).await.unwrap_or_default();
         self.group.end().await;

@@ -230,6 +230,7 @@ fn reply(content: String) -> NewReply {
         usage: None,
         tool_calls: Vec::new(),
         citations: Vec::new(),
+        exposure: Some(mira_core::chat::Exposure::Clear),
     }
 }
 

@@ -94,6 +94,7 @@ fn finish(turn_id: TurnId, text: &str) -> FinishTurn {
             }),
             tool_calls: Vec::new(),
             citations: Vec::new(),
+            exposure: Some(mira_core::chat::Exposure::Clear),
         }),
         state: TurnState::Complete,
         tokens: None,

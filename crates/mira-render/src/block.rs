@@ -9,6 +9,9 @@ use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag};
 pub(crate) struct Block<'a> {
     /// Byte offset of the start of its first line.
     pub(crate) start: usize,
+    /// The bytes whose places it shows: from its start, or the text's for the first, to that of the next one, or without
+    /// end for the last.
+    pub(crate) reach: Range<usize>,
     pub(crate) kind: Kind,
     /// Whether its last leaf is code or raw HTML, where a `*` is a `*`.
     pub(crate) ends_in_code: bool,
@@ -56,8 +59,13 @@ pub(crate) fn split(text: &str) -> Vec<Block<'_>> {
     let mut depth = 0usize;
     for (event, range) in Parser::new_ext(text, OPTIONS).into_offset_iter() {
         if depth == 0 {
+            let start = line_start(text, &range);
+            if let Some(previous) = blocks.last_mut() {
+                previous.reach.end = start;
+            }
             blocks.push(Block {
-                start: line_start(text, &range),
+                start,
+                reach: if blocks.is_empty() { 0 } else { start }..usize::MAX,
                 kind: kind_of(&event),
                 ends_in_code: false,
                 events: Vec::new(),

@@ -2,15 +2,20 @@
 //! empty, behind a place that is no such marker.
 //!
 //! Places are told in code points of the text as it came, and kept in bytes of the normalised text, which is what the
-//! parser's offsets mean. None is put into code, a link or an image; one that ends in them stands behind.
+//! parser's offsets mean.
+//!
+//! Invariants:
+//! - Spans change nothing else: without them the HTML is, but for line breaks between blocks, that of the text alone.
+//! - No place is lost: each belongs to the block it ends in or behind, and one that cannot stand where it is (nothing is
+//!   put into code, a link or an image) stands behind that.
 
 use std::ops::Range;
 
 use pulldown_cmark::{Event, Tag, TagEnd};
 
-use crate::block::normalize;
+use crate::block::{Block, normalize};
 
-/// Marks no closer than this, so that few are kept and little is counted from one.
+/// Marks about this far apart, so that few are kept and little is counted from one.
 const MARK_EVERY_CHARS: usize = 256;
 
 /// A place of a text that points at a source.
@@ -47,9 +52,9 @@ impl Positions {
             _ => raw,
         };
         self.ends_in_cr = raw.ends_with('\r');
-        for line in rest.split_inclusive('\n') {
-            text.push_str(&normalize(line));
-            self.count(line.chars().count(), text.len(), line.ends_with("\r\n"));
+        for run in rest.split_inclusive('\n').flat_map(runs) {
+            text.push_str(&normalize(run));
+            self.count(run.chars().count(), text.len(), run.ends_with("\r\n"));
         }
     }
 
@@ -78,18 +83,23 @@ impl Positions {
     }
 }
 
+/// A line in runs of [`MARK_EVERY_CHARS`]; its end stays whole.
+fn runs(mut line: &str) -> impl Iterator<Item = &str> {
+    std::iter::from_fn(move || {
+        let end = line.char_indices().nth(MARK_EVERY_CHARS).map(|(end, _)| end);
+        let end = end.filter(|&end| line.get(end..) != Some("\n"));
+        let (run, rest) = line.split_at(end.unwrap_or(line.len()));
+        line = rest;
+        (!run.is_empty()).then_some(run)
+    })
+}
+
 /// Where a span goes: around `from..to`, or, where both are the same, between what is before and behind.
 #[derive(Debug, PartialEq, Eq)]
 struct Spot {
     from: usize,
     to: usize,
     numbers: Vec<u32>,
-}
-
-impl Spot {
-    fn is_behind(&self) -> bool {
-        self.from == self.to
-    }
 }
 
 /// The places of a text, in their order, each once.
@@ -101,7 +111,13 @@ impl Places {
     pub(crate) fn add(&mut self, place: &Place, text: &str, positions: &Positions) -> Option<usize> {
         let start = positions.byte(text, place.at.start)?;
         let to = positions.byte(text, place.at.end)?;
-        let from = if is_marker(text.get(start..to)?) { start } else { to };
+        let inside = text.get(start..to)?;
+        let (from, to) = if is_marker(inside) {
+            (start, to)
+        } else {
+            let end = start + inside.trim_end().len();
+            (end, end)
+        };
         match self.0.binary_search_by_key(&(from, to), |spot| (spot.from, spot.to)) {
             Ok(n) => {
                 if let Some(spot) = self.0.get_mut(n)
@@ -122,31 +138,26 @@ impl Places {
         Some(from)
     }
 
-    /// Those that may stand in a block of these bytes.
-    fn of_block(&self, block: &Range<usize>) -> &[Spot] {
-        let first = self.0.partition_point(|spot| spot.to <= block.start);
+    /// Those that end in these bytes: behind the first of them, unless that is the text's, up to the last.
+    fn ending_in(&self, bytes: &Range<usize>) -> &[Spot] {
+        let first = self.0.partition_point(|spot| bytes.start > 0 && spot.to <= bytes.start);
         let rest = self.0.get(first..).unwrap_or_default();
-        let count = rest.partition_point(|spot| spot.from <= block.end);
+        let count = rest.partition_point(|spot| spot.to <= bytes.end);
         rest.get(..count).unwrap_or_default()
     }
 
-    /// The events of a block with its places among them. `source` is what was parsed, and stands at byte `base` of
-    /// the text.
-    pub(crate) fn weave<'a>(
-        &self,
-        events: Vec<(Event<'a>, Range<usize>)>,
-        source: &'a str,
-        base: usize,
-    ) -> Vec<Piece<'a>> {
-        let block = events.first().map(|(_, range)| base + range.start..base + range.end);
-        let spots = block.map(|block| self.of_block(&block)).unwrap_or_default();
+    /// The events of a block with the places among them that end in its reach. `source` is what was parsed, and stands
+    /// at byte `base` of the text.
+    pub(crate) fn weave<'a>(&self, block: Block<'a>, source: &'a str, base: usize) -> Vec<Piece<'a>> {
+        let reach = base + block.reach.start..base.saturating_add(block.reach.end);
+        let spots = self.ending_in(&reach);
         let mut loom = Loom {
-            out: Vec::with_capacity(events.len() + 3 * spots.len()),
+            out: Vec::with_capacity(block.events.len() + 3 * spots.len()),
             source,
             base,
             spots,
         };
-        loom.weave(events);
+        loom.weave(block.events);
         loom.out
     }
 }
@@ -179,42 +190,45 @@ struct Loom<'a, 's> {
     spots: &'s [Spot],
 }
 
-impl<'a> Loom<'a, '_> {
+impl<'a, 's> Loom<'a, 's> {
     fn weave(&mut self, events: Vec<(Event<'a>, Range<usize>)>) {
+        // Inside how many things that nothing is put into.
         let mut closed = 0usize;
         let mut events = events.into_iter().peekable();
         while let Some((event, range)) = events.next() {
+            if closed == 0 && may_follow_a_span(&event) {
+                self.pass(range.start);
+            }
             match &event {
-                Event::Start(tag) => {
-                    closed += usize::from(is_closed(tag));
-                    if matches!(tag, Tag::List(_)) {
-                        self.pass(range.start);
-                    }
-                }
-                Event::End(TagEnd::Link | TagEnd::Image | TagEnd::CodeBlock | TagEnd::HtmlBlock) => {
+                Event::Start(tag) => closed += usize::from(is_closed(tag)),
+                Event::End(TagEnd::Link | TagEnd::Image) => closed = closed.saturating_sub(1),
+                Event::End(TagEnd::CodeBlock | TagEnd::HtmlBlock) => {
                     closed = closed.saturating_sub(1);
+                    self.out.push(Piece::Event(event));
+                    self.pass(range.end);
+                    continue;
                 }
                 Event::End(TagEnd::Paragraph | TagEnd::Heading(_) | TagEnd::Item | TagEnd::TableCell)
                     if closed == 0 =>
                 {
                     self.pass(range.end);
                 }
-                Event::Text(text) if closed == 0 && !self.spots.is_empty() => {
-                    self.pass(range.start);
-                    if self.is_verbatim(text, &range) {
-                        let mut run = range;
-                        while let Some((_, next)) = events.next_if(|(event, next)| {
-                            next.start == run.end && matches!(event, Event::Text(text) if self.is_verbatim(text, next))
-                        }) {
-                            run.end = next.end;
-                        }
-                        self.run(run);
-                        continue;
+                Event::Text(text) if closed == 0 && !self.spots.is_empty() && self.is_verbatim(text, &range) => {
+                    let mut run = range;
+                    while let Some((_, next)) = events.next_if(|(event, next)| {
+                        next.start == run.end && matches!(event, Event::Text(text) if self.is_verbatim(text, next))
+                    }) {
+                        run.end = next.end;
                     }
+                    self.run(run);
+                    continue;
                 }
                 _ => {}
             }
             self.out.push(Piece::Event(event));
+        }
+        for spot in std::mem::take(&mut self.spots) {
+            self.span(spot, 0..0);
         }
     }
 
@@ -223,39 +237,40 @@ impl<'a> Loom<'a, '_> {
         self.source.get(range.clone()) == Some(text)
     }
 
-    /// Everything before this byte of the source has been written: what belongs behind it comes now, and what
-    /// should have stood around something cannot any more.
+    /// Everything before this byte of the source has been written, and so is what belongs behind it or could not stand
+    /// around something of it.
     fn pass(&mut self, at: usize) {
-        while let Some((spot, rest)) = self.spots.split_first()
-            && spot.to <= self.base + at
-        {
-            self.spots = rest;
-            if spot.is_behind() {
-                self.span(spot, at..at);
-            }
+        while let Some(spot) = self.next_to(at) {
+            self.span(spot, 0..0);
         }
     }
 
     /// Writes text that stands in the source as it is.
     fn run(&mut self, run: Range<usize>) {
         let mut at = run.start;
-        while let Some((spot, rest)) = self.spots.split_first()
-            && spot.from <= self.base + run.end
-            && (spot.is_behind() || spot.from < self.base + run.end)
-        {
-            self.spots = rest;
-            let Some(place) = spot.from.checked_sub(self.base).map(|from| from..spot.to - self.base) else {
-                continue;
-            };
-            let fits = place.start >= at && place.end <= run.end;
-            let is_there = spot.is_behind() || self.source.get(place.clone()).is_some_and(is_marker);
-            if fits && is_there {
-                self.text(at..place.start);
-                at = place.end;
-                self.span(spot, place);
-            }
+        while let Some(spot) = self.next_to(run.end) {
+            // Of a text that was mended for the view it may lie anywhere.
+            let to = self.source.floor_char_boundary(spot.to.saturating_sub(self.base));
+            let to = to.clamp(at, run.end);
+            let from = spot.from.checked_sub(self.base).filter(|from| {
+                let place = self.source.get(*from..to);
+                *from >= at && place.is_some_and(is_marker)
+            });
+            let from = from.unwrap_or(to);
+            self.text(at..from);
+            self.span(spot, from..to);
+            at = to;
         }
         self.text(at..run.end);
+    }
+
+    /// Takes the next one if it ends no later than at this byte of the source.
+    fn next_to(&mut self, end: usize) -> Option<&'s Spot> {
+        let (spot, rest) = self.spots.split_first()?;
+        (spot.to <= self.base + end).then(|| {
+            self.spots = rest;
+            spot
+        })
     }
 
     fn span(&mut self, spot: &Spot, inside: Range<usize>) {
@@ -281,6 +296,18 @@ impl<'a> Loom<'a, '_> {
     }
 }
 
+/// Whether a span can stand right before this. Where it cannot, it stands in what begins, or behind what ends.
+fn may_follow_a_span(event: &Event<'_>) -> bool {
+    match event {
+        Event::Start(tag) => !matches!(
+            tag,
+            Tag::Paragraph | Tag::Heading { .. } | Tag::Item | Tag::TableHead | Tag::TableRow | Tag::TableCell
+        ),
+        Event::TaskListMarker(_) | Event::End(_) => false,
+        _ => true,
+    }
+}
+
 /// Whether nothing is put inside.
 fn is_closed(tag: &Tag<'_>) -> bool {
     matches!(
@@ -291,16 +318,17 @@ fn is_closed(tag: &Tag<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Positions, is_marker};
+    use super::{MARK_EVERY_CHARS, Positions, is_marker, normalize};
 
-    #[test]
-    fn code_points_are_found_however_the_text_came() {
-        let raw = "ä\r\n🦀b\rc\r\n\0d\n".repeat(100);
+    /// Every code point is found where it lies, however the text came, and no more than a few are counted for it.
+    fn check(raw: &str) {
         let mut whole = String::new();
-        Positions::default().append(&mut whole, &raw);
-        for step in [1, 2, 3, 7, 4_000] {
+        Positions::default().append(&mut whole, raw);
+        assert_eq!(whole, normalize(raw));
+        let chars: Vec<char> = raw.chars().collect();
+        let end = u32::try_from(chars.len()).unwrap();
+        for step in [1, 2, 3, 7, MARK_EVERY_CHARS, 4_000, usize::MAX] {
             let (mut positions, mut text) = (Positions::default(), String::new());
-            let chars: Vec<char> = raw.chars().collect();
             for part in chars.chunks(step) {
                 positions.append(&mut text, &part.iter().collect::<String>());
             }
@@ -317,9 +345,25 @@ mod tests {
                 }
                 previous = c;
             }
-            let end = u32::try_from(chars.len()).unwrap();
             assert_eq!(positions.byte(&text, end), Some(text.len()));
             assert_eq!(positions.byte(&text, end + 1), None);
+            let mut marked = 0;
+            let marks = positions.marks.iter().map(|&(chars, _)| chars);
+            for mark in marks.chain([chars.len()]) {
+                assert!(mark - marked <= 2 * MARK_EVERY_CHARS, "{marked} to {mark} by {step}");
+                marked = mark;
+            }
+        }
+    }
+
+    #[test]
+    fn code_points_are_found_however_the_text_came() {
+        check("");
+        check(&"ä\r\n🦀b\rc\r\n\0d\n".repeat(100));
+        check(&"ä🦀b\rc\0".repeat(500));
+        // The line's end lies where a run would be cut.
+        for length in MARK_EVERY_CHARS - 2..MARK_EVERY_CHARS + 2 {
+            check(&format!("{}\r\n", "ä".repeat(length)).repeat(3));
         }
     }
 

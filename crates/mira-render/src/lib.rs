@@ -41,7 +41,7 @@ pub fn render_cited(markdown: &str, places: impl IntoIterator<Item = Place>) -> 
     }
     let mut html = String::with_capacity(text.len().saturating_mul(2));
     for block in block::split(&text) {
-        let pieces = cites.weave(block.events, &text, 0);
+        let pieces = cites.weave(block, &text, 0);
         html.push_str(&html::block_html(pieces, &mut CodeCache::new()));
     }
     html

@@ -10,9 +10,6 @@
 //! it is. After it the blocks joined equal what `render` makes of the whole text.
 
 use std::borrow::Cow;
-use std::ops::Range;
-
-use pulldown_cmark::Event;
 
 use crate::block::{self, Block, Kind};
 use crate::cites::{Place, Places, Positions};
@@ -146,15 +143,13 @@ impl LiveHtml {
         let mut written = 0;
         let mut settled = (0, 0, 0);
         let mut previous: Option<Kind> = None;
-        for Block {
-            start, kind, events, ..
-        } in found
-        {
+        for block in found {
+            let (start, kind) = (block.start, block.kind);
             if previous.is_some_and(|previous| block::is_settled(tail, previous, start)) {
                 settled = (start, index - self.settled, self.code.seen());
             }
             previous = Some(kind);
-            written += self.show(index, events, shown, self.settled_at);
+            written += self.show(index, block, shown, self.settled_at);
             index += 1;
         }
         if let Some(last) = last {
@@ -181,31 +176,23 @@ impl LiveHtml {
     /// Shows the last block, its open ends closed if it may be a guess. How many blocks that gave, and bytes of HTML.
     fn show_last<'a>(&mut self, index: usize, shown: &'a str, last: Block<'a>, end: End) -> (usize, usize) {
         let source = shown.get(last.start..).unwrap_or_default();
-        if end == End::Final || last.ends_in_code {
-            return (1, self.show(index, last.events, shown, self.settled_at));
-        }
-        let Cow::Owned(mended) = mend::close(source) else {
-            return (1, self.show(index, last.events, shown, self.settled_at));
+        let is_guess = end == End::Open && !last.ends_in_code;
+        let Some(Cow::Owned(mended)) = is_guess.then(|| mend::close(source)) else {
+            return (1, self.show(index, last, shown, self.settled_at));
         };
         let base = self.settled_at + last.start;
         let mut written = 0;
         let blocks = block::split(&mended);
         let count = blocks.len();
         for (offset, block) in blocks.into_iter().enumerate() {
-            written += self.show(index + offset, block.events, &mended, base);
+            written += self.show(index + offset, block, &mended, base);
         }
         (count, written)
     }
 
     /// Shows a block; `source` is what was parsed, and stands at byte `base` of the text.
-    fn show<'a>(
-        &mut self,
-        index: usize,
-        events: Vec<(Event<'a>, Range<usize>)>,
-        source: &'a str,
-        base: usize,
-    ) -> usize {
-        let html = block_html(self.cites.weave(events, source, base), &mut self.code);
+    fn show<'a>(&mut self, index: usize, block: Block<'a>, source: &'a str, base: usize) -> usize {
+        let html = block_html(self.cites.weave(block, source, base), &mut self.code);
         let written = html.len();
         while self.blocks.len() <= index {
             self.blocks.push(Slot {

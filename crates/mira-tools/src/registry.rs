@@ -3,6 +3,7 @@
 use crate::{CallContext, Output, Tool, ToolError, schema};
 use futures_util::{FutureExt, future::BoxFuture};
 use mira_core::{
+    chat::shortened,
     citation::{Passage, Source},
     file::StoredFile,
     tool::{CallOutcome, CallStatus, Effect, ToolOffer, UNCERTAIN},
@@ -83,7 +84,7 @@ impl Ran {
             let _infallible = write!(self.told, "\n\n[{number}] {heading}\n{}", passage.text.trim());
             let _infallible = write!(kept, "\n\n({number}) {heading}");
             if self.keeps_text {
-                let _infallible = write!(kept, "\n{}", shortened(passage.text.trim()));
+                let _infallible = write!(kept, "\n{}", shortened(passage.text.trim(), KEPT_PASSAGE_CHARS));
             }
         }
         self.told = cut(self.told);
@@ -226,13 +227,6 @@ impl Registry {
                 Ran::unsuccessful(CallStatus::Failed, why)
             }
         }
-    }
-}
-
-fn shortened(text: &str) -> String {
-    match text.char_indices().nth(KEPT_PASSAGE_CHARS) {
-        Some((end, _)) => format!("{}\u{2026}", text.split_at(end).0),
-        None => text.to_owned(),
     }
 }
 

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use crate::cache::Prompt;
+use crate::rehearsal::Offer;
 
 /// Which of the model endpoints was called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,8 +63,8 @@ pub(crate) struct Asked<'a> {
     pub instructions: Cow<'a, str>,
     /// The text of the last message, whoever wrote it.
     pub last_text: Cow<'a, str>,
-    /// The functions that may be called, by name; none where the request says so or names one itself.
-    pub offered: Vec<&'a str>,
+    /// The functions that may be called; none where the request says so or names one itself.
+    pub offered: Vec<Offer<'a>>,
     /// What was called for the owner's last words.
     pub done: Vec<Done<'a>>,
     /// In how many rounds.
@@ -295,8 +296,8 @@ fn functions(api: Api, body: &Value) -> Vec<&Value> {
     }
 }
 
-/// The names of the functions the model may choose among.
-fn offered(api: Api, body: &Value) -> Vec<&str> {
+/// The functions the model may choose among.
+fn offered(api: Api, body: &Value) -> Vec<Offer<'_>> {
     let choice = match field(body, "tool_choice") {
         Value::Null => field(body, "function_call"),
         choice => choice,
@@ -307,8 +308,14 @@ fn offered(api: Api, body: &Value) -> Vec<&str> {
         _ => return Vec::new(),
     }
     functions(api, body)
-        .iter()
-        .filter_map(|function| text(function, "name"))
+        .into_iter()
+        .filter_map(|function| {
+            Some(Offer {
+                name: text(function, "name")?,
+                description: text(function, "description").unwrap_or_default(),
+                parameters: field(function, "parameters"),
+            })
+        })
         .collect()
 }
 

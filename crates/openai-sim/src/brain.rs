@@ -240,7 +240,7 @@ fn rehearse_with(state: &State<'_>, asked: &Asked<'_>, words: &str) -> Plan {
         .collect();
     let told = match rehearsal::next(words, &asked.offered, &done, asked.rounds) {
         Some(Move::Call(tool, calls)) => {
-            return Plan::calls(calls.iter().map(|arguments| Call::new(tool, arguments)));
+            return Plan::calls(calls.iter().map(|arguments| Call::new(tool.as_str(), arguments)));
         }
         Some(Move::Tell(told)) => told,
         None => Told::default(),

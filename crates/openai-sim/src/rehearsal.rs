@@ -2,9 +2,10 @@
 //!
 //! Lives here: a pure function from what a prompt holds (the owner's words, overlay, mood, recalled memories,
 //! what came before) to a structured reply. `rehearsal/lines.rs` holds the sentences. Not here: reading the
-//! prompt, the wire, streaming, chance, clocks. `rehearsal/notes.rs` reads what it would remember out of a message,
-//! `rehearsal/history.rs` finds what was said in the conversation itself, `rehearsal/summary.rs` makes summaries,
-//! `rehearsal/errands.rs` calls tools.
+//! prompt, the wire, streaming, chance, clocks. `rehearsal/notes.rs` reads what it would remember out of a message (with
+//! `keeping.rs`, and `retold.rs`, which tells it from outside), `rehearsal/history.rs` finds what was said in the
+//! conversation itself, `rehearsal/summary.rs` makes summaries, `rehearsal/errands.rs` calls tools (with `papers.rs` those
+//! over files, with `servers.rs` those of MCP servers).
 //!
 //! This is the emulated *model*, so it may match words; Mira herself never does. Invariants: the same input
 //! gives the same reply; each field of the input can change it; what the owner and the memories say is only
@@ -14,14 +15,17 @@
 mod cues;
 mod errands;
 mod history;
+mod keeping;
 mod lines;
 mod notes;
 mod papers;
+mod retold;
+mod servers;
 mod summary;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use errands::{Done, Move, Told, next};
+pub(crate) use errands::{Done, Move, Offer, Told, next};
 pub use notes::RehearsalNote;
 pub(crate) use papers::spoken;
 pub(crate) use summary::summarise;
@@ -29,7 +33,8 @@ pub(crate) use summary::summarise;
 use cues::{Cue, Harm, Reading};
 use lines::{
     CUSTOM, FOREIGN, LOCAL_HELP, NOTHING_RECALLED, PINNED, after_code, closing, corrected, danger_closing,
-    danger_opening, help, mood_line, reaction, rehearsal_note, remembering, still_with_you, story, switched, thread,
+    danger_opening, help, mood_line, perhaps, reaction, rehearsal_note, remembering, still_with_you, story, switched,
+    thread,
 };
 
 /// The longest piece of the owner's words that is quoted back, in characters.
@@ -276,7 +281,14 @@ impl<'a> Scene<'a> {
         if let Some(told) = self.input.errand {
             parts.push(told.to_owned());
         } else {
-            parts.push(self.say(reaction(self.reading.cue, self.voice), 0));
+            // Something came up: it may be the answer, though no word of it says so.
+            let found = self.reading.cue == Cue::Question && !self.input.memories.is_empty();
+            let lines = if found {
+                perhaps(self.voice)
+            } else {
+                reaction(self.reading.cue, self.voice)
+            };
+            parts.push(self.say(lines, 0));
             parts.extend(self.piece());
         }
         if self.input.turns_before == 0 || matches!(self.reading.cue, Cue::Rehearsal) {

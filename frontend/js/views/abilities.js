@@ -73,6 +73,6 @@ export function createAbilitiesPanel(store, { close }) {
 
   store.on(['panel'], opened);
   // After a restart something else may work.
-  store.on(['link'], () => state.link === 'online' && opened());
+  store.on(['greeted'], opened);
   return el;
 }

@@ -7,7 +7,7 @@ import { kindName, madeBy } from '../work-state.js';
 import { artifactApi } from '../work-api.js';
 import { createBox } from './artifact-box.js';
 import { createVersions } from './artifact-versions.js';
-import { attempt, createForm, inWords, labelled, noteLine } from './form.js';
+import { attempt, createForm, fieldText, inWords, labelled, noteLine, withEndsOf } from './form.js';
 import { confirmed } from './confirm.js';
 import { conflictView } from './conflict.js';
 import { linesView } from './lines.js';
@@ -94,7 +94,7 @@ export function createArtifact(store, { show, gone }) {
     if (first) {
       tabs.show(DRAWN.has(value.type) ? 'preview' : 'source');
       const draft = read(draftKey(value.id));
-      if (draft !== null && draft !== value.content && value.type !== 'image') startEdit();
+      if (draft !== null && draft !== fieldText(value.content) && value.type !== 'image') startEdit();
     }
     drawTab(tabs.current);
   }
@@ -219,8 +219,8 @@ function createEditor(base, { draftKey, saved, cancel }) {
   let from = base;
   let timer = 0;
   const draft = read(draftKey);
-  const restored = draft !== null && draft !== base.value.content;
-  const field = h('textarea', { class: 'code-field tall', spellcheck: 'false', testid: 'artifact-field', value: restored ? draft : base.value.content || '', oninput: later });
+  const restored = draft !== null && draft !== fieldText(base.value.content);
+  const field = h('textarea', { class: 'code-field tall', spellcheck: 'false', testid: 'artifact-field', value: restored ? draft : fieldText(base.value.content), oninput: later });
   const choices = h('div', { class: 'work-slot' });
 
   function later() {
@@ -230,12 +230,12 @@ function createEditor(base, { draftKey, saved, cancel }) {
 
   function keep() {
     clearTimeout(timer);
-    write(draftKey, field.value === from.value.content ? null : field.value);
+    write(draftKey, field.value === fieldText(from.value.content) ? null : field.value);
   }
 
   async function store_() {
     try {
-      const got = await artifactApi.write(from.value.id, { content: field.value }, from.etag);
+      const got = await artifactApi.write(from.value.id, { content: withEndsOf(from.value.content, field.value) }, from.etag);
       clearTimeout(timer);
       write(draftKey, null);
       saved(got);
@@ -257,7 +257,7 @@ function createEditor(base, { draftKey, saved, cancel }) {
     const who = theirs.value.author ? `Version ${theirs.value.version} was stored by ${madeBy(theirs.value.author)}` : `Version ${theirs.value.version} was stored`;
     choices.replaceChildren(conflictView({
       who: `${who} after you began with version ${from.value.version}.`,
-      theirs: theirs.value.content,
+      theirs: fieldText(theirs.value.content),
       mine: field.value,
       keepLabel: `Store yours as version ${theirs.value.version + 1}`,
       keepMine: (button, note) => attempt(button, note, async () => {
@@ -280,7 +280,7 @@ function createEditor(base, { draftKey, saved, cancel }) {
   }
 
   async function askToDiscard() {
-    if (field.value === from.value.content || await confirmed({ title: 'Drop your changes?', text: 'What you wrote here since the last version goes.', action: 'Drop them' })) discard();
+    if (field.value === fieldText(from.value.content) || await confirmed({ title: 'Drop your changes?', text: 'What you wrote here since the last version goes.', action: 'Drop them' })) discard();
   }
 
   const form = createForm({ testid: 'artifact-editor', label: 'Edit', fields: [labelled('Content', field)], action: 'Store a new version', save: store_, cancel: askToDiscard });

@@ -5,8 +5,11 @@ import { h, icon, iconButton, setText } from '../dom.js';
 import { contentAddress } from '../file-api.js';
 import { fileWords, isPicture, latest } from '../file-state.js';
 import { sizeWords } from '../work-state.js';
+import { fieldText } from './form.js';
+import { say } from './notices.js';
 
 const TOUCH = matchMedia('(pointer: coarse)');
+const LONG_CHARS = 20_000; // pasted at once: rather a document than something said
 const hasFiles = (event) => [...(event.dataTransfer?.types || [])].includes('Files');
 
 // The row of chips beside a field, and the button that opens the picker. leave() ends it. field: where the keyboard goes.
@@ -81,14 +84,32 @@ export function createAttachments(store, uploads, { openPicture, field = () => d
   // Text wins where both were copied: a table out of an office program also comes as a picture of it.
   function onPaste(event) {
     const { files, types } = event.clipboardData || {};
+    if (types?.includes('text/plain')) offerFile(event.clipboardData.getData('text/plain'));
     if (!files || files.length === 0 || types.includes('text/plain')) return;
     event.preventDefault();
     uploads.add([...files].map((file, index) => (/^image\.\w+$/.test(file.name) ? renamed(file, index) : file)));
   }
 
-  function renamed(file, index) {
-    const stamp = new Date().toLocaleTimeString('en-GB').replaceAll(':', '.');
-    return new File([file], `Pasted ${stamp}${index > 0 ? ` ${index + 1}` : ''}.${file.name.split('.').at(-1)}`, { type: file.type });
+  const pastedName = (index, ending) => `Pasted ${new Date().toLocaleTimeString('en-GB').replaceAll(':', '.')}${index > 0 ? ` ${index + 1}` : ''}.${ending}`;
+
+  const renamed = (file, index) => new File([file], pastedName(index, file.name.split('.').at(-1)), { type: file.type });
+
+  // As a file it is looked things up in, and takes no room in every prompt.
+  function offerFile(pasted) {
+    const text = fieldText(pasted);
+    if (text.length < LONG_CHARS) return;
+    say('That is long for a message.', {
+      label: 'Make it a file',
+      run() {
+        const place = field();
+        const at = place.value.indexOf(text);
+        if (at < 0) return;
+        place.setRangeText('', at, at + text.length, 'end');
+        place.dispatchEvent(new Event('input'));
+        uploads.add([new File([text], pastedName(0, 'txt'), { type: 'text/plain' })]);
+        place.focus();
+      },
+    });
   }
 
   const leave = store.on(['attached', 'session', 'thread', 'files'], draw);
@@ -96,7 +117,7 @@ export function createAttachments(store, uploads, { openPicture, field = () => d
   return { list, button, picker, onPaste, leave };
 }
 
-export function takeDrop(event, uploads, { say }) {
+export function takeDrop(event, uploads) {
   if (!hasFiles(event)) return;
   event.preventDefault();
   const entries = [...event.dataTransfer.items].filter((item) => item.kind === 'file');
@@ -106,7 +127,7 @@ export function takeDrop(event, uploads, { say }) {
 }
 
 // The whole conversation takes what is dropped on it. A miss beside it is no way to leave the page.
-export function takeDrops(stage, uploads, { say }) {
+export function takeDrops(stage, uploads) {
   let depth = 0;
   const overlay = h('div', { class: 'drop-overlay', hidden: true, 'aria-hidden': 'true', testid: 'drop-overlay' }, h('p', {}, icon('clip'), 'Drop it here'));
   stage.append(overlay);
@@ -129,7 +150,7 @@ export function takeDrops(stage, uploads, { say }) {
     show(false);
     // A message that is being edited takes what is dropped on it itself.
     if (event.defaultPrevented || !hasFiles(event)) return;
-    takeDrop(event, uploads, { say });
+    takeDrop(event, uploads);
     document.getElementById('composer')?.focus();
   });
   const still = (event) => {

@@ -6,17 +6,19 @@ import { activeTurn } from '../timeline.js';
 import { read, write } from '../storage.js';
 import { createAttachments } from './attach.js';
 import { announce, say } from './notices.js';
+import { enterHint, sends } from '../viewport.js';
 
 const DRAFT_DELAY_MS = 300;
 
-export function createComposer(store, chat, uploads, { editLast, openPicture }) {
+// turnPage(by): scrolls the conversation by as much as is in sight.
+export function createComposer(store, chat, uploads, { editLast, turnPage, openPicture }) {
   const { state } = store;
   let draftOf = null;
   let timer = 0;
   let waiting = false; // to be sent when the uploads are there
   const attachments = createAttachments(store, uploads, { openPicture });
   const field = h('textarea', {
-    id: 'composer', rows: '1', 'aria-label': 'Message to Mira', placeholder: 'Say something to Mira', enterkeyhint: 'send',
+    id: 'composer', rows: '1', 'aria-label': 'Message to Mira', placeholder: 'Say something to Mira', enterkeyhint: enterHint(),
     testid: 'composer', oninput: changed, onkeydown: onKey, onpaste: attachments.onPaste, onblur: () => chat.typing(false),
   });
   const sendButton = h('button', { type: 'submit', class: 'send', testid: 'send', 'aria-label': 'Send', title: 'Send (Enter)' }, icon('send'));
@@ -80,9 +82,13 @@ export function createComposer(store, chat, uploads, { editLast, openPicture }) 
   }
 
   function onKey(event) {
-    if (event.key === 'Enter' && !event.shiftKey && !event.isComposing) {
+    const pages = { PageUp: -1, PageDown: 1 }[event.key];
+    if (sends(event)) {
       event.preventDefault();
       submit();
+    } else if (pages && field.scrollHeight <= field.clientHeight + 1) {
+      event.preventDefault();
+      turnPage(pages);
     } else if (event.key === 'ArrowUp' && field.value === '' && editLast()) {
       event.preventDefault();
     }
@@ -145,6 +151,7 @@ export function createComposer(store, chat, uploads, { editLast, openPicture }) 
 
   function drawStatus() {
     if (waiting) setText(status, 'Goes when the files have arrived…');
+    else if (state.link === 'offline') setText(status, 'No connection. What you send waits here.');
     else setText(status, state.typing ? 'You are typing on another device…' : '');
   }
 
@@ -156,7 +163,7 @@ export function createComposer(store, chat, uploads, { editLast, openPicture }) 
   store.on(['session'], drawMode);
   store.on(['session', 'thread', 'sessions'], follow);
   store.on(['turn'], drawTurn);
-  store.on(['typing'], drawStatus);
+  store.on(['typing', 'link'], drawStatus);
   store.on(['attached', 'session'], onUploads);
   window.addEventListener('pagehide', saveDraft);
   if (matchMedia('(pointer: fine)').matches) queueMicrotask(() => field.focus());

@@ -15,7 +15,6 @@ const PAGE = 50;
 export function createFilesPanel(store, { close, openPicture }) {
   const { state } = store;
   let place = 'all';
-  let wasOnline = false;
   const pager = createPager({
     page: () => state.files,
     changed: () => store.touch('files'),
@@ -55,7 +54,7 @@ export function createFilesPanel(store, { close, openPicture }) {
     const meta = h('span', { class: 'work-meta' });
     const open = h('button', { type: 'button', class: 'work-open', testid: 'file', onclick: look }, sign, h('span', { class: 'work-two' }, name, meta));
     const remove = iconButton('trash', 'Delete', { testid: 'file-delete', onclick: () => attempt(remove, note, () => askToDelete(shown)) });
-    const again = iconButton('again', 'Read it again', { testid: 'file-retry', hidden: true, onclick: () => attempt(again, note, () => readAgain(shown)) });
+    const again = iconButton('again', 'Read it again', { testid: 'file-retry', hidden: true, onclick: tryAgain });
     const row = h('li', { class: 'work-item flat file-line' }, open, again, remove);
     let drawn = null;
 
@@ -66,6 +65,12 @@ export function createFilesPanel(store, { close, openPicture }) {
       } else {
         openDocument(shown, null);
       }
+    }
+
+    // It is hidden as soon as she reads again, which may be told before the answer: then it cannot have the keyboard back.
+    async function tryAgain() {
+      await attempt(again, note, () => readAgain(shown));
+      if (again.hidden && document.activeElement === document.body) open.focus();
     }
 
     return {
@@ -171,15 +176,9 @@ export function createFilesPanel(store, { close, openPicture }) {
     if (!state.document) show(state.project ? place : 'all');
   }
 
-  // Events of the account are not repeated: after a reconnect the list is read again.
-  function onLink() {
-    const online = state.link === 'online';
-    if (online && !wasOnline && (state.files.loaded || state.files.problem)) pager.first();
-    wasOnline = online;
-  }
-
   store.on(['files', 'project'], draw);
   store.on(['panel'], opened);
-  store.on(['link'], onLink);
+  // Events of the account are not told again.
+  store.on(['greeted'], () => pager.again({ shown: state.panel === 'files' }));
   return { el, openDocument };
 }

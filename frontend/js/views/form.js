@@ -8,7 +8,9 @@ let nextId = 0;
 // The words of a problem, with the field they are about where the server names one.
 export function inWords(problem) {
   const lines = problem.errors?.map((e) => (e.field ? `${e.field}: ${e.message}` : e.message)) || [];
-  const paths = problem.paths?.length > 0 ? ` (${problem.paths.slice(0, 12).join(', ')}${problem.paths.length > 12 ? ' and more' : ''})` : '';
+  const told = problem.detail || '';
+  const untold = (problem.paths || []).filter((path) => !told.includes(path));
+  const paths = untold.length > 0 ? ` (${untold.slice(0, 12).join(', ')}${untold.length > 12 ? ' and more' : ''})` : '';
   const wait = problem.retryAfterSeconds ? ` Try again in ${problem.retryAfterSeconds} s.` : '';
   return `${lines.join('. ') || problem.detail || problem.title || String(problem)}${paths}${wait}`;
 }
@@ -33,6 +35,10 @@ export function choice(options, value, props = {}) {
   select.value = value;
   return select;
 }
+
+// A text field knows one way to end a line: what it shows of a text, and what is typed there with the ends that text has.
+export const fieldText = (text) => (text || '').replace(/\r\n?/g, '\n');
+export const withEndsOf = (text, typed) => (text?.includes('\r\n') && fieldText(text).replaceAll('\n', '\r\n') === text ? typed.replaceAll('\n', '\r\n') : typed);
 
 // save() may reject with a Problem, which is shown; the form is busy meanwhile. cancel: null leaves the button out.
 export function createForm({ testid, fields, action, save, cancel = null, extra = [], label = null }) {

@@ -6,6 +6,8 @@ import { activeTurn } from '../timeline.js';
 import { memoryBadge } from '../memory-state.js';
 import { openProposals } from '../work-state.js';
 import { createWaitsBadge } from './asks.js';
+import { ALT } from './keys.js';
+import { callPage } from './notices.js';
 import { sessionTitle } from './sidebar.js';
 
 const HER_NAME = 'Mira';
@@ -34,14 +36,14 @@ export function createHeader(store, { openDrawer, toggle, openSearch, go }) {
   }, 'Rehearsal');
   const badge = h('button', { type: 'button', class: 'record-badge', testid: 'record-badge', hidden: true, 'aria-haspopup': 'dialog', onclick: toggleMemory });
   const memory = iconButton('memory', 'What she remembers', {
-    class: 'memory-button', testid: 'memory-button', 'aria-haspopup': 'dialog', 'aria-keyshortcuts': 'Alt+M', title: 'What she remembers (Alt M)', onclick: toggleMemory,
+    class: 'memory-button', testid: 'memory-button', 'aria-haspopup': 'dialog', 'aria-keyshortcuts': 'Alt+M', title: `What she remembers (${ALT} M)`, onclick: toggleMemory,
   });
   const projectName = h('span', { class: 'project-name', testid: 'session-project' });
   const project = h('button', {
-    type: 'button', class: 'project-button', testid: 'projects-button', 'aria-haspopup': 'dialog', 'aria-keyshortcuts': 'Alt+P', title: 'Projects (Alt P)', 'aria-label': 'Projects', onclick: () => toggle('projects'),
+    type: 'button', class: 'project-button', testid: 'projects-button', 'aria-haspopup': 'dialog', 'aria-keyshortcuts': 'Alt+P', title: `Projects (${ALT} P)`, 'aria-label': 'Projects', onclick: () => toggle('projects'),
   }, icon('folder'), projectName);
-  const artifacts = iconButton('artifact', 'Artifacts', { testid: 'artifacts-button', 'aria-haspopup': 'dialog', 'aria-keyshortcuts': 'Alt+A', title: 'Artifacts (Alt A)', hidden: true, onclick: () => toggle('artifacts') });
-  const repos = iconButton('branch', 'Repositories', { class: 'repos-button', testid: 'repos-button', 'aria-haspopup': 'dialog', 'aria-keyshortcuts': 'Alt+G', title: 'Repositories (Alt G)', hidden: true, onclick: () => toggle('repos') });
+  const artifacts = iconButton('artifact', 'Artifacts', { testid: 'artifacts-button', 'aria-haspopup': 'dialog', 'aria-keyshortcuts': 'Alt+A', title: `Artifacts (${ALT} A)`, hidden: true, onclick: () => toggle('artifacts') });
+  const repos = iconButton('branch', 'Repositories', { class: 'repos-button', testid: 'repos-button', 'aria-haspopup': 'dialog', 'aria-keyshortcuts': 'Alt+G', title: `Repositories (${ALT} G)`, hidden: true, onclick: () => toggle('repos') });
   const workBar = h('div', { class: 'work-bar', role: 'group', 'aria-label': 'Project' }, project, artifacts, repos);
   const link = h('span', { class: 'link-state', role: 'status', testid: 'link' });
   const el = h('header', { class: 'top' },
@@ -61,6 +63,7 @@ export function createHeader(store, { openDrawer, toggle, openSearch, go }) {
     setText(cause, session?.mood && state.moodCause ? state.moodCause : '');
     cause.title = state.moodCause || '';
     setText(title, sessionTitle(state, session));
+    callPage(session ? sessionTitle(state, session) : null);
   }
 
   function drawTurn() {

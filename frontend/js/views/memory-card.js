@@ -10,18 +10,26 @@ const FORGET = {
   fact: 'It will be removed from what she knows, the search, the index and Mira\'s own backups. This cannot be undone.',
   summary: 'It will be removed from what she knows, the search, the index and Mira\'s own backups. This cannot be undone.',
 };
-const STAYS = ' The message she learnt it from stays where it was said: you can forget that one too.';
+const STAYS = ' The message she learnt it from stays where it was said, and may come up again.';
+const ALSO = 'Forget that message too';
 
 export const inWords = (problem) => problem.errors?.map((e) => e.message).join('. ') || problem.detail || problem.title;
 
 // Forgets a memory if the owner confirms; answers whether it is forgotten.
 // begun(): it will take a moment, until the last copy is clean.
 export async function askToForget(memories, { id, kind, text, message_id: from }, begun) {
-  const yes = await confirmed({ title: 'Forget this?', quote: text, text: FORGET[kind] + (kind === 'fact' && from ? STAYS : ''), action: 'Forget it' });
+  const learnt = kind === 'fact' && Boolean(from);
+  const yes = await confirmed({ title: 'Forget this?', quote: text, text: FORGET[kind] + (learnt ? STAYS : ''), action: 'Forget it', also: learnt ? ALSO : null });
   if (!yes) return false;
   begun();
   await memories.forget(id);
+  if (yes === 'also') await memories.forget(from).catch(unlessGone);
   return true;
+}
+
+// The message may have been forgotten before.
+function unlessGone(problem) {
+  if (problem.status !== 404) throw problem;
 }
 
 let nextId = 0;

@@ -1,7 +1,7 @@
 // The memory panel: everything she remembers, to be searched, corrected, pinned, added to and forgotten;
 // whether she remembers at all, here and everywhere; and how her memory is.
 
-import { h, icon, iconButton, setText } from '../dom.js';
+import { arrange, h, icon, iconButton, setText } from '../dom.js';
 import { MODES, groups, plural } from '../memory-state.js';
 import { say } from './notices.js';
 import { createCard, factForm, inWords } from './memory-card.js';
@@ -116,13 +116,8 @@ export function createMemoryPanel(store, chat, memories, { close, show }) {
     const keep = new Set(wanted.map((group) => group.memory.id));
     // A card that is being written in stays until that is done, whatever the list says.
     for (const [id, card] of cards) if (!keep.has(id) && !(card.editing && !state.forgotten.has(id))) dropCard(id, card);
-    let cursor = list.firstChild;
-    for (const { memory, was } of wanted) {
-      const card = cardFor(memory);
-      card.update(memory, { older: was });
-      if (card.el === cursor) cursor = cursor.nextSibling;
-      else list.insertBefore(card.el, cursor);
-    }
+    for (const { memory, was } of wanted) cardFor(memory).update(memory, { older: was });
+    arrange(list, wanted.map(({ memory }) => cardFor(memory).el));
     drawEdges(shown, wanted.length);
   }
 
@@ -141,7 +136,7 @@ export function createMemoryPanel(store, chat, memories, { close, show }) {
   }
 
   function drawEdges(shown, length) {
-    more.hidden = !shown.cursor || shown.loading;
+    more.hidden = !shown.cursor;
     nothing.hidden = length > 0 || (!shown.loaded && !shown.problem);
     if (shown.problem) setText(nothing, shown.problem.detail || shown.problem.title);
     else setText(nothing, shown.q ? `Nothing she remembers matches “${shown.q}”.` : `${state.memory?.paused ? 'Memory is paused. ' : ''}${NOTHING[shown.kind]}`);

@@ -1,10 +1,9 @@
 // One entry of the conversation. Each view is { el, update(item) }; update is called when anything
 // about its item may have changed, live() once per frame while a reply is written.
 
-import { clock, copyButton, dayName, h, iconButton, mark, setServerHtml, setText, setTint } from '../dom.js';
-import { approvalOf, latest } from '../file-state.js';
+import { clock, copyButton, dayName, h, iconButton, mark, setServerHtml, setText, setTint, timeTag } from '../dom.js';
+import { approvalOf, filesOf, latest } from '../file-state.js';
 import { createAttachments, takeDrop } from './attach.js';
-import { say } from './notices.js';
 import { personaOf } from './header.js';
 import { citer, createSources } from './citations.js';
 import { createFiles } from './file-chip.js';
@@ -12,6 +11,7 @@ import { decorate } from './rich.js';
 import { createRecalled } from './recalled.js';
 import { createReply } from './reply.js';
 import { createTools } from './tools.js';
+import { enterHint, sends } from '../viewport.js';
 
 const STAGES = {
   queued: 'queued', recalling: 'remembering…', thinking: 'thinking…', tool: 'working…', summarizing: 'gathering her thoughts…',
@@ -137,7 +137,7 @@ function ownView({ chat, store, forget, uploads, tools: toolContext }) {
       if (before?.html !== message.html || before?.content !== message.content || before?.status !== message.status) fillBody(body, message);
       files.update(message.status === 'forgotten' ? [] : message.files);
       actions.replaceChildren(...[
-        h('time', { datetime: message.created_at }, clock(message.created_at)),
+        timeTag(message.created_at),
         branchSwitch(message, chat),
         message.status === 'forgotten' ? null : iconButton('edit', 'Edit and send again', { testid: 'edit', onclick: startEdit }),
         message.status === 'forgotten' ? null : copyButton(() => shown.content, 'Copy message'),
@@ -151,7 +151,7 @@ function ownView({ chat, store, forget, uploads, tools: toolContext }) {
 // message field; those under way are waited for.
 function editorOf(content, { store, uploads, openPicture }, { save, cancel }) {
   const attachments = createAttachments(store, uploads, { openPicture, field: () => field });
-  const field = h('textarea', { 'aria-label': 'Edit your message', value: content, testid: 'edit-field', rows: '2', onpaste: attachments.onPaste });
+  const field = h('textarea', { 'aria-label': 'Edit your message', value: content, testid: 'edit-field', rows: '2', enterkeyhint: enterHint(), onpaste: attachments.onPaste });
   const submit = h('button', { type: 'submit', class: 'primary small', testid: 'edit-save' }, 'Send again');
   const note = h('p', { class: 'editor-note', role: 'status', testid: 'edit-note' });
   let held = false;
@@ -182,11 +182,11 @@ function editorOf(content, { store, uploads, openPicture }, { save, cancel }) {
     if (event.key === 'Escape') {
       event.preventDefault();
       cancel();
-    } else if (event.key === 'Enter' && !event.shiftKey && !event.isComposing) {
+    } else if (sends(event)) {
       finish(event);
     }
   });
-  const el = h('form', { class: 'editor', onsubmit: finish, ondrop: (event) => takeDrop(event, uploads, { say }) }, attachments.list, field, note,
+  const el = h('form', { class: 'editor', onsubmit: finish, ondrop: (event) => takeDrop(event, uploads) }, attachments.list, field, note,
     h('div', { class: 'editor-row' }, attachments.button, attachments.picker, h('span', { class: 'spacer' }),
       h('button', { type: 'button', class: 'quiet small', testid: 'edit-cancel', onclick: cancel }, 'Cancel'), submit));
   return {
@@ -282,7 +282,7 @@ function miraView({ chat, store, openReceipt, forget, tools: toolContext }) {
       const citations = message.status === 'forgotten' ? [] : message.citations;
       cite.know(citations);
       sources.update(citations);
-      files.update(message.status === 'forgotten' ? [] : filesOf(message));
+      files.update(message.status === 'forgotten' ? [] : ownFilesOf(message));
       setText(stage, '');
       setText(foot, { stopped: 'You stopped her here.', interrupted: 'Interrupted here. The rest never came.', failed: 'This reply failed.' }[message.status] || '');
       el.dataset.status = message.status || 'complete';
@@ -296,7 +296,7 @@ function miraView({ chat, store, openReceipt, forget, tools: toolContext }) {
       branchSwitch(message, chat),
       gone ? null : h('button', { type: 'button', class: 'why', testid: 'why', title: 'What she had in mind', 'aria-label': 'Why? What she had in mind', 'aria-haspopup': 'dialog', onclick: () => openReceipt(message.id) }, 'why?'),
       forgetButton(message, forget),
-      h('time', { datetime: message.created_at }, clock(message.created_at)),
+      timeTag(message.created_at),
       message.model ? h('span', { class: 'model' }, message.model) : null,
     ].filter(Boolean));
     actions.classList.toggle('stay', Boolean(item.last));
@@ -336,8 +336,8 @@ function miraView({ chat, store, openReceipt, forget, tools: toolContext }) {
 }
 
 // What a tool's card shows already is not shown again.
-function filesOf(message) {
-  const onCards = new Set((message.tool_calls || []).flatMap((call) => (Array.isArray(call.data?.files) ? call.data.files : [])).map((file) => file?.id));
+function ownFilesOf(message) {
+  const onCards = new Set((message.tool_calls || []).flatMap(filesOf).map((file) => file?.id));
   return (message.files || []).filter((file) => !onCards.has(file?.id));
 }
 

@@ -1,4 +1,4 @@
-// Short notices at the edge of the page, and the region that screen readers listen to.
+// Short notices at the edge of the page, the region that screen readers listen to, and the page's own name.
 
 import { h } from '../dom.js';
 
@@ -24,8 +24,22 @@ export function say(text, action = null) {
   setTimeout(() => toast.remove(), action ? STAYS_WITH_ACTION_MS : STAYS_MS);
 }
 
+let called = 'Mira';
+let news = false;
+
+function drawTitle() {
+  document.title = `${news ? '● ' : ''}${called}`;
+}
+
+// The page is called as what it shows.
+export function callPage(name) {
+  called = name ? `${name} · Mira` : 'Mira';
+  drawTitle();
+}
+
 document.addEventListener('visibilitychange', () => {
-  if (!document.hidden) document.title = 'Mira';
+  news = news && document.hidden;
+  drawTitle();
 });
 
 // Takes back what was read out: it may hold words that are forgotten now.
@@ -36,5 +50,6 @@ export function hush() {
 export function announce(text) {
   const host = document.getElementById('announcer');
   host.replaceChildren(h('p', {}, `Mira: ${text.slice(0, ANNOUNCED_CHARS)}`));
-  if (document.hidden) document.title = '● Mira';
+  news = document.hidden;
+  drawTitle();
 }

@@ -1,18 +1,24 @@
 // The frame of a list that is read page by page: rows kept by id, an empty list in words, the next page.
 
-import { h, setText } from '../dom.js';
+import { arrange, h, setText } from '../dom.js';
 import { inWords } from './form.js';
 
 // page(): the list in the state. row(item): { el, update(item) }. nothing(page): the words of an empty list.
 export function createList({ testid, label, page, row, nothing, more, again = more }) {
   const rows = new Map();
+  let goesOn = null; // where the keyboard goes once the next page is there
   const list = h('ul', { class: 'work-list', testid, 'aria-label': label });
   const empty = h('p', { class: 'work-empty', testid: `${testid}-empty`, hidden: true });
   const problem = h('p', { class: 'form-problem', role: 'alert', testid: `${testid}-problem` });
   const retry = h('button', { type: 'button', class: 'quiet small', hidden: true, onclick: () => again() }, 'Try again');
-  const next = h('button', { type: 'button', class: 'quiet small', testid: `${testid}-more`, hidden: true, onclick: () => more() }, 'Show more');
+  const next = h('button', { type: 'button', class: 'quiet small', testid: `${testid}-more`, hidden: true, onclick: showMore }, 'Show more');
   const waiting = h('p', { class: 'work-hint', hidden: true }, 'Reading…');
   const el = h('div', { class: 'work-pages' }, list, waiting, empty, problem, retry, next);
+
+  function showMore() {
+    goesOn = rows.size;
+    more();
+  }
 
   function draw(items = page().list) {
     const shown = page();
@@ -23,20 +29,20 @@ export function createList({ testid, label, page, row, nothing, more, again = mo
       known.el.remove();
       rows.delete(id);
     }
-    let cursor = list.firstChild;
     for (const item of items) {
-      const known = rows.get(item.id) || row(item);
-      rows.set(item.id, known);
-      known.update(item);
-      if (known.el === cursor) cursor = cursor.nextSibling;
-      else list.insertBefore(known.el, cursor);
+      if (!rows.has(item.id)) rows.set(item.id, row(item));
+      rows.get(item.id).update(item);
     }
+    arrange(list, items.map(({ id }) => rows.get(id).el));
     waiting.hidden = !shown.loading || items.length > 0;
     empty.hidden = items.length > 0 || !shown.loaded || Boolean(shown.problem);
     if (!empty.hidden) setText(empty, nothing(shown));
     setText(problem, shown.problem ? inWords(shown.problem) : '');
     retry.hidden = !shown.problem;
     next.hidden = !shown.cursor || shown.loading;
+    if (goesOn === null || shown.loading) return;
+    if (document.activeElement === document.body) list.children[goesOn]?.querySelector('button')?.focus({ preventScroll: true });
+    goesOn = null;
   }
 
   return { el, draw, rowOf: (id) => rows.get(id) };

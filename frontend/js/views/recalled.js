@@ -33,10 +33,9 @@ export function createRecalled(open) {
     }
     const { memories, degraded } = shown;
     el.replaceChildren(...[
-      memories.length > 0 ? h('button', {
-        type: 'button', class: 'recalled-count', testid: 'recalled-count', 'aria-haspopup': 'dialog', onclick: () => open(),
-      }, icon('memory'), `remembered ${things(memories.length)}`) : null,
-      ...memories.slice(0, CHIPS).map(chip),
+      memories.length > 0 ? h('div', { class: 'recalled-row' },
+        h('button', { type: 'button', class: 'recalled-count', testid: 'recalled-count', 'aria-haspopup': 'dialog', onclick: () => open() }, icon('memory'), `remembered ${things(memories.length)}`),
+        memories.slice(0, CHIPS).map(chip)) : null,
       degraded ? h('span', { class: 'recalled-note', testid: 'degraded' }, `Not all of her memory was at hand: ${degraded}.`) : null,
     ].filter(Boolean));
   }

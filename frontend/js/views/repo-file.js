@@ -5,7 +5,7 @@ import { copyButton, h, icon, iconButton, setText, shortDay } from '../dom.js';
 import { read, write } from '../storage.js';
 import { gitApi } from '../work-api.js';
 import { sizeWords } from '../work-state.js';
-import { attempt, createForm, inWords, labelled, noteLine } from './form.js';
+import { attempt, createForm, fieldText, inWords, labelled, noteLine, withEndsOf } from './form.js';
 import { confirmed } from './confirm.js';
 import { conflictView } from './conflict.js';
 import { linesView } from './lines.js';
@@ -98,7 +98,7 @@ export function createFile(at, { closed }) {
     body.replaceChildren(lines.el);
     if (line) lines.reveal();
     const draft = read(draftKey());
-    if (!editor && draft !== null && draft !== current.content) startEdit();
+    if (!editor && draft !== null && draft !== fieldText(current.content)) startEdit();
   }
 
   function drawAsk() {
@@ -223,8 +223,8 @@ function createEditor(at, path, base, { draftKey, saved, cancel }) {
   let from = base;
   let timer = 0;
   const draft = read(draftKey);
-  const restored = draft !== null && draft !== base.content;
-  const field = h('textarea', { class: 'code-field tall', spellcheck: 'false', testid: 'file-field', value: restored ? draft : base.content || '', oninput: later });
+  const restored = draft !== null && draft !== fieldText(base.content);
+  const field = h('textarea', { class: 'code-field tall', spellcheck: 'false', testid: 'file-field', value: restored ? draft : fieldText(base.content), oninput: later });
   const message = h('input', { type: 'text', autocomplete: 'off', testid: 'file-message', placeholder: 'What the commit says' });
   const choices = h('div', { class: 'work-slot' });
 
@@ -235,12 +235,12 @@ function createEditor(at, path, base, { draftKey, saved, cancel }) {
 
   function keep() {
     clearTimeout(timer);
-    write(draftKey, field.value === from.content ? null : field.value);
+    write(draftKey, field.value === fieldText(from.content) ? null : field.value);
   }
 
   async function commit() {
     try {
-      await gitApi.write(at.projectId, at.id, path, { content: field.value, ...(from.sha ? { expected_sha: from.sha } : {}), ...(message.value.trim() ? { commit_message: message.value.trim() } : {}) });
+      await gitApi.write(at.projectId, at.id, path, { content: withEndsOf(from.content, field.value), ...(from.sha ? { expected_sha: from.sha } : {}), ...(message.value.trim() ? { commit_message: message.value.trim() } : {}) });
     } catch (problem) {
       if (problem.status !== 409) throw problem;
       await showConflict(problem);
@@ -270,7 +270,7 @@ function createEditor(at, path, base, { draftKey, saved, cancel }) {
     if (!theirs || theirs.sha === from.sha) throw problem;
     choices.replaceChildren(conflictView({
       who: (await winner()) || inWords(problem),
-      theirs: theirs.content || '',
+      theirs: fieldText(theirs.content),
       mine: field.value,
       keepLabel: 'Commit yours on top',
       keepMine: (button, note) => attempt(button, note, async () => {
@@ -287,7 +287,7 @@ function createEditor(at, path, base, { draftKey, saved, cancel }) {
   }
 
   async function askToDiscard() {
-    if (field.value !== from.content && !(await confirmed({ title: 'Drop your changes?', text: 'What you wrote here since the last commit goes.', action: 'Drop them' }))) return;
+    if (field.value !== fieldText(from.content) && !(await confirmed({ title: 'Drop your changes?', text: 'What you wrote here since the last commit goes.', action: 'Drop them' }))) return;
     clearTimeout(timer);
     write(draftKey, null);
     cancel();

@@ -14,7 +14,7 @@ import { createBranches } from './repo-branches.js';
 import { createRepoSearch } from './repo-search.js';
 import { createStatus } from './repo-status.js';
 import { createProposals } from './proposals.js';
-import { progressBar } from './repos.js';
+import { loginFields, progressBar } from './repos.js';
 import { say } from './notices.js';
 
 const SYNCED = { up_to_date: 'Nothing new there', fast_forwarded: 'Brought up to date', merged: 'Merged what was new' };
@@ -66,6 +66,7 @@ export function createRepo(store, work, { show, ask, toList }) {
   const news = h('p', { class: 'work-news', role: 'status', testid: 'repo-news' });
   const sync = h('button', { type: 'button', class: 'quiet small', testid: 'repo-sync', onclick: startSync }, icon('sync'), 'Sync');
   const cancel = h('button', { type: 'button', class: 'quiet small', testid: 'repo-cancel', onclick: () => attempt(cancel, note, () => gitApi.cancel(repo.project_id, repo.id)) }, 'Cancel');
+  const login = h('button', { type: 'button', class: 'quiet small', testid: 'repo-login', onclick: startLogin }, 'Login');
   const detach = h('button', { type: 'button', class: 'quiet small', testid: 'repo-detach', onclick: () => attempt(detach, note, askToDetach) }, 'Detach');
   const writes = choice([['propose', 'wait for me as proposals'], ['direct', 'are committed at once']], 'propose', { testid: 'repo-writes', onchange: setWrites });
   const slot = h('div', { class: 'work-slot' });
@@ -85,7 +86,7 @@ export function createRepo(store, work, { show, ask, toList }) {
   const writesRow = labelled('Her changes', writes);
   writesRow.classList.add('inline');
   const el = h('div', { class: 'work-one', testid: 'repo-view', hidden: true }, name, meta, bar.el, error,
-    h('div', { class: 'work-row' }, sync, cancel, h('span', { class: 'spacer' }), detach), note, news, slot, writesRow, whole);
+    h('div', { class: 'work-row' }, sync, cancel, h('span', { class: 'spacer' }), login, detach), note, news, slot, writesRow, whole);
 
   const usable = () => repo.status === 'ready' || repo.status === 'syncing';
 
@@ -107,6 +108,7 @@ export function createRepo(store, work, { show, ask, toList }) {
     whole.hidden = !usable();
     writesRow.hidden = !usable();
     sync.hidden = repo.status !== 'ready';
+    login.hidden = repo.status !== 'ready';
     cancel.hidden = repo.status !== 'cloning' && repo.status !== 'syncing';
     detach.hidden = repo.status === 'syncing';
     writes.value = repo.writes || 'propose';
@@ -154,6 +156,29 @@ export function createRepo(store, work, { show, ask, toList }) {
         slot.replaceChildren();
         sync.focus();
       },
+    });
+    setText(news, '');
+    slot.replaceChildren(form.el);
+    form.focus();
+  }
+
+  function startLogin() {
+    const { fields, auth } = loginFields();
+    const stop = () => {
+      slot.replaceChildren();
+      login.focus();
+    };
+    const form = createForm({
+      testid: 'repo-login-form',
+      label: 'Another login',
+      fields,
+      action: 'Keep it',
+      async save() {
+        await gitApi.change(repo.project_id, repo.id, { auth: auth() });
+        stop();
+        setText(news, 'Kept for the next sync.');
+      },
+      cancel: stop,
     });
     setText(news, '');
     slot.replaceChildren(form.el);

@@ -12,10 +12,8 @@ import { say } from './notices.js';
 
 const AUTHS = [['none', 'None: it is public, or my ssh agent knows'], ['token', 'A token'], ['password', 'User name and password'], ['ssh_key', 'An ssh key']];
 
-// save(values) may reject with a Problem. Secrets leave the form only with the request.
-function attachForm({ save, cancel }) {
-  const url = h('input', { type: 'text', inputmode: 'url', required: true, autocomplete: 'off', spellcheck: 'false', autocapitalize: 'off', testid: 'attach-url', placeholder: 'https://example.org/me/garden.git' });
-  const branch = h('input', { type: 'text', autocomplete: 'off', spellcheck: 'false', testid: 'attach-branch', placeholder: 'its usual one' });
+// How she gets into a repository, as fields of a form. Secrets leave it only with the request.
+export function loginFields() {
   const kind = choice(AUTHS, 'none', { testid: 'attach-auth', onchange: drawKind });
   const user = h('input', { type: 'text', autocomplete: 'off', spellcheck: 'false', testid: 'attach-user' });
   const token = h('input', { type: 'password', autocomplete: 'off', testid: 'attach-token' });
@@ -36,24 +34,31 @@ function attachForm({ save, cancel }) {
   }
 
   const auth = () => ({
-    none: () => null,
+    none: () => ({ type: 'none' }),
     token: () => ({ type: 'token', token: token.value, ...(user.value.trim() ? { username: user.value.trim() } : {}) }),
     password: () => ({ type: 'password', username: user.value.trim(), password: password.value }),
     ssh_key: () => ({ type: 'ssh_key', private_key: key.value, ...(phrase.value ? { passphrase: phrase.value } : {}) }),
   })[kind.value]();
 
-  const form = createForm({
+  drawKind();
+  return { fields: [labelled('Login', kind, 'Kept on the machine she runs on, never shown again.'), ...Object.values(parts)], auth };
+}
+
+// save(values) may reject with a Problem.
+function attachForm({ save, cancel }) {
+  const url = h('input', { type: 'text', inputmode: 'url', required: true, autocomplete: 'off', spellcheck: 'false', autocapitalize: 'off', testid: 'attach-url', placeholder: 'https://example.org/me/garden.git' });
+  const branch = h('input', { type: 'text', autocomplete: 'off', spellcheck: 'false', testid: 'attach-branch', placeholder: 'its usual one' });
+  const login = loginFields();
+  return createForm({
     testid: 'attach-form',
     label: 'Attach a repository',
-    fields: [labelled('Address', url, 'https:// or ssh://, or git@host:path.'), labelled('Branch', branch), labelled('Login', kind, 'Kept on the machine she runs on, never shown again.'), ...Object.values(parts)],
+    fields: [labelled('Address', url, 'https:// or ssh://, or git@host:path.'), labelled('Branch', branch), ...login.fields],
     action: 'Attach',
     async save() {
-      await save({ repo_url: url.value.trim(), ...(branch.value.trim() ? { branch: branch.value.trim() } : {}), ...(auth() ? { auth: auth() } : {}) });
+      await save({ repo_url: url.value.trim(), ...(branch.value.trim() ? { branch: branch.value.trim() } : {}), auth: login.auth() });
     },
     cancel,
   });
-  drawKind();
-  return form;
 }
 
 export function createReposPanel(store, chat, work, { close, open, show, ask }) {

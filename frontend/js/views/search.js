@@ -1,9 +1,11 @@
-// Full-text search over everything ever said. A result opens its session at that message.
+// Full-text search over everything ever said, and over what conversations are called. A result opens its session at
+// that message.
 
 import { api } from '../api.js';
 import { h, icon, setText, shortTime } from '../dom.js';
 
 const DELAY_MS = 180;
+const MOST_TITLES = 5;
 const MARK_START = '\uE000';
 const MARK_END = '\uE001';
 
@@ -52,11 +54,29 @@ export function createSearch(store, chat, { go }) {
     asked = new AbortController();
     try {
       const { results } = await api.search(q, asked.signal);
-      list.replaceChildren(...results.map(row));
-      setText(note, results.length === 0 ? 'Nothing found.' : '');
+      const called = byTitle(q);
+      list.replaceChildren(...called.map(titleRow), ...results.map(row));
+      setText(note, results.length + called.length === 0 ? 'Nothing found.' : '');
     } catch (problem) {
       if (problem.name !== 'AbortError') setText(note, problem.detail || problem.title);
     }
+  }
+
+  // A name its owner gave is said in no message.
+  function byTitle(q) {
+    const parts = q.toLocaleLowerCase().split(/\s+/);
+    return state.sessions.filter(({ title }) => parts.every((part) => title?.toLocaleLowerCase().includes(part))).slice(0, MOST_TITLES);
+  }
+
+  function titleRow(session) {
+    return h('li', {}, h('button', { type: 'button', class: 'result', testid: 'search-session', onclick: () => openSession(session) },
+      h('span', { class: 'result-top' }, h('span', { class: 'result-who' }, 'Conversation'), h('time', { datetime: session.updated_at }, shortTime(session.updated_at))),
+      h('span', { class: 'result-text' }, session.title)));
+  }
+
+  function openSession(session) {
+    dialog.close();
+    go(session.id);
   }
 
   function row(result) {

@@ -2,6 +2,7 @@
 // everywhere.
 
 import { h } from '../dom.js';
+import { activeTurn } from '../timeline.js';
 import { createAbilitiesPanel } from './abilities.js';
 import { createAskBar } from './asks.js';
 import { takeDrops } from './attach.js';
@@ -9,6 +10,7 @@ import { createFilesPanel } from './files.js';
 import { openLightbox } from './lightbox.js';
 import { createSidebar } from './sidebar.js';
 import { createHeader } from './header.js';
+import { openKeys } from './keys.js';
 import { createThread } from './thread.js';
 import { createComposer } from './composer.js';
 import { createArtifactsPanel } from './artifacts.js';
@@ -38,7 +40,7 @@ const PANELS = {
 export function createShell(store, chat, memories, work, { uploads, approvals }, { go, logout }) {
   const { state } = store;
   const search = createSearch(store, chat, { go });
-  const sidebar = createSidebar(store, chat, { go, logout, openSearch: () => search.open(), openPanel: (name) => openPanel(name), closeDrawer: () => drawer(false) });
+  const sidebar = createSidebar(store, chat, { go, logout, openSearch: () => search.open(), openKeys, openPanel: (name) => openPanel(name), closeDrawer: () => drawer(false) });
   const receipt = createReceipt(store, chat, memories);
   const close = () => openPanel(null);
   const repos = createReposPanel(store, chat, work, { close, open: openPanel, show: showMessage, ask: askAbout });
@@ -65,14 +67,14 @@ export function createShell(store, chat, memories, work, { uploads, approvals },
     openCommit: (repoId, sha) => inRepos('showCommit', repoId, sha),
   };
   const thread = createThread(store, chat, { openReceipt: receipt.open, forget: forgetMessage, tools, uploads });
-  const composer = createComposer(store, chat, uploads, { editLast: () => thread.editLast(), openPicture: openLightbox });
+  const composer = createComposer(store, chat, uploads, { editLast: () => thread.editLast(), turnPage: (by) => thread.turnPage(by), openPicture: openLightbox });
   const askBar = createAskBar(store, approvals);
   const scrim = h('div', { class: 'scrim', onclick: () => drawer(false) });
   const main = h('div', { class: 'stage' }, header, thread.el, askBar, composer.el);
-  takeDrops(main, uploads, { say });
+  takeDrops(main, uploads);
   const shell = h('div', { class: 'shell' },
     h('a', { class: 'skip-link', href: '#composer', onclick: skip }, 'Skip to the message field'),
-    sidebar, scrim, main, ...Object.values(panels), search.el, receipt.el);
+    sidebar.el, scrim, main, ...Object.values(panels), search.el, receipt.el);
   let opener = null; // what opened the panel, and gets the focus back
 
   function skip(event) {
@@ -84,7 +86,7 @@ export function createShell(store, chat, memories, work, { uploads, approvals },
     state.drawer = open;
     shell.classList.toggle('drawer-open', open);
     layOut();
-    if (open) sidebar.querySelector('button, a')?.focus();
+    if (open) sidebar.el.querySelector('button, a')?.focus();
     else if (NARROW.matches) header.querySelector('[data-drawer]')?.focus();
   }
 
@@ -146,13 +148,22 @@ export function createShell(store, chat, memories, work, { uploads, approvals },
   // A closed drawer is out of the tab order; an open one takes it, and so does a panel that covers all.
   function layOut() {
     const covered = NARROW.matches && Boolean(state.panel);
-    sidebar.inert = NARROW.matches && (!state.drawer || covered);
+    sidebar.el.inert = NARROW.matches && (!state.drawer || covered);
     main.inert = NARROW.matches && (state.drawer || covered);
     for (const panel of Object.values(panels)) panel.setAttribute('aria-modal', String(NARROW.matches));
   }
 
+  // What is typed or pasted while nothing has the keyboard is meant for her.
+  function isForTheField({ key, altKey, ctrlKey, metaKey }) {
+    const idle = [document.body, thread.scroller].includes(document.activeElement) && !main.inert && !document.querySelector('dialog[open], .menu');
+    const typed = key.length === 1 && key !== ' ' && !altKey && !ctrlKey && !metaKey;
+    return idle && (typed || ((ctrlKey || metaKey) && key.toLowerCase() === 'v'));
+  }
+
+  const isAlone = (event) => event.altKey && !event.ctrlKey && !event.metaKey && !event.shiftKey;
+
   function panelOf(event) {
-    if (!event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return null;
+    if (!isAlone(event)) return null;
     return Object.keys(PANELS).find((name) => PANELS[name].key === event.code) || null;
   }
 
@@ -161,15 +172,25 @@ export function createShell(store, chat, memories, work, { uploads, approvals },
       document.removeEventListener('keydown', onKey);
       return;
     }
-    if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === 'k') {
+    const command = event.ctrlKey || event.metaKey;
+    if (command && event.key.toLowerCase() === 'k') {
       event.preventDefault();
       search.open();
+    } else if (command && event.key === '/' && !document.querySelector('dialog[open]')) {
+      event.preventDefault();
+      openKeys();
+    } else if (event.code === 'KeyN' && isAlone(event) && !document.querySelector('dialog[open]')) {
+      event.preventDefault();
+      sidebar.create();
     } else if (panelOf(event) && !document.querySelector('dialog[open]')) {
       event.preventDefault();
       toggle(panelOf(event));
+    } else if (isForTheField(event)) {
+      composer.focus();
     } else if (event.key === 'Escape' && !event.defaultPrevented && !document.querySelector('dialog[open]')) {
       if (state.drawer) drawer(false);
       else if (state.panel) openPanel(null);
+      else if (activeTurn(state) && !event.isComposing) chat.stop();
     }
   }
 

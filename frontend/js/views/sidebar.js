@@ -4,7 +4,9 @@ import { h, icon, iconButton, mark, shortTime } from '../dom.js';
 import { waitingElsewhere } from '../file-state.js';
 import { MODES } from '../memory-state.js';
 import { read, write } from '../storage.js';
+import { saveTranscript } from '../transcript.js';
 import { confirmed } from './confirm.js';
+import { ALT, CTRL } from './keys.js';
 import { say } from './notices.js';
 import { openMenu } from './menu.js';
 
@@ -13,10 +15,11 @@ export function sessionTitle(state, session) {
   return session?.id === state.defaultId ? 'The long conversation' : 'New conversation';
 }
 
-export function createSidebar(store, chat, { go, logout, openSearch, openPanel, closeDrawer }) {
+export function createSidebar(store, chat, { go, logout, openSearch, openKeys, openPanel, closeDrawer }) {
   const { state } = store;
   let renaming = null;
   let menuFor = null;
+  let shownFor = null; // the conversation that was brought into sight
   let elsewhere = new Map(); // calls that wait for the owner's word, by conversation
   const list = h('div', { class: 'session-list' });
   const theme = themeButton();
@@ -26,14 +29,15 @@ export function createSidebar(store, chat, { go, logout, openSearch, openPanel, 
       h('span', { class: 'wordmark' }, 'Mira'),
       iconButton('close', 'Close the list', { class: 'drawer-close', onclick: closeDrawer })),
     h('div', { class: 'sidebar-actions' },
-      h('button', { type: 'button', class: 'wide', testid: 'new-session', onclick: () => attempt(create) }, icon('plus'), 'New conversation'),
-      h('button', { type: 'button', class: 'wide', testid: 'search', onclick: find }, icon('search'), 'Search', h('kbd', {}, 'Ctrl K')),
-      h('button', { type: 'button', class: 'wide', testid: 'open-projects', 'aria-haspopup': 'dialog', onclick: () => panel('projects') }, icon('folder'), 'Projects', h('kbd', {}, 'Alt P')),
-      h('button', { type: 'button', class: 'wide', testid: 'open-files', 'aria-haspopup': 'dialog', onclick: () => panel('files') }, icon('clip'), 'Files', h('kbd', {}, 'Alt L')),
+      h('button', { type: 'button', class: 'wide', testid: 'new-session', onclick: create }, icon('plus'), 'New conversation', h('kbd', {}, `${ALT} N`)),
+      h('button', { type: 'button', class: 'wide', testid: 'search', onclick: find }, icon('search'), 'Search', h('kbd', {}, `${CTRL} K`)),
+      h('button', { type: 'button', class: 'wide', testid: 'open-projects', 'aria-haspopup': 'dialog', onclick: () => panel('projects') }, icon('folder'), 'Projects', h('kbd', {}, `${ALT} P`)),
+      h('button', { type: 'button', class: 'wide', testid: 'open-files', 'aria-haspopup': 'dialog', onclick: () => panel('files') }, icon('clip'), 'Files', h('kbd', {}, `${ALT} L`)),
       h('button', { type: 'button', class: 'wide', testid: 'open-abilities', 'aria-haspopup': 'dialog', onclick: () => panel('abilities') }, icon('spark'), 'What she can do')),
     list,
     h('div', { class: 'sidebar-foot' },
       theme,
+      iconButton('keys', 'Keys', { class: 'keys-button', testid: 'open-keys', 'aria-haspopup': 'dialog', title: `Keys (${CTRL} /)`, onclick: openKeys }),
       h('span', { class: 'spacer' }),
       h('button', { type: 'button', class: 'quiet small', testid: 'logout', onclick: logout }, icon('leave'), 'Log out')));
 
@@ -45,10 +49,12 @@ export function createSidebar(store, chat, { go, logout, openSearch, openPanel, 
     }
   }
 
-  async function create() {
-    await chat.createSession();
-    closeDrawer();
-    document.getElementById('composer')?.focus();
+  function create() {
+    return attempt(async () => {
+      await chat.createSession();
+      closeDrawer();
+      document.getElementById('composer')?.focus();
+    });
   }
 
   function panel(name) {
@@ -75,6 +81,7 @@ export function createSidebar(store, chat, { go, logout, openSearch, openPanel, 
         checked: (session.memory || 'on') === mode.value,
         run: () => attempt(() => chat.updateSession(session.id, { memory: mode.value })),
       })),
+      { icon: 'download', label: 'Save as text', testid: 'session-save', run: () => attempt(() => saveTranscript(session.id, sessionTitle(state, session))) },
       { icon: 'trash', label: isDefault ? 'Clear…' : 'Delete…', testid: 'session-delete', danger: true, run: () => attempt(() => remove(session, isDefault)) },
     ].filter(Boolean), () => {
       menuFor = null;
@@ -142,10 +149,18 @@ export function createSidebar(store, chat, { go, logout, openSearch, openPanel, 
       more);
   }
 
+  // How to find what has the keyboard in a list that was drawn anew.
+  function heldPlace() {
+    const held = document.activeElement;
+    if (!list.contains(held)) return null;
+    const id = held.closest('.session')?.querySelector('a')?.dataset.sessionId;
+    if (!id) return held.matches('summary') ? '.archive summary' : '.more-sessions';
+    return `.session:has([data-session-id="${CSS.escape(id)}"]) ${held.matches('.session-more') ? '.session-more' : 'a'}`;
+  }
+
   function draw() {
     if (renaming && list.contains(document.activeElement) && document.activeElement.matches('.rename')) return;
-    const held = document.activeElement?.closest?.('.session')?.querySelector('a')?.dataset.sessionId;
-    const heldMore = document.activeElement?.matches?.('.session-more');
+    const held = menuFor ? null : heldPlace();
     const sorted = state.sessions.toSorted((a, b) => (a.updated_at < b.updated_at ? 1 : -1));
     const top = sorted.filter((s) => !s.archived && s.pinned);
     const rest = sorted.filter((s) => !s.archived && !s.pinned);
@@ -154,7 +169,7 @@ export function createSidebar(store, chat, { go, logout, openSearch, openPanel, 
     elsewhere = waitingElsewhere(state);
     const parts = [h('ul', { class: 'sessions' }, [...top, ...rest].map(row))];
     if (state.sessionsCursor) {
-      parts.push(h('button', { type: 'button', class: 'quiet small more-sessions', onclick: () => attempt(() => chat.loadSessions(true)) }, 'Show older'));
+      parts.push(h('button', { type: 'button', class: 'quiet small more-sessions', testid: 'more-sessions', onclick: () => attempt(chat.moreSessions) }, 'Show older'));
     }
     if (archived.length > 0) {
       parts.push(h('details', { class: 'archive', open, ontoggle: (event) => write('archive', event.target.open ? 'open' : null) },
@@ -162,12 +177,17 @@ export function createSidebar(store, chat, { go, logout, openSearch, openPanel, 
         h('ul', { class: 'sessions' }, archived.map(row))));
     }
     list.replaceChildren(...parts);
-    if (held && !menuFor) list.querySelector(`[data-session-id="${CSS.escape(held)}"]`)?.closest('.session')?.querySelector(heldMore ? '.session-more' : 'a')?.focus();
+    if (held) list.querySelector(held)?.focus({ preventScroll: true });
+    const current = list.querySelector('.current');
+    if (current && shownFor !== state.sessionId) {
+      shownFor = state.sessionId;
+      current.scrollIntoView({ block: 'nearest' });
+    }
   }
 
   store.on(['sessions', 'session', 'approvals'], draw);
   draw();
-  return el;
+  return { el, create };
 }
 
 const THEMES = { auto: ['light', 'auto', 'Colours: as the system'], light: ['dark', 'sun', 'Colours: light'], dark: ['auto', 'moon', 'Colours: dark'] };

@@ -1,7 +1,7 @@
 // The conversation: keeps the entries in step with the state, loads older ones at the top, and holds
 // the reader's place. It follows the newest words only while the reader is at the bottom.
 
-import { h, icon, mark, setText } from '../dom.js';
+import { arrange, h, icon, mark, setText } from '../dom.js';
 import { comesAgain } from '../api.js';
 import { items } from '../timeline.js';
 import { createView, viewKind } from './message.js';
@@ -10,6 +10,7 @@ import { connectNote } from './panel.js';
 
 const NEAR_BOTTOM_PX = 48;
 const NEAR_TOP_PX = 600;
+const PAGE_SHARE = 0.85; // of what is in sight; the rest tells where one was
 
 export function createThread(store, chat, { openReceipt, forget, tools, uploads }) {
   const { state } = store;
@@ -93,14 +94,11 @@ export function createThread(store, chat, { openReceipt, forget, tools, uploads 
       view.el.remove();
       views.delete(key);
     }
-    let cursor = list.firstChild;
     for (const item of wanted) {
-      const view = viewFor(item);
+      viewFor(item).update(item);
       views.get(item.key).item = item;
-      if (view.el === cursor) cursor = cursor.nextSibling;
-      else list.insertBefore(view.el, cursor);
-      view.update(item);
     }
+    arrange(list, wanted.map(({ key }) => views.get(key).view.el));
   }
 
   function viewFor(item) {
@@ -170,6 +168,8 @@ export function createThread(store, chat, { openReceipt, forget, tools, uploads 
     settle(null);
   }
 
+  const turnPage = (by) => scroller.scrollBy({ top: by * scroller.clientHeight * PAGE_SHARE });
+
   function editLast() {
     const own = state.path.findLast((m) => m.role === 'user');
     const view = own && views.get(own.id)?.view;
@@ -188,5 +188,5 @@ export function createThread(store, chat, { openReceipt, forget, tools, uploads 
 
   store.on(['thread', 'session', 'personas', 'health'], draw);
   store.on(['live'], drawLive);
-  return { el, editLast };
+  return { el, scroller, editLast, turnPage };
 }

@@ -26,7 +26,7 @@ function output(name, text) {
   if (!textOf(text).trim()) return null;
   const lines = text.trimEnd().split('\n').length;
   return h('details', { class: 'tool-output', open: lines <= FOLDED_LINES, testid: `tool-${name}` },
-    h('summary', {}, name === 'stderr' ? 'Complaints' : 'Output', h('span', { class: 'tool-output-lines' }, plural(lines, 'line')), copyButton(() => text, 'Copy the output')),
+    h('summary', {}, name === 'stderr' ? 'Complaints' : 'Output', h('span', {}, plural(lines, 'line')), copyButton(() => text, 'Copy the output')),
     h('pre', { tabindex: '0', 'aria-label': name === 'stderr' ? 'Complaints' : 'Output' }, shorter(text)));
 }
 

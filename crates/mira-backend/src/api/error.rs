@@ -120,6 +120,9 @@ pub enum ApiError {
     /// 422: well-formed, but with invalid values.
     #[error("{}", summary(.0))]
     Invalid(Vec<FieldError>),
+    /// 426: only a WebSocket is spoken here.
+    #[error("this path speaks WebSocket (version 13) only")]
+    UpgradeRequired,
     /// 428: a precondition is missing.
     #[error("{0}")]
     PreconditionRequired(&'static str),
@@ -329,6 +332,7 @@ impl ApiError {
             ),
             Self::Misdirected(_) => (StatusCode::MISDIRECTED_REQUEST, "unknown-host", "Unknown host"),
             Self::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid", "Invalid values"),
+            Self::UpgradeRequired => (StatusCode::UPGRADE_REQUIRED, "upgrade-required", "WebSocket needed"),
             Self::PreconditionRequired(_) => (
                 StatusCode::PRECONDITION_REQUIRED,
                 "precondition-required",
@@ -394,6 +398,10 @@ impl IntoResponse for ApiError {
         headers.insert(header::CONTENT_TYPE, PROBLEM_JSON);
         if let Some(wait) = self.retry_after() {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(retry_after_seconds(wait)));
+        }
+        if self.status() == StatusCode::UPGRADE_REQUIRED {
+            headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+            headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
         }
         if self.status() == StatusCode::UNAUTHORIZED {
             headers.insert(

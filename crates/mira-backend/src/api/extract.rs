@@ -38,11 +38,22 @@ impl<T: DeserializeOwned, S: Send + Sync, const MOST: usize> FromRequest<S> for 
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        if !is_json(request.headers()) {
-            return Err(ApiError::UnsupportedMedia("application/json"));
-        }
+        check_type(request.headers())?;
         let body = read_body(request.into_body(), MOST).await?;
         parse_json(&body).map(Self)
+    }
+}
+
+/// A JSON body as it came, for what may be an object or a list: 415 and 413 as of [`Json`].
+#[derive(Debug)]
+pub struct RawJson(pub Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for RawJson {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        check_type(request.headers())?;
+        read_body(request.into_body(), MAX_BODY_BYTES).await.map(Self)
     }
 }
 
@@ -54,16 +65,14 @@ impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for OptionalJ
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        let declared = is_json(request.headers());
+        let declared = check_type(request.headers());
         // Whether there is one is not always told by the head.
         let body = read_body(request.into_body(), MAX_BODY_BYTES).await?;
         if body.is_empty() {
-            Ok(Self(T::default()))
-        } else if declared {
-            parse_json(&body).map(Self)
-        } else {
-            Err(ApiError::UnsupportedMedia("application/json"))
+            return Ok(Self(T::default()));
         }
+        declared?;
+        parse_json(&body).map(Self)
     }
 }
 
@@ -88,7 +97,7 @@ fn json_error(error: &serde_json::Error, field: String) -> ApiError {
         serde_json::error::Category::Data => {
             let message = error.to_string();
             let message = message.split(" at line ").next().unwrap_or_default().to_owned();
-            let field = match missing_field(&message) {
+            let field = match named_field(&message) {
                 Some(name) if field.is_empty() => name.to_owned(),
                 Some(name) => format!("{field}.{name}"),
                 None => field,
@@ -101,17 +110,35 @@ fn json_error(error: &serde_json::Error, field: String) -> ApiError {
     }
 }
 
-/// The name in serde's complaint about a field that is not there: its path ends at the object.
-fn missing_field(message: &str) -> Option<&str> {
-    message.strip_prefix("missing field `")?.strip_suffix('`')
+/// The name in serde's complaint about a field that is not there, or there twice: its path ends at the object.
+fn named_field(message: &str) -> Option<&str> {
+    let named = message.strip_prefix("missing field `");
+    named
+        .or_else(|| message.strip_prefix("duplicate field `"))?
+        .strip_suffix('`')
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
-    let Some(kind) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
-        return false;
-    };
-    let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+/// What a body is said to be, without parameters, in lower case; empty where nothing readable is said.
+pub fn media_type(headers: &HeaderMap) -> String {
+    let said = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = said.and_then(|said| said.split(';').next()).unwrap_or_default();
+    essence.trim().to_ascii_lowercase()
+}
+
+/// Whether a body is said to be JSON as it is.
+fn check_type(headers: &HeaderMap) -> Result<(), ApiError> {
+    let kind = media_type(headers);
+    if kind != "application/json" && !(kind.starts_with("application/") && kind.ends_with("+json")) {
+        return Err(ApiError::UnsupportedMedia("application/json"));
+    }
+    let mut codings = headers.get_all(header::CONTENT_ENCODING).iter();
+    if codings.all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        Ok(())
+    } else {
+        Err(ApiError::UnsupportedMedia(
+            "application/json without a Content-Encoding",
+        ))
+    }
 }
 
 async fn read_body(mut body: Body, limit_bytes: usize) -> Result<Bytes, ApiError> {
@@ -148,7 +175,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
                 let reason = text
                     .strip_prefix("Failed to deserialize query string: ")
                     .unwrap_or(&text);
-                let (field, message) = reason.split_once(": ").unwrap_or(("", reason));
+                let (field, message) = match named_field(reason) {
+                    Some(field) => (field, reason),
+                    None => reason.split_once(": ").unwrap_or(("", reason)),
+                };
                 Err(ApiError::field(field, message))
             }
         }
@@ -239,6 +269,10 @@ mod tests {
             assert_eq!(optional(kind, body).await, Err(415), "{kind:?}");
         }
         assert_eq!(optional(Some("application/json"), "[3]").await, Err(422));
+        assert_eq!(
+            optional(Some("application/json"), r#"{"line": 3, "line": 3}"#).await,
+            Err(422)
+        );
         assert_eq!(optional(Some("application/json"), "{").await, Err(400));
     }
 
@@ -252,6 +286,8 @@ mod tests {
         );
         check(r#"{"inner": {"line": -3}}"#, Err((422, "inner.line")));
         check(r#"{"inner": {}}"#, Err((422, "inner.line")));
+        check(r#"{"inner": {"line": 3, "line": 3}}"#, Err((422, "inner.line")));
+        check("\u{feff}{}", Err((400, "")));
         check("{}", Err((422, "inner")));
         check("[]", Err((422, "")));
         check(r#"{"inner": {"line": 3}"#, Err((400, "")));

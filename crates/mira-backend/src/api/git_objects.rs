@@ -94,14 +94,20 @@ pub struct UnpublishedObject {
     pub unpushed_commits: u64,
     /// Files with edits in no commit, new ones too; at most 1000 are counted.
     pub changed_files: u64,
-    /// The branches with such commits, at most 50.
+    /// The branches with such commits, the first 50 by name.
     pub branches: Vec<String>,
+    /// How many there are.
+    pub branch_count: u64,
     /// Edits that were put aside by `git stash`.
     pub stashes: u64,
-    /// Tags the remote has not, or not like this, at most 50.
+    /// Tags the remote has not, or not like this, the first 50 by name.
     pub tags: Vec<String>,
-    /// Other refs with such commits, by their full names (`refs/notes/commits`), at most 50.
+    /// How many there are.
+    pub tag_count: u64,
+    /// Other refs with such commits, by their full names (`refs/notes/commits`), the first 50.
     pub refs: Vec<String>,
+    /// How many there are.
+    pub ref_count: u64,
     /// Why nobody can tell what is in it; then the counts say nothing.
     pub error: Option<String>,
 }
@@ -118,10 +124,13 @@ impl UnpublishedObject {
             repo_url: unsaved.repo.repo_url.clone(),
             unpushed_commits: found.unpushed_commits,
             changed_files: found.changed_files,
-            branches: found.branches,
+            branches: found.branches.first,
+            branch_count: found.branches.count,
             stashes: found.stashes,
-            tags: found.tags,
-            refs: found.refs,
+            tags: found.tags.first,
+            tag_count: found.tags.count,
+            refs: found.refs.first,
+            ref_count: found.refs.count,
             error,
         }
     }

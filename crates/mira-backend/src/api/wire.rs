@@ -1,6 +1,7 @@
 //! The objects clients see: JSON shapes of messages, sessions, moods and personas. Times are RFC 3339 in UTC.
 
 use super::file_objects::FileObject;
+use crate::services::chat::places;
 use mira_core::{
     approval::Approval,
     chat::{MemoryMode, Message, MessageMetadata, MessageStatus, MoodEntry, MoodSource, Role, Session, Usage},
@@ -270,11 +271,7 @@ impl MessageObject {
     /// The object of a message, its HTML rendered.
     pub fn of(message: &Message) -> Self {
         let meta = message.meta.as_ref();
-        let places = message.citations.iter().filter_map(|one| {
-            let (at, number) = (one.place()?, one.index);
-            Some(mira_render::Place { at, number })
-        });
-        let render = || mira_render::render_cited(&message.content, places);
+        let render = || mira_render::render_cited(&message.content, places(&message.citations));
         let html = if message.content.len() > RENDER_INLINE_BYTES {
             tokio::task::block_in_place(render)
         } else {

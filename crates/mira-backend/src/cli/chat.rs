@@ -2,7 +2,7 @@
 //!
 //! With `--plain` it reads lines, sends each, and prints replies only, so that it can stand in a pipe. Without, it shows
 //! overlay and mood, Ctrl-C stops the reply (or, between replies, ends the client), and a call that waits for the owner's
-//! word is answered by `/yes` or `/no`.
+//! word is answered by `/yes` or `/no` with the word its question shows: what was typed ahead answers nothing.
 
 use super::{CliError, client::Server, progress};
 use crate::config::Config;
@@ -23,6 +23,8 @@ use tokio_tungstenite::{
 
 /// Lines read ahead of the conversation; a pipe waits beyond this.
 const LINES_AHEAD: usize = 16;
+/// How much of an approval's id, from its end, stands for the question.
+const NAME_CHARS: usize = 4;
 
 #[derive(Debug, Args)]
 pub(super) struct ChatArgs {
@@ -123,8 +125,8 @@ struct Talk {
     turn: Option<String>,
     /// Its calls that are at work.
     calls: Vec<OpenCall>,
-    /// The one that was shown last and whose answer is read next; one at a time, so that an answer is for what was read.
-    shown: Option<String>,
+    /// The question that waits for its answer; one at a time.
+    shown: Option<Shown>,
     /// Whether the reply's first word is out.
     speaking: bool,
     failed: bool,
@@ -135,7 +137,7 @@ struct OpenCall {
     id: String,
     tool: String,
     arguments: serde_json::Value,
-    /// What it waits for.
+    /// What it waits for and was not asked yet.
     approval: Option<Asked>,
 }
 
@@ -143,6 +145,21 @@ struct OpenCall {
 struct Asked {
     id: String,
     reason: String,
+}
+
+/// A question that was shown.
+struct Shown {
+    call: String,
+    tool: String,
+    approval: String,
+}
+
+impl Shown {
+    /// What an answer names it by; nobody knows it before the question is there.
+    fn name(&self) -> &str {
+        let at = self.approval.char_indices().rev().nth(NAME_CHARS - 1);
+        self.approval.split_at(at.map_or(0, |(at, _)| at)).1
+    }
 }
 
 pub(super) async fn run(config: &Config, args: ChatArgs) -> Result<ExitCode, CliError> {
@@ -251,7 +268,7 @@ impl Talk {
         if line.is_empty() {
             return self.prompt();
         }
-        if matches!(line, "/yes" | "/no") && !self.plain {
+        if answered(line).is_some() && !self.plain {
             progress("nothing waits for an answer any more");
             return self.prompt();
         }
@@ -271,24 +288,22 @@ impl Talk {
     }
 
     async fn answer(&mut self, line: &str) -> Result<(), CliError> {
-        let (kind, said) = match line {
-            "/yes" => ("approve", "allowed"),
-            "/no" => ("deny", "refused"),
-            _ => {
-                progress("she waits: /yes allows the call, /no refuses it");
+        let Some(shown) = &self.shown else { return Ok(()) };
+        let name = shown.name();
+        let (kind, said) = match answered(line).filter(|(_, named)| *named == name) {
+            Some((Word::Yes, _)) => ("approve", "allowed"),
+            Some((Word::No, _)) => ("deny", "refused"),
+            None => {
+                progress(&format!(
+                    "she waits: /yes {name} allows the call, /no {name} refuses it"
+                ));
                 return Ok(());
             }
         };
-        let shown = self.shown.take();
-        let Some(call) = self.calls.iter_mut().find(|call| Some(&call.id) == shown.as_ref()) else {
-            return Ok(());
-        };
-        let Some(asked) = call.approval.take() else {
-            return Ok(());
-        };
-        progress(&format!("{said}: {}", printable(&call.tool)));
-        self.send(&serde_json::json!({"type": kind, "approval_id": asked.id}))
-            .await?;
+        progress(&format!("{said}: {}", shown.tool));
+        let answer = serde_json::json!({"type": kind, "approval_id": shown.approval});
+        self.shown = None;
+        self.send(&answer).await?;
         self.show_next()
     }
 
@@ -391,11 +406,9 @@ impl Talk {
 
     /// A call has its result; where its answer was still to be read, it came from elsewhere or too late.
     fn ended(&mut self, id: &str) -> Result<(), CliError> {
-        if let Some(at) = self.calls.iter().position(|call| call.id == id) {
-            let call = self.calls.remove(at);
-            if call.approval.is_some() && self.shown.take_if(|shown| shown == id).is_some() {
-                progress(&format!("{} needs no answer any more", printable(&call.tool)));
-            }
+        self.calls.retain(|call| call.id != id);
+        if let Some(shown) = self.shown.take_if(|shown| shown.call == id) {
+            progress(&format!("{} needs no answer any more", shown.tool));
         }
         self.show_next()
     }
@@ -406,22 +419,25 @@ impl Talk {
         if self.shown.is_some() {
             return Ok(());
         }
-        let waiting = self.calls.iter_mut().find(|call| call.approval.is_some());
-        let Some(call) = waiting else { return Ok(()) };
-        let asked = call.approval.as_ref().map(|asked| asked.reason.clone());
-        let answer = if self.plain {
-            call.approval = None;
-            "it waits for an answer on the page"
-        } else {
-            self.shown = Some(call.id.clone());
-            "/yes or /no"
+        let mut waiting = self.calls.iter_mut();
+        let Some((call, asked)) = waiting.find_map(|call| call.approval.take().map(|asked| (call, asked))) else {
+            return Ok(());
         };
-        let told = format!(
-            "may she call {}? {}\n{}\n{answer}",
-            printable(&call.tool),
-            asked.unwrap_or_default(),
-            printable(&call.arguments.to_string())
-        );
+        let (tool, arguments) = (printable(&call.tool), printable(&call.arguments.to_string()));
+        let shown = Shown {
+            call: call.id.clone(),
+            tool: tool.clone(),
+            approval: printable(&asked.id),
+        };
+        let answer = if self.plain {
+            "it waits for an answer on the page".to_owned()
+        } else {
+            let name = shown.name();
+            let answer = format!("/yes {name} or /no {name}");
+            self.shown = Some(shown);
+            answer
+        };
+        let told = format!("may she call {tool}? {}\n{arguments}\n{answer}", asked.reason);
         self.end_line()?;
         progress(&told);
         Ok(())
@@ -480,6 +496,24 @@ impl Talk {
         let (on, off) = if self.colour { ("\x1b[36m", "\x1b[0m") } else { ("", "") };
         Ok(show(&format!("{on}you>{off} "))?)
     }
+}
+
+/// The owner's word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Word {
+    Yes,
+    No,
+}
+
+/// A line that answers a question: the word, and what names the question.
+fn answered(line: &str) -> Option<(Word, &str)> {
+    let (word, name) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+    let word = match word {
+        "/yes" => Word::Yes,
+        "/no" => Word::No,
+        _ => return None,
+    };
+    Some((word, name.trim()))
 }
 
 /// What she says must not drive the terminal.

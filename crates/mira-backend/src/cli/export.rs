@@ -25,8 +25,9 @@ pub(super) async fn run(config: &Config, file: &Path) -> Result<ExitCode, CliErr
         path: file.to_owned(),
         source,
     };
-    let target = Target::open(file).map_err(failed)?;
+    // First: where there is nothing to export, nothing is left behind.
     let store = Store::open_read_only(&config.database.path).await?;
+    let target = Target::open(file).map_err(failed)?;
     let (sender, receiver) = mpsc::channel(LINES_AHEAD);
     let writing = tokio::task::spawn_blocking(move || target.write(receiver));
     let shelf = Shelf::alone(config);

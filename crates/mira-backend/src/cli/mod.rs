@@ -156,9 +156,7 @@ pub fn main() -> ExitCode {
             ExitCode::from(EXIT_CONFIG)
         }
         // Whoever reads the output has seen enough (`mira-backend token | head -0`).
-        Err(CliError::Io(e) | CliError::File { source: e, .. }) if e.kind() == io::ErrorKind::BrokenPipe => {
-            ExitCode::SUCCESS
-        }
+        Err(CliError::Io(e)) if e.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(e) => {
             complain(&e);
             ExitCode::FAILURE

@@ -2,7 +2,11 @@
 //! as not set.
 
 use super::types::{Invalid, Secret};
-use std::{collections::BTreeMap, fmt, io, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt, io,
+    path::Path,
+};
 
 /// What stands behind a secret's name in the variable that names a file with it.
 const FILE_SUFFIX: &str = "_FILE";
@@ -62,8 +66,9 @@ impl Env {
                 Err(_) => {}
             }
         }
+        let known = real.iter().map(|(name, _)| name.clone()).collect();
         env.overrule(real);
-        env.check_references(&dotenv);
+        env.check_references(&dotenv, known);
         env
     }
 
@@ -113,15 +118,32 @@ impl Env {
         }
     }
 
-    /// `$NAME` in `.env` stands for another variable. Where none has that name nothing would be left of it, and a token
-    /// with a `$` of its own would be a shorter one.
-    fn check_references(&mut self, text: &str) {
+    /// `$NAME` in `.env` stands for a variable that is `known`, or that an earlier line sets. Of any other name nothing
+    /// would be left, and a token with a `$` of its own would be a shorter one: such a name is not told.
+    fn check_references(&mut self, text: &str, mut known: BTreeSet<String>) {
+        let mut quotes = Quotes::default();
+        let mut set = None;
         for (line, number) in text.lines().zip(1..) {
-            let value = line.split_once('=').map(|(_, value)| value.trim_start());
-            let comment = line.trim_start().starts_with('#');
-            if value.is_some_and(|value| !comment && refers_to_nothing(value, |name| self.values.contains_key(name))) {
-                let reason = "has a $ with no variable's name behind it; a value with a $ needs 'single quotes'";
-                self.problem(&format!(".env line {number}"), reason.to_owned());
+            let value = if quotes.are_open() {
+                line
+            } else {
+                known.extend(set.take());
+                let comment = line.trim_start().starts_with('#');
+                let Some((name, value)) = line.split_once('=').filter(|_| !comment) else {
+                    continue;
+                };
+                // It may stand behind `export`.
+                set = name.split_whitespace().next_back().map(str::to_owned);
+                value.trim_start()
+            };
+            let names = quotes.references(value);
+            if let Some(name) = names.iter().find(|name| !known.contains(*name)) {
+                let reason = if self.values.contains_key(name) {
+                    format!("has ${name}, which no line before it sets")
+                } else {
+                    "has a $ with no variable's name behind it; a value with a $ needs 'single quotes'".to_owned()
+                };
+                self.problem(&format!(".env line {number}"), reason);
             }
         }
     }
@@ -149,29 +171,40 @@ impl Env {
     }
 }
 
-/// Whether a value refers to a variable that is not set, by the rules of `dotenvy`.
-fn refers_to_nothing(value: &str, is_set: impl Fn(&str) -> bool) -> bool {
-    let mut rest = value.chars().peekable();
-    let (mut single, mut double, mut before) = (false, false, ' ');
-    while let Some(c) = rest.next() {
-        match c {
-            '\'' if !double => single = !single,
-            '"' if !single => double = !double,
-            '\\' if !single => drop(rest.next()),
-            '#' if !single && !double && before.is_whitespace() => return false,
-            '$' if !single => {
-                let braced = rest.next_if_eq(&'{').is_some();
-                let belongs = |c: &char| if braced { *c != '}' } else { c.is_alphanumeric() };
-                let name: String = std::iter::from_fn(|| rest.next_if(belongs)).collect();
-                if !is_set(&name) {
-                    return true;
-                }
-            }
-            _ => {}
-        }
-        before = c;
+/// The quotes that are open where a line of `.env` ends: the next one goes on with its value.
+#[derive(Default)]
+struct Quotes {
+    single: bool,
+    double: bool,
+}
+
+impl Quotes {
+    fn are_open(&self) -> bool {
+        self.single || self.double
     }
-    false
+
+    /// The names a value refers to, or a line of it, by the rules of `dotenvy`.
+    fn references(&mut self, value: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut rest = value.chars().peekable();
+        let mut before = ' ';
+        while let Some(c) = rest.next() {
+            match c {
+                '\'' if !self.double => self.single = !self.single,
+                '"' if !self.single => self.double = !self.double,
+                '\\' if !self.single => drop(rest.next()),
+                '#' if !self.are_open() && before.is_whitespace() => break,
+                '$' if !self.single => {
+                    let braced = rest.next_if_eq(&'{').is_some();
+                    let belongs = |c: &char| if braced { *c != '}' } else { c.is_alphanumeric() };
+                    found.push(std::iter::from_fn(|| rest.next_if(belongs)).collect());
+                }
+                _ => {}
+            }
+            before = c;
+        }
+        found
+    }
 }
 
 /// Where a line stands that could not be read; the parser tells the line, or only its value.
@@ -366,11 +399,10 @@ mod tests {
     #[test]
     fn a_dollar_that_would_vanish_is_wrong() {
         let check = |line: &str, expect: bool| {
-            let mut env = Env::from_pairs(&[("HOME", "/h")]);
-            env.check_references(&format!("# price: $5\n{line}\n"));
-            let names: Vec<_> = env.problems.iter().map(|p| p.name.as_str()).collect();
+            let wrong = wrong_references(&format!("# price: $5\n{line}\n"));
+            let names: Vec<_> = wrong.iter().map(|p| p.name.as_str()).collect();
             assert_eq!(names, if expect { &[".env line 2"][..] } else { &[] }, "{line}");
-            assert!(!format!("{:?}", env.problems).contains("hunter"));
+            assert!(!format!("{wrong:?}").contains("two"), "{wrong:?}");
         };
         check("MIRA_AUTH_TOKEN=hunter$two", true);
         check("MIRA_AUTH_TOKEN = \"hunter${two}\"", true);
@@ -380,6 +412,41 @@ mod tests {
         check("DATABASE_URL=sqlite:$HOME/mira.db", false);
         check("DATABASE_URL=sqlite:${HOME}/mira.db # not $two", false);
         check("#MIRA_AUTH_TOKEN=hunter$two", false);
+    }
+
+    /// What is wrong with the references of a `.env` where only `HOME` is a real variable.
+    fn wrong_references(text: &str) -> Vec<Problem> {
+        let mut env = Env::default();
+        env.read_dotenv(text);
+        env.overrule(vec![("HOME".to_owned(), "/h".to_owned())]);
+        env.check_references(text, BTreeSet::from(["HOME".to_owned()]));
+        env.problems
+    }
+
+    #[test]
+    fn a_variable_of_a_later_line_is_wrong() {
+        let check = |text: &str, expect: &[(&str, &str)]| {
+            let wrong = wrong_references(text);
+            let told: Vec<_> = wrong.iter().map(|p| (p.name.as_str(), p.reason.as_str())).collect();
+            assert_eq!(told, expect, "{text}");
+        };
+        check("BASE=/srv\nDATABASE_URL=sqlite:$BASE/mira.db\n", &[]);
+        check("export BASE=/srv\nexport DATABASE_URL=sqlite:${BASE}/mira.db\n", &[]);
+        check(
+            "\nDATABASE_URL=sqlite:${BASE}/mira.db\nBASE=/srv\n",
+            &[(".env line 2", "has $BASE, which no line before it sets")],
+        );
+        check(
+            "BASE=$BASE/x\n",
+            &[(".env line 1", "has $BASE, which no line before it sets")],
+        );
+        check("HOME=$HOME/x\n", &[]);
+        // A value may take several lines.
+        check("A='\n$B=$C\n'\nB=\"\n$A\n\"\nC=1\n", &[]);
+        check(
+            "A=\"\n$C\n\"\nC=1\n",
+            &[(".env line 2", "has $C, which no line before it sets")],
+        );
     }
 
     #[test]

@@ -128,6 +128,8 @@ pub struct Looked {
     pub writes: u64,
     /// Jobs waiting for the writer.
     pub writes_waiting: u64,
+    /// Files whose text an older reader made.
+    pub files_to_renew: u64,
     /// Memories waiting to be indexed.
     pub outbox_depth: u64,
     /// For how long the oldest of them has waited.
@@ -322,6 +324,12 @@ fn register_looked(registry: &mut Registry, looked: Looked) {
         "Jobs waiting for the writer",
         None,
         looked.writes_waiting as f64,
+    );
+    gauge(
+        "files_to_renew",
+        "Files that an older version read and that wait to be read anew",
+        None,
+        looked.files_to_renew as f64,
     );
     gauge(
         "outbox_depth",

@@ -4,9 +4,9 @@
 //! Invariants: a block is summarised once (idempotent by its range); nothing off the record is summarised; a summary is
 //! never a chat message; what strangers wrote is not made the owner's by summarising it.
 
-use crate::services::{deps::Deps, memory::Memories};
+use crate::services::{chat::budget, deps::Deps, memory::Memories};
 use mira_core::{
-    chat::{Message, Role},
+    chat::{Message, Role, Usage},
     ids::{AccountId, MemoryId, MessageId, SessionId},
     model::{ModelRequest, PromptMessage},
     prompt::BLOCK,
@@ -152,6 +152,10 @@ impl Summarizer {
         if self.marks().get(&key) == Some(&mark) {
             return;
         }
+        // A note can wait for another day.
+        if budget::is_spent(&deps, overflow.account, Usage::default()).await {
+            return;
+        }
         let soft = deps.lifecycle.soft().clone();
         match soft.run_until_cancelled(self.work(&deps, &overflow)).await {
             Some(Ok(true)) => {
@@ -191,7 +195,7 @@ impl Summarizer {
                 break;
             };
             let remembered = self.remembered(overflow.account, &range.messages).await?;
-            let untrusted = remembered.iter().any(|message| message.shows_strangers());
+            let untrusted = remembered.iter().any(|message| message.tells_of_strangers());
             let told = told(&remembered);
             // A block without words (all forgotten, failed or off the record) is noted as such, so that it is not asked
             // for again.
@@ -299,6 +303,7 @@ impl Summarizer {
         let reply = self.model.complete(request, MOST_TOKENS).await?;
         deps.metrics.tokens(reply.usage);
         deps.metrics.side_calls.inc();
+        budget::spend_beside(deps, overflow.account, reply.usage).await;
         Ok((reply.text.chars().take(SUMMARY_CHARS).collect(), reply.model))
     }
 }
@@ -325,6 +330,8 @@ pub struct Notes {
     pub texts: Vec<Arc<str>>,
     /// Whether one of them was made of what strangers wrote.
     pub untrusted: bool,
+    /// Whether one of the blocks was; the overview is an account of accounts.
+    pub retells: bool,
 }
 
 /// The notes for a prompt whose window begins at `start`.
@@ -335,6 +342,7 @@ pub fn notes_before(summaries: &[Summary], start: u64) -> Notes {
     Notes {
         texts: notes().map(|summary| Arc::from(summary.text.as_str())).collect(),
         untrusted: notes().any(|summary| summary.untrusted),
+        retells: blocks.iter().any(|summary| summary.untrusted),
     }
 }
 

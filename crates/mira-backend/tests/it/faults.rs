@@ -1,6 +1,9 @@
 //! A model that fails: what the owner is told, what is kept, and that the next turn works.
 
-use crate::support::client::{House, Line, Told, long};
+use crate::{
+    support::client::{House, Line, Told, long},
+    web::peer::{Answer, Server, ok},
+};
 use openai_sim::{Ending, Fault, HttpFault, Plan, SimConfig};
 use serde_json::{Value, json};
 
@@ -91,7 +94,12 @@ async fn failures_without_a_word(api: &str) {
         assert!(error.get("message").is_none(), "{name}");
         let text = error.to_string();
         assert!(!text.contains("sk-test"), "{name}: {text}");
+        // What the model said in refusing is the owner's to read, and no log's.
+        assert_eq!(text.contains("I will not say that."), name == "refusal", "{text}");
     }
+    house.server.stderr.wait_for("the model declined to answer");
+    let log = house.server.stderr.all().join("\n");
+    assert!(!log.contains("I will not say that."), "{log}");
 }
 
 #[tokio::test]
@@ -246,6 +254,37 @@ async fn an_endpoint_that_is_not_there() {
     assert_eq!(told.error.unwrap()["retryable"], true);
     assert_eq!(api.history().await.len(), 1);
     assert!(api.get("/health").await["status"].is_string());
+}
+
+#[tokio::test]
+async fn a_reply_that_never_ends_is_cut_and_kept() {
+    let words = "and then ".repeat(7_000);
+    let delta = json!({ "choices": [{ "index": 0, "delta": { "content": words } }] });
+    let piece = format!("data: {delta}\n\n").into_bytes();
+    let model = Server::start("127.0.0.1", 0, move |request| {
+        if request.starts_with("get ") {
+            return ok("Content-Type: application/json\r\n", br#"{"data":[{"id":"endless"}]}"#);
+        }
+        let head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n";
+        Answer::Endless(head.to_vec(), piece.clone())
+    })
+    .await;
+    let house = House::with(|setup| {
+        setup
+            .env("MIRA_LLM_API", "chat")
+            .env("OPENAI_BASE_URL", model.url("/v1").to_string())
+    })
+    .await;
+    let told = house.line().await.turn("Tell me everything.").await;
+    assert_eq!((told.outcome.as_str(), told.slug()), ("interrupted", "model-nonsense"));
+    let reply = house.api.history().await.pop().unwrap();
+    assert_eq!(reply["status"], "interrupted");
+    let kept = reply["content"].as_str().unwrap();
+    assert!(
+        (2 << 20..3 << 20).contains(&kept.len()) && kept.starts_with("and then"),
+        "{}",
+        kept.len()
+    );
 }
 
 #[tokio::test]

@@ -252,6 +252,9 @@ fn arriving(house: &House) -> Vec<u64> {
     listed.unwrap_or_default()
 }
 
+/// What goes into an upload, one by one.
+type Pieces = mpsc::Sender<Result<Vec<u8>, std::io::Error>>;
+
 /// An upload whose bytes come one by one.
 fn slowly(house: &House, queue: mpsc::Receiver<Result<Vec<u8>, std::io::Error>>) -> RequestBuilder {
     let body = stream::unfold(queue, |mut queue| async move { Some((queue.recv().await?, queue)) });
@@ -266,20 +269,25 @@ async fn pause(deadline: Instant, house: &House) {
     tokio::time::sleep(Duration::from_millis(10)).await;
 }
 
-#[tokio::test]
-async fn a_kill_in_the_middle_leaves_nothing_half() {
-    let mut house = House::new().await;
-    // Half of an upload is there.
-    let (pieces, queue) = mpsc::channel::<Result<Vec<u8>, std::io::Error>>(4);
+/// Half of an upload is there: where the rest of it would go in, and what sends it.
+async fn half_an_upload(house: &House) -> (Pieces, JoinSet<reqwest::Result<reqwest::Response>>) {
+    let (pieces, queue) = mpsc::channel(4);
     let mut half = form(&[("half.bin", &vec![1; 400_000])]);
     half.truncate(200_000);
     pieces.send(Ok(half)).await.unwrap();
     let mut sending = JoinSet::new();
-    sending.spawn(slowly(&house, queue).send());
+    sending.spawn(slowly(house, queue).send());
     let deadline = Instant::now() + LIMIT;
-    while !arriving(&house).iter().any(|bytes| *bytes > 100_000) {
-        pause(deadline, &house).await;
+    while !arriving(house).iter().any(|bytes| *bytes > 100_000) {
+        pause(deadline, house).await;
     }
+    (pieces, sending)
+}
+
+#[tokio::test]
+async fn a_kill_in_the_middle_leaves_nothing_half() {
+    let mut house = House::new().await;
+    let (pieces, mut sending) = half_an_upload(&house).await;
     // And documents are being read.
     let words = "seven little words stand on this line\n".repeat(20_000);
     let long = upload(&house, "long.txt", words.as_bytes()).await;
@@ -354,18 +362,10 @@ async fn bytes_without_a_row_go_with_the_next_start() {
 #[tokio::test]
 async fn an_upload_that_is_broken_off_leaves_nothing() {
     let house = House::new().await;
-    let (pieces, queue) = mpsc::channel::<Result<Vec<u8>, std::io::Error>>(4);
-    let mut half = form(&[("half.bin", &vec![1; 400_000])]);
-    half.truncate(200_000);
-    pieces.send(Ok(half)).await.unwrap();
-    let mut sending = JoinSet::new();
-    sending.spawn(slowly(&house, queue).send());
-    let deadline = Instant::now() + LIMIT;
-    while !arriving(&house).iter().any(|bytes| *bytes > 100_000) {
-        pause(deadline, &house).await;
-    }
+    let (_pieces, mut sending) = half_an_upload(&house).await;
     sending.abort_all();
     assert!(sending.join_next().await.unwrap().unwrap_err().is_cancelled());
+    let deadline = Instant::now() + LIMIT;
     while !arriving(&house).is_empty() {
         pause(deadline, &house).await;
     }
@@ -389,4 +389,80 @@ async fn a_disk_without_room_takes_nothing_and_goes_on() {
     assert_eq!(on_disk(&house.setup.data_dir()), Vec::<String>::new());
     upload(&house, "small.bin", b"\x00small").await;
     assert_eq!(on_disk(&house.setup.data_dir()), [hash(b"\x00small")]);
+}
+
+/// The text of every file as an older reader might have left it.
+const OF_AN_OLDER_READER: &str = "
+    UPDATE files SET reading = 0, tried = 0;
+    DELETE FROM file_chunks;
+    DELETE FROM file_pages;
+    INSERT INTO file_pages (account_id, file_id, n, text) SELECT account_id, id, 0, 'an old text: ' || name FROM files
+     WHERE name LIKE '%.txt';
+    INSERT INTO file_chunks (account_id, file_id, n, heading, text)
+    SELECT account_id, id, 0, '', 'an old piece: ' || name FROM files WHERE name LIKE '%.txt';";
+
+#[tokio::test]
+async fn what_an_older_reader_read_is_read_anew() {
+    let mut house = House::new().await;
+    let mut line = house.line().await;
+    let spoilt = upload(&house, "spoilt.txt", b"salt and pepper").await;
+    let away = upload(&house, "away.txt", b"oil and vinegar").await;
+    let note = upload(&house, "note.txt", b"milk and eggs").await;
+    upload(&house, "dot.bin", b"\x00no text").await;
+    for file in [&spoilt, &away, &note] {
+        assert_eq!(settled(&house, &mut line, file).await["status"], "ready");
+    }
+    stop_and(&mut house, OF_AN_OLDER_READER).await;
+    fs::write(bytes_of(&house, &spoilt), b"%PDF-1.7 and no more").unwrap();
+    let (place, aside) = (bytes_of(&house, &away), house.setup.dir().join("aside"));
+    fs::rename(&place, &aside).unwrap();
+    house.restart().await;
+    let mut line = house.line().await;
+    let is_renewed = |id: &Value| {
+        let id = id.clone();
+        move |frame: &Value| frame["type"] == "file" && frame["object"]["id"] == id
+    };
+    if text(&house, &note).await != "milk and eggs" {
+        let told = line.until_that(is_renewed(&note["id"])).await.pop().unwrap();
+        assert_eq!(
+            (&told["object"]["status"], &told["object"]["error"]),
+            (&json!("ready"), &Value::Null)
+        );
+    }
+    assert_eq!(text(&house, &note).await, "milk and eggs");
+    // They are older, so their turn was before. They have what they had, and nobody is told of it.
+    for (file, old) in [(&spoilt, "an old text: spoilt.txt"), (&away, "an old text: away.txt")] {
+        let kept = house.api.get(&path_of(file)).await;
+        assert_eq!((&kept["status"], &kept["error"]), (&json!("ready"), &Value::Null));
+        assert_eq!(text(&house, file).await, old);
+    }
+    let found = house.api.get("/api/files/search?q=an+old+piece+of+milk").await;
+    let names: Vec<&Value> = { found["results"].as_array().unwrap().iter() }
+        .map(|hit| &hit["name"])
+        .collect();
+    assert!(
+        names.contains(&&json!("spoilt.txt")) && names.contains(&&json!("away.txt")),
+        "{names:?}"
+    );
+    let snippet = |name: &str| {
+        { found["results"].as_array().unwrap().iter() }
+            .find(|hit| hit["name"] == name)
+            .map(|hit| hit["snippet"].clone())
+    };
+    assert_eq!(snippet("note.txt"), Some(json!("milk and eggs")));
+    let waiting = house.api.request(Method::GET, "/metrics").send().await.unwrap();
+    let waiting = waiting.text().await.unwrap();
+    assert!(waiting.contains("\nmira_files_to_renew 1.0\n"), "{waiting}");
+
+    // What was in the way is gone with the next start.
+    fs::rename(&aside, &place).unwrap();
+    house.server.signal("KILL");
+    house.server.wait();
+    house.restart().await;
+    let mut line = house.line().await;
+    if text(&house, &away).await != "oil and vinegar" {
+        line.until_that(is_renewed(&away["id"])).await;
+    }
+    assert_eq!(text(&house, &away).await, "oil and vinegar");
+    assert_eq!(text(&house, &spoilt).await, "an old text: spoilt.txt");
 }

@@ -2,7 +2,7 @@
 
 use crate::support::{
     client::{House, law_of},
-    server::{LIMIT, Server},
+    server::{LIMIT, Server, Setup},
     ws::Ended,
 };
 use futures_util::{SinkExt, StreamExt};
@@ -23,7 +23,7 @@ use tokio_tungstenite::{
         Message,
         client::IntoClientRequest,
         protocol::frame::{
-            Frame,
+            CloseFrame, Frame,
             coding::{Data, OpCode},
         },
     },
@@ -165,6 +165,27 @@ async fn text_that_is_no_text() {
     raw.send(Message::Frame(frame)).await;
     assert_eq!(raw.read().await, Err(Ended::Closed(1002)));
     assert_eq!(house.line().await.turn("still here").await.text, "to: still here");
+}
+
+#[tokio::test]
+async fn a_client_that_closes_is_answered() {
+    let server = Setup::new().start();
+    for login in [true, false] {
+        for code in [1000, 1001, 4999] {
+            let mut raw = Raw::open(&server, login).await;
+            if login {
+                assert_eq!(raw.read().await.unwrap()["type"], "hello");
+            }
+            let reason = "bye".into();
+            let frame = CloseFrame {
+                code: code.into(),
+                reason,
+            };
+            raw.send(Message::Close(Some(frame))).await;
+            // Without an answer a browser would call it a broken connection (1006).
+            assert_eq!(raw.read().await, Err(Ended::Closed(code)), "{login}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -125,6 +125,30 @@ async fn tools_of_servers_are_used_in_a_turn() {
     assert!(prompt["tools"].to_string().contains("mcp__py__grown"), "{prompt}");
 }
 
+/// With no model at all: what a newcomer says calls a server's tool, and what it lacks is told.
+#[tokio::test]
+async fn in_rehearsal_they_are_called_by_name() {
+    let mut server = python();
+    server["trusted"] = json!(true);
+    let servers = json!({ "weather": server });
+    let house = House::with(|_| with_servers(Setup::new(), &servers).env("PEERS", python_packages())).await;
+    ready(&house, "weather");
+    let mut line = house.line().await;
+    let told = line
+        .turn("Use the weather server: what is the weather tomorrow in Graz?")
+        .await;
+    assert_eq!(told.calls.len(), 1, "{told:?}");
+    assert_eq!(told.results[0]["status"], "ok", "{told:?}");
+    assert_eq!(told.results[0]["data"]["text"], "Graz: rain for 1 day(s)");
+    assert!(told.text.contains("Graz: rain for 1 day(s)"), "{}", told.text);
+    let told = line
+        .turn("ask weather.forecast {\"city\": \"Linz\", \"days\": 3}")
+        .await;
+    assert_eq!(told.results[0]["data"]["text"], "Linz: rain for 3 day(s)", "{told:?}");
+    let told = line.turn("Use the forecast tool").await;
+    assert!(told.calls.is_empty() && told.text.contains("`city` (text)"), "{told:?}");
+}
+
 async fn content(house: &House, file: &Value) -> Vec<u8> {
     let path = format!("/api/files/{}/content", file["id"].as_str().unwrap());
     let response = house.api.request(Method::GET, &path).send().await.unwrap();
@@ -213,6 +237,78 @@ async fn a_server_that_says_nothing_delays_nobody_and_ends_with_mira() {
     house.server.signal("TERM");
     house.server.wait();
     assert!(begun.elapsed() < LIMIT);
+}
+
+#[tokio::test]
+async fn what_cannot_be_offered_is_listed_with_its_reason() {
+    let servers = json!({ "a": fault("many"), "odd": fault("schema"), "two": fault("twice") });
+    let house = House::with(|setup| with_servers(setup, &servers)).await;
+    let deadline = Instant::now() + LIMIT;
+    let listed = loop {
+        let listed = tools(&house).await;
+        let has = |name: &str| listed.iter().any(|tool| tool["name"] == name);
+        if has("mcp__a__") && has("mcp__odd__wrong") && has("mcp__two__good") {
+            break listed;
+        }
+        assert!(Instant::now() < deadline, "{listed:#?}");
+    };
+    let why = |name: &str| {
+        let tool = named(&listed, name);
+        assert_eq!(
+            (&tool["available"], &tool["enabled"]),
+            (&json!(false), &json!(true)),
+            "{tool}"
+        );
+        assert_eq!(tool["effect"], "outside", "{tool}");
+        tool["reason"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(why("mcp__odd__wrong"), "its schema is not that of an object");
+    assert_eq!(why("mcp__odd__worse"), "its schema is no object");
+    assert_eq!(why("mcp__odd__"), "a tool has no name");
+    assert!(why("mcp__a__").contains("more than 128 tools"));
+    let clash = |tool: &&Value| tool["name"] == "mcp__two__good" && tool["reason"] == "it is listed twice";
+    assert_eq!(listed.iter().filter(clash).count(), 1, "{listed:#?}");
+    // Of all servers together a model is offered so many, the first ones.
+    let of_many: Vec<&Value> = listed
+        .iter()
+        .filter(|tool| tool["name"].as_str().unwrap().starts_with("mcp__a__tool"))
+        .collect();
+    let (offered, crowded): (Vec<&Value>, Vec<&Value>) =
+        of_many.into_iter().partition(|tool| tool["available"] == true);
+    assert_eq!((offered.len(), crowded.len()), (96, 32));
+    for tool in crowded.into_iter().chain([named(&listed, "mcp__odd__good")]) {
+        assert_eq!(
+            tool["reason"], "models are offered at most 96 tools of MCP servers",
+            "{tool}"
+        );
+    }
+    // None of it reaches the model, and a call of it comes to nothing.
+    house.sim.push(Plan::calls([
+        Call::new("mcp__odd__wrong", &json!({})),
+        Call::new("mcp__odd__good", &json!({})),
+        Call::new("mcp__a__tool0", &json!({})),
+    ]));
+    house.sim.push(Plan::reply("I see."));
+    let told = house.line().await.turn("Try them.").await;
+    let statuses: Vec<&Value> = told
+        .calls
+        .iter()
+        .map(|call| {
+            let same = |result: &&Value| result["tool_call_id"] == call["tool_call_id"];
+            &told.results.iter().find(same).unwrap()["status"]
+        })
+        .collect();
+    assert_eq!(statuses, ["unavailable", "unavailable", "ok"], "{told:?}");
+    let prompt = house.prompts().pop().unwrap().body;
+    let names = prompt["tools"].as_array().unwrap().iter();
+    let of_servers: Vec<&str> = names
+        .filter_map(|tool| tool["name"].as_str().filter(|name| name.starts_with("mcp__")))
+        .collect();
+    assert_eq!(of_servers.len(), 96);
+    assert!(
+        of_servers.iter().all(|name| name.starts_with("mcp__a__tool")),
+        "{of_servers:?}"
+    );
 }
 
 #[test]
@@ -369,6 +465,57 @@ async fn the_protocol_is_spoken_with_the_same_login() {
     let spoken = speaking("2025-06-18", "tools/list").send().await.unwrap();
     assert!(body(spoken).await["result"]["tools"].is_array());
     assert_eq!(speaking("1999-01-01", "initialize").send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn lists_of_messages_are_taken_in_the_revision_that_has_them() {
+    let house = House::new().await;
+    let ask = |id: Value, method: &str| json!({ "jsonrpc": "2.0", "id": id, "method": method });
+    let note = json!({ "jsonrpc": "2.0", "method": "notifications/initialized" });
+    let call = json!({ "jsonrpc": "2.0", "id": "c", "method": "tools/call",
+                       "params": { "name": "list_projects", "arguments": {} } });
+    let list = json!([
+        ask(json!(1), "ping"),
+        note,
+        call,
+        ask(json!(2), "nothing"),
+        ask(json!(3), "initialize"),
+        ask(json!(null), "ping"),
+        [ask(json!(4), "ping")],
+        7,
+    ]);
+    let answers = house.api.post("/mcp", list).await.expect(200);
+    let of = |n: usize| (&answers[n]["id"], &answers[n]["error"]["code"]);
+    assert_eq!(answers.as_array().unwrap().len(), 7, "{answers}");
+    assert_eq!((&answers[0]["id"], &answers[0]["result"]), (&json!(1), &json!({})));
+    assert_eq!(
+        (&answers[1]["id"], &answers[1]["result"]["isError"]),
+        (&json!("c"), &json!(false))
+    );
+    assert_eq!(of(2), (&json!(2), &json!(-32601)));
+    assert_eq!(of(3), (&json!(3), &json!(-32600)));
+    for n in 4..7 {
+        assert_eq!(of(n), (&Value::Null, &json!(-32600)), "{answers}");
+    }
+    // Nothing that is answered.
+    let taken = house.api.post("/mcp", json!([note, note])).await;
+    assert_eq!((taken.status, taken.body), (202, Value::Null));
+    let many = vec![ask(json!(1), "ping"); 51];
+    house.api.post("/mcp", json!(many)).await.problem(422, "invalid");
+    let speaking = |version: &'static str| {
+        let list = json!([ask(json!(1), "ping")]);
+        let request = house.api.request(Method::POST, "/mcp");
+        let request = request.header("mcp-protocol-version", version);
+        request
+            .header("content-type", "application/json")
+            .body(list.to_string())
+            .send()
+    };
+    let same = body(speaking("2025-03-26").await.unwrap()).await;
+    assert_eq!(same[0]["result"], json!({}));
+    for version in ["2025-06-18", "2025-11-25", "1999-01-01"] {
+        problem(speaking(version).await.unwrap(), 400, "malformed").await;
+    }
 }
 
 /// A client of an SDK at work.

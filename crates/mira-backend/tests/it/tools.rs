@@ -161,6 +161,23 @@ async fn endless_rounds_end() {
 }
 
 #[tokio::test]
+async fn too_many_calls_at_once_are_told_so() {
+    let house = House::new().await;
+    house
+        .sim
+        .push(Plan::calls((0..50).map(|n| recall(&format!("call {n}")))));
+    house.sim.push(Plan::reply("Enough."));
+    let told = house.line().await.turn("Everything at once.").await;
+    assert_eq!((told.outcome.as_str(), told.text.as_str()), ("complete", "Enough."));
+    let of = |status: &str| told.results.iter().filter(|result| result["status"] == status).count();
+    assert_eq!((told.results.len(), of("ok"), of("denied")), (50, 48, 2));
+    let last = house.prompts().pop().unwrap().body;
+    assert_eq!(last["tool_choice"], "none", "the last request wants an answer");
+    let refused = |output: &&String| output.contains("the limit of 48 calls for one reply is reached");
+    assert_eq!(outputs(&house).iter().filter(refused).count(), 2);
+}
+
+#[tokio::test]
 async fn what_is_kept_on_request_passes_the_gate() {
     let house = House::new().await;
     let remember = |text: &str| {

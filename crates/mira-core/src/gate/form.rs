@@ -15,8 +15,9 @@ const MOST_WORDS: usize = 60;
 /// Facts are one sentence; two are borne with.
 const MOST_SENTENCES: usize = 2;
 
-/// Why this note is no fact, whatever was said.
-pub(super) fn reason(note: &FactNote) -> Option<Rejection> {
+/// Why this note is no fact, whatever was said. What the owner means to do is one where `asked`: they ask to have something
+/// remembered.
+pub(super) fn reason(note: &FactNote, asked: bool) -> Option<Rejection> {
     let all = words(&note.text);
     let plain = flat(&note.text);
     let named = flat(&format!("{} {}", note.about, note.topic));
@@ -41,7 +42,7 @@ pub(super) fn reason(note: &FactNote) -> Option<Rejection> {
     if has(&plain, TOOL) || has(&named, TOOL_TOPICS) {
         return Some(Rejection::ToolOutput);
     }
-    if is_residue(note, &all, &plain) {
+    if is_residue(note, &all, &plain) || is_bare_task(&all) || (!asked && wants_a_task(&all)) {
         return Some(Rejection::Residue);
     }
     if is_passing(&all, &plain) {
@@ -254,7 +255,29 @@ fn is_residue(note: &FactNote, all: &[Word], plain: &str) -> bool {
         return true;
     }
     let handled = all.iter().any(|word| listed(HANDLED, word.lower.as_str()));
-    (handled && has(plain, AT_HAND)) || wants_a_task(all)
+    handled && has(plain, AT_HAND)
+}
+
+/// Words that follow "to" and begin no task: "To the owner ...", and other languages that begin with such a word.
+const NO_TASKS: &str = "\
+    the, a, an, this, that, these, those, his, her, hers, their, them, him, my, me, our, us, your, you, owner, mira, it, \
+    je, jest, ne, nie";
+
+/// `To buy milk`, of nobody.
+fn is_bare_task(all: &[Word]) -> bool {
+    let lower: Vec<&str> = all.iter().map(|word| word.lower.as_str()).collect();
+    let [first, next, rest @ ..] = lower.as_slice() else {
+        return false;
+    };
+    let finite = |word: &&str| {
+        matches!(
+            *word,
+            "is" | "are" | "was" | "were" | "has" | "had" | "will" | "would" | "means"
+        )
+    };
+    let of_somebody = rest.windows(2).any(|two| two.first() == Some(&"owner"));
+    let named = all.get(1).is_some_and(|word| word.name);
+    *first == "to" && !named && !listed(NO_TASKS, next) && !of_somebody && !rest.iter().any(finite)
 }
 
 /// `wants to fix`, `would like a summary`, `is looking for advice`, `is debugging`.

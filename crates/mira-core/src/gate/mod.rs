@@ -63,7 +63,8 @@ pub struct GateInput<'a> {
     /// Whether the turn read a tool's result or a web page: what is kept counts as learnt from it.
     pub untrusted: bool,
     /// Whether words of strangers stood anywhere in the prompt, a file of an earlier turn for instance: then a note needs
-    /// the owner's own words, since Mira's reply and another language may be theirs.
+    /// the owner's own words, since Mira's reply and another language may be theirs; and what those say less than half of
+    /// counts as learnt from strangers.
     pub exposed: bool,
 }
 
@@ -121,39 +122,39 @@ pub enum Rejection {
 }
 
 impl Rejection {
-    /// A few words for logs and metrics.
+    /// A few words that follow "not kept:".
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Empty => "empty",
-            Self::Long => "too long",
-            Self::Residue => "task residue",
-            Self::Question => "question",
-            Self::Command => "command",
-            Self::Link => "link",
-            Self::Secret => "secret",
-            Self::Code => "code",
-            Self::Passing => "passing state",
-            Self::ToolOutput => "tool output",
-            Self::Pasted => "pasted text",
-            Self::Unsupported => "not said",
-            Self::World => "general knowledge",
-            Self::Echo => "echo of recall",
-            Self::Pinned => "against a pinned fact",
-            Self::Forgotten => "forgotten",
+            Self::Empty => "it says nothing",
+            Self::Long => "it is too long for a fact",
+            Self::Residue => "it is a task of the moment, not a fact",
+            Self::Question => "it is a question",
+            Self::Command => "it is an order",
+            Self::Link => "it holds an address of the web",
+            Self::Secret => "it holds a password, a key or the number of a card",
+            Self::Code => "it is program code",
+            Self::Passing => "it will not be true tomorrow",
+            Self::ToolOutput => "it is what a tool or a page said",
+            Self::Pasted => "a text that was passed on says it, not the owner",
+            Self::Unsupported => "the owner did not say it",
+            Self::World => "it is about nobody in the owner's life",
+            Self::Echo => "it is only what was recalled",
+            Self::Pinned => "a pinned fact says otherwise",
+            Self::Forgotten => "the owner had it forgotten",
         }
     }
 }
 
 /// Judges one note. Judge the notes of a reply one after the other, each against the facts kept so far.
 pub fn judge(note: &FactNote, input: &GateInput<'_>) -> Verdict {
-    if let Some(reason) = form::reason(note) {
+    let said = Said::read(input.owner_text);
+    if let Some(reason) = form::reason(note, said.asks_to_keep()) {
         return Verdict::Reject(reason);
     }
     let mut sense = Sense::of(&note.about, &note.topic, &note.text);
     if sense.content.is_empty() && sense.dates.is_empty() {
         return Verdict::Reject(Rejection::Empty);
     }
-    let said = Said::read(input.owner_text);
     sense.said = said.said_of(&sense);
     if let Some(reason) = said.lacks(note, &sense, input) {
         return Verdict::Reject(reason);
@@ -184,7 +185,7 @@ fn relate(sense: &Sense, said: &Said, input: &GateInput<'_>) -> Verdict {
             }
         }
     }
-    let source = if input.untrusted {
+    let source = if input.untrusted || (input.exposed && !said.carries(sense)) {
         MemorySource::Tool
     } else {
         MemorySource::Conversation

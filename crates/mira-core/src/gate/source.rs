@@ -40,8 +40,17 @@ const ADDRESSED: &str = "\
 const SPOKEN_OF: &str = "\
     the user, this user, the users, your user, the owner, your owner";
 
+/// What people say before they ask for something.
+const LEADS: &str = "please, mira, hey, hi, hello, ok, okay, and, also, so, now, could you, can you, would you";
+
+/// How they ask to have it remembered.
+const REMEMBER: &str = "\
+    remember, do not forget, dont forget, never forget that, keep in mind that, bear in mind that, make a note that, \
+    take note that, note that, note down that, write down that";
+
 /// The owner's message, taken apart.
 pub(super) struct Said {
+    asked: bool,
     own: Stems,
     own_dates: Stems,
     own_words: usize,
@@ -55,8 +64,10 @@ impl Said {
     pub(super) fn read(text: &str) -> Self {
         let cut = text.floor_char_boundary(READ_BYTES);
         let (own, pasted) = apart(text.get(..cut).unwrap_or_default());
+        let asked = asks_to_remember(&own);
         let own = words(&own);
         Self {
+            asked,
             own_dates: own
                 .iter()
                 .filter(|word| is_date(&word.lower))
@@ -70,6 +81,11 @@ impl Said {
         }
     }
 
+    /// Whether they begin with asking to have something remembered.
+    pub(super) fn asks_to_keep(&self) -> bool {
+        self.asked
+    }
+
     /// What of the note's content stands in the owner's own words.
     pub(super) fn said_of(&self, sense: &Sense) -> Stems {
         sense.content.intersection(&self.own).cloned().collect()
@@ -77,9 +93,21 @@ impl Said {
 
     /// Whether the message itself says most of what the note says.
     pub(super) fn covers(&self, sense: &Sense) -> bool {
+        let (own, all) = self.share(sense);
+        own * 3 >= all * 2
+    }
+
+    /// Whether the message itself says at least half of what the note says.
+    pub(super) fn carries(&self, sense: &Sense) -> bool {
+        let (own, all) = self.share(sense);
+        own * 2 >= all
+    }
+
+    /// How much of what the note says stands in the owner's own words, and how much there is.
+    fn share(&self, sense: &Sense) -> (usize, usize) {
         let telling = sense.telling();
         let own = telling.iter().filter(|stem| self.own.contains(*stem)).count();
-        own * 3 >= telling.len() * 2
+        (own, telling.len())
     }
 
     /// Whether the owner states it of themselves or theirs: in the first person, with at least half of its words.
@@ -128,6 +156,7 @@ impl Said {
         }
         let known = note.about != "owner" && (!input.live.is_empty() || mentions(input.recalled, &note.about));
         let of_theirs = self.first_person
+            || (self.asked && note.about == "owner")
             || (self.own_words <= ANSWER_WORDS && note.about == "owner")
             || known
             || self.english == Some(false);
@@ -155,6 +184,21 @@ impl Said {
         let note = is_english(&words(note));
         matches!((self.english, note), (Some(a), Some(b)) if a != b)
     }
+}
+
+/// Whether own words begin with asking to have something remembered.
+fn asks_to_remember(own: &str) -> bool {
+    let begins = |rest: &str, list: &'static str| {
+        let mut all = list.split(", ").filter_map(|start| rest.strip_prefix(start));
+        all.find(|tail| tail.starts_with(' ')).map(str::len)
+    };
+    let head: String = own.chars().take(ANNOUNCED_CHARS).collect();
+    let plain = flat(&head);
+    let mut rest = plain.trim_start();
+    while let Some(left) = begins(rest, LEADS) {
+        rest = rest.get(rest.len() - left..).unwrap_or_default().trim_start();
+    }
+    begins(rest, REMEMBER).is_some()
 }
 
 /// Whether a recalled fact names somebody as one of the owner's own.

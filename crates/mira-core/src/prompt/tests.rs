@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    chat::{MessageMetadata, Mood, Selection},
+    chat::{Exposure, MessageMetadata, Mood, Selection},
     ids::MessageId,
     persona::builtin,
 };
@@ -25,6 +25,7 @@ fn message(n: u64, role: Role, content: &str) -> Message {
         tool_calls: Vec::new(),
         files: Vec::new(),
         citations: Vec::new(),
+        exposure: Exposure::Clear,
         created_at: jiff::Timestamp::UNIX_EPOCH,
     }
 }

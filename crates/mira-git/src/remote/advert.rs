@@ -23,6 +23,8 @@ pub(crate) struct Advert {
     bytes: usize,
     /// Whether the next flush only ends the line that names the service.
     is_named: bool,
+    /// Whether its history begins in the middle: it is a shallow clone itself.
+    pub(crate) is_shallow: bool,
 }
 
 impl Advert {
@@ -56,6 +58,7 @@ impl Advert {
             self.is_named = true;
             return;
         }
+        self.is_shallow |= line.starts_with(b"shallow ");
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         // After the first name, and a NUL, stands what the remote can do.
         let line = line.split(|byte| *byte == 0).next().unwrap_or_default();
@@ -137,6 +140,19 @@ mod tests {
             .hear(&[line(nothing.as_bytes()), b"0000".to_vec()].concat())
             .unwrap();
         assert!(advert.lines.ended() && advert.into_refs().is_empty());
+    }
+
+    #[test]
+    fn a_shallow_remote_says_so() {
+        let mut advert = Advert::default();
+        advert.hear(&said()).unwrap();
+        assert!(!advert.is_shallow);
+        let first = line(format!("{TWO} HEAD\0shallow\n").as_bytes());
+        let shallow = line(format!("shallow {TWO}\n").as_bytes());
+        let mut advert = Advert::default();
+        advert.hear(&[first, shallow, b"0000".to_vec()].concat()).unwrap();
+        assert!(advert.is_shallow);
+        assert_eq!(names(advert), [(b"HEAD".to_vec(), TWO.to_owned())]);
     }
 
     #[test]

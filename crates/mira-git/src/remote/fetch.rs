@@ -116,8 +116,15 @@ pub(crate) fn fetch(
     exchange.listen();
     exchange.hold(|| {
         let mut remote = register::remote(repo)?;
-        let mut connection = remote.connect_auth(Direction::Fetch, None, None)?;
-        let offer = Offer::of(&connection, exchange.heard(), caps)?;
+        let connected = remote.connect_auth(Direction::Fetch, None, None);
+        let heard = exchange.heard();
+        if heard.is_shallow {
+            return Err(GitError::Unusable(
+                "the remote is a shallow clone, which has only the end of its history: attach what it was cloned from",
+            ));
+        }
+        let mut connection = connected?;
+        let offer = Offer::of(&connection, heard, caps)?;
         accept(&offer)?;
         // Nothing is pruned then either: a remote that shows nothing is rather broken than empty all of a sudden.
         if offer.branches.is_empty() {

@@ -28,7 +28,7 @@ pub use sync::{Outcome, Synced};
 pub use url::{RemoteUrl, UrlError};
 
 use crate::{
-    error::{Clash, GitError, Holder},
+    error::{Clash, GitError, Holder, Missing},
     path::BranchName,
     recover,
     repos::Repos,
@@ -238,6 +238,21 @@ impl Remotes {
             pushed,
             head: head.map(|commit| commit.to_string()),
         })
+    }
+
+    /// Keeps other credentials for a clone from now on; what is under way with its remote ends with the old ones. Whether
+    /// they are any good the next exchange says.
+    pub async fn renew(&self, id: AttachmentId, credentials: Credentials) -> Result<(), GitError> {
+        let turn = self.own_turn(id).await?;
+        let (secrets, folder) = (self.0.secrets.clone(), self.0.repos.folder(id));
+        let keeping = self.0.repos.in_turn(turn, move |_| {
+            // Whoever waited for a removal keeps nothing for what is gone.
+            if !folder.is_dir() {
+                return Err(GitError::NotFound(Missing::Repository));
+            }
+            secrets.keep(id, &credentials)
+        });
+        keeping.await
     }
 
     fn caps(&self) -> Caps {

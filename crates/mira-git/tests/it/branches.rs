@@ -228,7 +228,7 @@ async fn a_branch_whose_name_is_no_text_is_shown_and_not_checked_out() {
     assert!(checkout.unwrap().success());
     let status = scene.repos.status(scene.id, None).await.unwrap();
     assert_eq!((status.branch, status.commit), (None, Some(scene.head())));
-    assert_eq!(scene.repos.unpublished(scene.id).await.unwrap().branches.len(), 3);
+    assert_eq!(scene.repos.unpublished(scene.id).await.unwrap().branches.count, 3);
     switch(&scene, "main", SwitchMode::Existing).await.unwrap();
     assert_eq!(scene.git(&["symbolic-ref", "--short", "HEAD"]), "main");
     scene.assert_sound();

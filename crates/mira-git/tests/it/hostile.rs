@@ -381,7 +381,7 @@ async fn a_clone_that_leads_elsewhere_is_none() {
     };
     symlink(scene.dir(), &other).unwrap();
     missing(scene.repos.tree(id, None, None).await);
-    scene.repos.remove(id).await.unwrap();
+    scene.remotes().detach(id).await.unwrap();
     assert!(scene.has("a") && !other.exists(), "the link goes, not what it leads to");
     std::fs::create_dir(&other).unwrap();
     symlink(scene.dir().join(".git"), other.join(".git")).unwrap();

@@ -389,12 +389,12 @@ async fn a_clone_is_checked_and_removed() {
         scene.repos.check(scene.id).await.unwrap(),
         Health::Damaged { .. }
     ));
-    scene.repos.remove(scene.id).await.unwrap();
+    scene.remotes().detach(scene.id).await.unwrap();
     assert_eq!(std::fs::read_dir(&root).unwrap().count(), 0);
     assert_eq!(scene.repos.check(scene.id).await.unwrap(), Health::Missing);
     let gone = scene.repos.tree(scene.id, None, None).await;
     assert!(matches!(gone, Err(GitError::NotFound(Missing::Repository))), "{gone:?}");
-    scene.repos.remove(scene.id).await.unwrap();
+    scene.remotes().detach(scene.id).await.unwrap();
 }
 
 /// What one status found out saves the next one work, never a difference.

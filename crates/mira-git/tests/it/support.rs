@@ -1,7 +1,11 @@
 //! A clone in a folder of its own, and git beside it.
 
 use mira_core::ids::AttachmentId;
-use mira_git::{GitSettings, RepoPath, Repos, WriteOptions};
+use mira_git::{
+    GitSettings, RepoPath, Repos, WriteOptions,
+    remote::{RemoteSettings, Remotes},
+};
+use mira_net::{Guard, GuardedClient};
 use std::{
     io::Write,
     path::{Path, PathBuf},
@@ -50,6 +54,12 @@ impl Scene {
 
     pub fn dir(&self) -> PathBuf {
         self.repos.folder(self.id)
+    }
+
+    /// What detaches; nothing can be reached through it.
+    pub fn remotes(&self) -> Remotes {
+        let client = GuardedClient::new(Guard::new(Vec::new()));
+        Remotes::new(self.repos.clone(), client, RemoteSettings::below(self.folder.path()))
     }
 
     /// Writes a file by hand.

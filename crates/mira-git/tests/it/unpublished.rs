@@ -1,7 +1,7 @@
 //! What would be lost with a clone.
 
 use crate::support::Scene;
-use mira_git::{GitError, Missing, Unpublished};
+use mira_git::{GitError, Missing, Names, Unpublished};
 
 /// Two files, and a remote that has everything.
 fn published() -> Scene {
@@ -18,8 +18,11 @@ async fn found(scene: &Scene) -> Unpublished {
     scene.repos.unpublished(scene.id).await.unwrap()
 }
 
-fn names(names: &[&str]) -> Vec<String> {
-    names.iter().map(|name| (*name).to_owned()).collect()
+fn names(names: &[&str]) -> Names {
+    Names {
+        count: names.len() as u64,
+        first: names.iter().map(|name| (*name).to_owned()).collect(),
+    }
 }
 
 async fn check(scene: &Scene, unpushed_commits: u64, changed_files: u64, branches: &[&str]) {
@@ -136,4 +139,25 @@ async fn stashes_tags_and_notes_are_nowhere_else() {
     expect.refs = names(&["refs/notes/commits"]);
     assert_eq!(found(&scene).await, expect);
     assert!(!expect.is_empty());
+}
+
+/// Of many names the first are told, and the number of all of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn more_names_than_are_told_are_counted() {
+    let scene = published();
+    scene.git(&["commit", "-q", "--allow-empty", "-m", "nowhere else"]);
+    let commit = scene.head();
+    let refs: Vec<String> = (0..60)
+        .flat_map(|n| {
+            ["refs/heads/b", "refs/tags/t", "refs/other/o"].map(|kind| format!("create {kind}{n:02} {commit}\n"))
+        })
+        .collect();
+    scene.git_fed(&["update-ref", "--stdin"], refs.concat().as_bytes());
+    scene.git(&["reset", "-q", "--hard", "HEAD~1"]);
+    let found = found(&scene).await;
+    assert_eq!(found.unpushed_commits, 1);
+    for (names, kind) in [(found.branches, "b"), (found.tags, "t"), (found.refs, "refs/other/o")] {
+        let first = (0..50).map(|n| format!("{kind}{n:02}")).collect();
+        assert_eq!(names, Names { count: 60, first });
+    }
 }

@@ -93,8 +93,35 @@ async fn answers_that_are_none_are_said_to_be() {
     );
     let (error, _) = call("crashes").await;
     assert!(error.is_uncertain(), "{error:?}");
-    let (error, _) = call("huge").await;
-    assert!(matches!(error, McpError::Broken { .. }), "{error:?}");
+}
+
+/// What any server does whose every third answer alone is small enough: the others cost one call each.
+async fn stays_connected(rig: &Rig) {
+    rig.ready().await;
+    let mut told = Vec::new();
+    for _ in 0..2 {
+        for _ in 0..2 {
+            let error = rig.servers.call("mcp__f__good", json!({}), LIMIT).await.unwrap_err();
+            assert!(matches!(error, McpError::TooLarge { .. }), "{error:?}");
+            assert!(error.is_uncertain() && !error.is_untrusted());
+            assert!(error.to_string().contains("answered with more than"), "{error}");
+        }
+        told.push(rig.call("mcp__f__good", json!({})).await);
+    }
+    let [first, second] = told.as_slice() else {
+        panic!("{told:?}")
+    };
+    assert!(first.starts_with("pid "), "{first:?}");
+    assert_eq!(first, second, "it was never started again");
+    let state = rig.until(|_| true).await;
+    assert_eq!(state.status, ServerStatus::Ready);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_large_costs_one_call() {
+    let rig = Rig::start(&json!({ "f": fault("huge") }));
+    stays_connected(&rig).await;
+    rig.end().await;
 }
 
 #[tokio::test]

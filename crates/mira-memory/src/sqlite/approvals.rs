@@ -270,7 +270,7 @@ async fn recover(conn: &mut SqliteConnection, account: AccountId, now: Timestamp
         .await?;
     for row in &rows {
         let (approval, _) = read(row)?;
-        let outcome = approval.call.cut_off("Mira was cut off while this ran");
+        let outcome = approval.call.cut_off(calls::CUT_OFF);
         finish(&mut *conn, account, approval.id, &outcome, now).await?;
     }
     Ok(())

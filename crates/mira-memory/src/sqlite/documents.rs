@@ -409,23 +409,27 @@ const DUE_DOCUMENTS: &str = "
       FROM outbox o CROSS JOIN mira_state t ON t.account_id = o.account_id
      WHERE o.step = 'document' AND o.next_at <= ?2 AND o.account_id = ?1 ORDER BY o.next_at, o.id LIMIT (?3 + 0)";
 
-/// `?2` ids of messages: those that can be remembered and are not yet. A reply is marked where it may say what strangers
-/// wrote: in what tools read on the way to it, or in files that came with the message it answers.
-const INSERT_MEMORIES: &str = r#"
-    INSERT INTO memories (account_id, id, kind, session_id, message_id, project_id, about, salience, source, valid_from,
+/// The `source` of the memory a message `m` becomes.
+macro_rules! message_source {
+    () => {
+        "iif(m.exposed > 0, 'tool', 'conversation')"
+    };
+}
+pub(super) use message_source;
+
+/// `?2` ids of messages: those that can be remembered and are not yet.
+const INSERT_MEMORIES: &str = concat!(
+    "INSERT INTO memories (account_id, id, kind, session_id, message_id, project_id, about, salience, source, valid_from,
                           created_at, updated_at)
     SELECT ?1, m.id, 'message', m.session_id, m.id, m.project_id,
-           CASE m.role WHEN 'user' THEN 'owner' ELSE 'mira' END, m.salience,
-           iif(m.role = 'assistant'
-               AND (instr(m.tool_calls, '"untrusted":true') > 0
-                    OR EXISTS (SELECT 1 FROM message_files f
-                                WHERE f.account_id = m.account_id AND f.message_id = m.parent_id)),
-               'tool', 'conversation'),
-           m.created_at, m.created_at, ?3
+           CASE m.role WHEN 'user' THEN 'owner' ELSE 'mira' END, m.salience, ",
+    message_source!(),
+    ", m.created_at, m.created_at, ?3
       FROM json_each(?2) j CROSS JOIN messages m ON m.account_id = ?1 AND m.id = unhex(j.value)
      WHERE m.status IN ('complete', 'stopped', 'interrupted') AND m.content <> ''
      ORDER BY m.ord
-        ON CONFLICT (account_id, id) DO NOTHING"#;
+        ON CONFLICT (account_id, id) DO NOTHING"
+);
 
 /// `?2` rows done, `?3` the memories they are about. What is no memory, or a summary, ends here; the others go on to be
 /// embedded, in place of what waited for that before.

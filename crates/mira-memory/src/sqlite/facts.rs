@@ -7,6 +7,7 @@
 
 use super::{
     Store,
+    documents::message_source,
     error::StoreError,
     forget::Traces,
     memories::{self, memory_columns, memory_join},
@@ -293,14 +294,16 @@ async fn insert_one(
 }
 
 /// Makes a message that is there a memory, if it is none yet, so that it can be pinned.
-const INSERT_MESSAGE: &str = "
-    INSERT INTO memories (account_id, id, kind, session_id, message_id, project_id, about, salience, source, valid_from,
+const INSERT_MESSAGE: &str = concat!(
+    "INSERT INTO memories (account_id, id, kind, session_id, message_id, project_id, about, salience, source, valid_from,
                           created_at, updated_at)
     SELECT ?1, m.id, 'message', m.session_id, m.id, m.project_id,
-           CASE m.role WHEN 'user' THEN 'owner' ELSE 'mira' END, m.salience, 'conversation', m.created_at, m.created_at,
-           ?3
+           CASE m.role WHEN 'user' THEN 'owner' ELSE 'mira' END, m.salience, ",
+    message_source!(),
+    ", m.created_at, m.created_at, ?3
       FROM messages m WHERE m.account_id = ?1 AND m.id = ?2 AND m.status <> 'forgotten' AND m.content <> ''
-        ON CONFLICT (account_id, id) DO NOTHING";
+        ON CONFLICT (account_id, id) DO NOTHING"
+);
 
 /// `?3` pinned, `?4` text, `?5` about, `?6` whether a topic is given, `?7` topic, `?8` whether it corrects, `?9` now.
 const PATCH: &str = "

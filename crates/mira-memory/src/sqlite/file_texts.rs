@@ -2,7 +2,9 @@
 //! Its vectors are in [`file_vectors`](super::file_vectors).
 //!
 //! Invariants: everything goes with its file; a text is written a few hundred pieces at a time, so that others get to write
-//! between them, and is found once it is whole: only files that are ready are searched.
+//! between them, and is found once it is whole. The number of a page or piece says in its upper half which reader made it
+//! (`n >> 32`), so that two texts of a file stand beside each other; of files that are ready the one of `files.reading` is
+//! found ([`file_readings`](super::file_readings)).
 
 use super::{
     Store,
@@ -20,6 +22,8 @@ use std::{ops::Range, sync::Arc};
 const PIECES: usize = 256;
 /// Pages written in one transaction; a text without pages is one, whatever its length.
 const PAGES: usize = 64;
+/// The first number of the reader 1; that of the reader 2 is twice as much.
+pub(super) const FIRST: i64 = 1 << 32;
 
 /// A page of a file's text; the whole text where there are no pages.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,7 +94,8 @@ pub struct FileScope {
 /// `?2` project or null, `?3` ids as a JSON list of hex, or null.
 macro_rules! in_scope {
     () => {
-        " f.account_id = ?1 AND f.status = 'ready' AND (f.project_id IS NULL OR f.project_id = ?2)
+        " c.n >> 32 = f.reading AND f.account_id = ?1 AND f.status = 'ready'
+          AND (f.project_id IS NULL OR f.project_id = ?2)
           AND (?3 IS NULL OR f.id IN (SELECT unhex(j.value) FROM json_each(?3) j)) "
     };
 }
@@ -114,6 +119,18 @@ const FIND: &str = "
       FROM json_each(?2) j CROSS JOIN file_chunks c ON c.key = j.value
      CROSS JOIN files f ON f.account_id = c.account_id AND f.id = c.file_id
      WHERE c.account_id = ?1 ORDER BY j.key";
+
+const COUNT_PAGES: &str = "
+    SELECT count(*) FROM files f
+     CROSS JOIN file_pages p ON p.account_id = f.account_id AND p.file_id = f.id
+                            AND p.n >= f.reading << 32 AND p.n < (f.reading + 1) << 32
+     WHERE f.account_id = ?1 AND f.id = ?2";
+
+/// `?3` which, from 0.
+const FIND_PAGE: &str = "
+    SELECT p.page, p.text FROM files f
+     CROSS JOIN file_pages p ON p.account_id = f.account_id AND p.file_id = f.id AND p.n = (f.reading << 32) + ?3
+     WHERE f.account_id = ?1 AND f.id = ?2";
 
 const INSERT_CHUNK: &str = "
     INSERT INTO file_chunks (account_id, file_id, n, page, line_from, line_to, heading, text)
@@ -160,6 +177,8 @@ fn read(row: &SqliteRow) -> Result<FoundChunk, StoreError> {
 struct Text {
     account: AccountId,
     file: FileId,
+    /// The number of its first page and its first piece.
+    first: i64,
     pages: Vec<FilePage>,
     chunks: Vec<FileChunk>,
 }
@@ -177,28 +196,6 @@ impl Text {
         pages
             .chain(ranges(self.chunks.len(), PIECES).map(Part::Chunks))
             .collect()
-    }
-
-    /// Removes some of what an interrupted reading left; whether there may be more.
-    async fn clear(&self, conn: &mut SqliteConnection) -> Result<bool, StoreError> {
-        let cleared = sqlx::query(
-            "DELETE FROM file_chunks WHERE key IN
-                (SELECT key FROM file_chunks WHERE account_id = ?1 AND file_id = ?2 LIMIT (?3 + 0))",
-        )
-        .bind(self.account.0)
-        .bind(blob(&self.file.0))
-        .bind(i64::try_from(PIECES).unwrap_or(i64::MAX))
-        .execute(&mut *conn)
-        .await?;
-        if cleared.rows_affected() > 0 {
-            return Ok(true);
-        }
-        sqlx::query("DELETE FROM file_pages WHERE account_id = ?1 AND file_id = ?2")
-            .bind(self.account.0)
-            .bind(blob(&self.file.0))
-            .execute(conn)
-            .await?;
-        Ok(false)
     }
 
     /// `false` if the file is gone.
@@ -219,7 +216,7 @@ impl Text {
     }
 
     async fn write_pages(&self, conn: &mut SqliteConnection, range: &Range<usize>) -> Result<(), StoreError> {
-        for (n, page) in (0_i64..).zip(&self.pages).skip(range.start).take(range.len()) {
+        for (n, page) in (self.first..).zip(&self.pages).skip(range.start).take(range.len()) {
             sqlx::query("INSERT INTO file_pages (account_id, file_id, n, page, text) VALUES (?1, ?2, ?3, ?4, ?5)")
                 .bind(self.account.0)
                 .bind(blob(&self.file.0))
@@ -233,7 +230,7 @@ impl Text {
     }
 
     async fn write_chunks(&self, conn: &mut SqliteConnection, range: &Range<usize>) -> Result<(), StoreError> {
-        for (n, chunk) in (0_i64..).zip(&self.chunks).skip(range.start).take(range.len()) {
+        for (n, chunk) in (self.first..).zip(&self.chunks).skip(range.start).take(range.len()) {
             sqlx::query(INSERT_CHUNK)
                 .bind(self.account.0)
                 .bind(blob(&self.file.0))
@@ -250,6 +247,37 @@ impl Text {
     }
 }
 
+/// Removes some of the pieces with these numbers, then the pages; whether there may be more.
+async fn clear(
+    conn: &mut SqliteConnection,
+    account: AccountId,
+    file: FileId,
+    numbers: Range<i64>,
+) -> Result<bool, StoreError> {
+    let cleared = sqlx::query(
+        "DELETE FROM file_chunks WHERE key IN
+            (SELECT key FROM file_chunks WHERE account_id = ?1 AND file_id = ?2 AND n >= ?3 AND n < ?4 LIMIT (?5 + 0))",
+    )
+    .bind(account.0)
+    .bind(blob(&file.0))
+    .bind(numbers.start)
+    .bind(numbers.end)
+    .bind(i64::try_from(PIECES).unwrap_or(i64::MAX))
+    .execute(&mut *conn)
+    .await?;
+    if cleared.rows_affected() > 0 {
+        return Ok(true);
+    }
+    sqlx::query("DELETE FROM file_pages WHERE account_id = ?1 AND file_id = ?2 AND n >= ?3 AND n < ?4")
+        .bind(account.0)
+        .bind(blob(&file.0))
+        .bind(numbers.start)
+        .bind(numbers.end)
+        .execute(conn)
+        .await?;
+    Ok(false)
+}
+
 /// So many things, a few at a time.
 fn ranges(count: usize, step: usize) -> impl Iterator<Item = Range<usize>> {
     (0..count)
@@ -258,31 +286,25 @@ fn ranges(count: usize, step: usize) -> impl Iterator<Item = Range<usize>> {
 }
 
 impl Store {
-    /// Stores the text of a file that is being read, in place of what was stored of it before. `false` if the file is
-    /// gone. The caller says that the file is ready; until then nothing of it is found.
+    /// Stores the text this reader makes of a file, in place of what an interruption left of it. `false` if the file is
+    /// gone. Nothing of it is found until the caller says that it is whole.
     pub async fn write_file_text(
         &self,
         account: AccountId,
         file: FileId,
+        reader: u16,
         pages: Vec<FilePage>,
         chunks: Vec<FileChunk>,
     ) -> Result<bool, StoreError> {
+        let first = FIRST * i64::from(reader);
+        self.clear_text(account, file, first..first + FIRST).await?;
         let text = Arc::new(Text {
             account,
             file,
+            first,
             pages,
             chunks,
         });
-        loop {
-            let old = Arc::clone(&text);
-            let clear = self.write(Class::Partial, move |conn| {
-                let old = Arc::clone(&old);
-                async move { old.clear(conn).await }.boxed()
-            });
-            if !clear.await? {
-                break;
-            }
-        }
         for part in text.parts() {
             let new = Arc::clone(&text);
             let write = self.write(Class::Partial, move |conn| {
@@ -296,6 +318,25 @@ impl Store {
         Ok(true)
     }
 
+    /// Removes the pages and pieces with these numbers.
+    pub(super) async fn clear_text(
+        &self,
+        account: AccountId,
+        file: FileId,
+        numbers: Range<i64>,
+    ) -> Result<(), StoreError> {
+        loop {
+            let numbers = numbers.clone();
+            let clear = self.write(Class::Partial, move |conn| {
+                let numbers = numbers.clone();
+                async move { clear(conn, account, file, numbers).await }.boxed()
+            });
+            if !clear.await? {
+                return Ok(());
+            }
+        }
+    }
+
     /// A page of a file's text, counted from 0 whatever the document says, and how many there are.
     pub async fn file_page(
         &self,
@@ -304,12 +345,12 @@ impl Store {
         n: u32,
     ) -> Result<(Option<FilePage>, u32), StoreError> {
         let mut conn = self.read().await?;
-        let count: i64 = sqlx::query_scalar("SELECT count(*) FROM file_pages WHERE account_id = ?1 AND file_id = ?2")
+        let count: i64 = sqlx::query_scalar(COUNT_PAGES)
             .bind(account.0)
             .bind(blob(&file.0))
             .fetch_one(&mut *conn)
             .await?;
-        let row = sqlx::query("SELECT page, text FROM file_pages WHERE account_id = ?1 AND file_id = ?2 AND n = ?3")
+        let row = sqlx::query(FIND_PAGE)
             .bind(account.0)
             .bind(blob(&file.0))
             .bind(n)

@@ -1,5 +1,6 @@
 //! Tables `files`, `message_files` and `file_leftovers`: what is known of the owner's files and of those Mira makes. The
-//! bytes lie in the data directory under their SHA-256; nothing here touches them.
+//! bytes lie in the data directory under their SHA-256; nothing here touches them. What is to be read, and what came of it,
+//! is in [`file_readings`](super::file_readings).
 //!
 //! Invariants: bytes that are about to come, and those whose last row goes, are among the leftovers (for the latter a
 //! trigger sees to it, in the same transaction and whoever removes the row), until a row speaks of them (another trigger)
@@ -41,17 +42,6 @@ pub enum FileOutcome {
     Requeued(StoredFile),
     /// There is no such project.
     NoSuchProject,
-}
-
-/// A document that is to be read now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WaitingFile {
-    /// Whose it is.
-    pub account: AccountId,
-    /// The file.
-    pub file: StoredFile,
-    /// How often reading it was begun before.
-    pub tries: u32,
 }
 
 /// Which files to list.
@@ -460,81 +450,6 @@ impl Store {
         Ok(found != 0)
     }
 
-    /// The oldest file that is to be read now, whoever's.
-    pub async fn next_file_to_read(&self, now: Timestamp) -> Result<Option<WaitingFile>, StoreError> {
-        let row = sqlx::query(concat!(
-            "SELECT ",
-            file_columns!(),
-            ", f.account_id, f.tries FROM files f
-              WHERE f.status = 'processing' AND (f.retry_at IS NULL OR f.retry_at <= ?1) ORDER BY f.key LIMIT 1"
-        ))
-        .bind(ms(now))
-        .fetch_optional(&mut *self.read().await?)
-        .await?;
-        let Some(row) = row else { return Ok(None) };
-        let mut c = Columns::at("files", &row, COLUMNS);
-        Ok(Some(WaitingFile {
-            account: c.take("account_id").map(AccountId)?,
-            tries: c.take("tries")?,
-            file: read(&row)?.0,
-        }))
-    }
-
-    /// When the next file that was put off is to be read.
-    pub async fn next_file_retry(&self) -> Result<Option<Timestamp>, StoreError> {
-        let row = sqlx::query("SELECT min(f.retry_at) FROM files f WHERE f.status = 'processing'")
-            .fetch_one(&mut *self.read().await?)
-            .await?;
-        Columns::new("files", &row).time_or_null("retry_at")
-    }
-
-    /// Notes that reading a file begins, before it does: what ends the process every time is not begun forever.
-    pub async fn count_file_try(&self, account: AccountId, id: FileId) -> Result<(), StoreError> {
-        self.write(Class::Acknowledged, move |conn| {
-            async move {
-                sqlx::query("UPDATE files SET tries = tries + 1, retry_at = NULL WHERE account_id = ?1 AND id = ?2")
-                    .bind(account.0)
-                    .bind(blob(&id.0))
-                    .execute(conn)
-                    .await?;
-                Ok(())
-            }
-            .boxed()
-        })
-        .await
-    }
-
-    /// A file that could not be read now waits until `retry_at`; `None` if it is gone.
-    pub async fn put_off_file(
-        &self,
-        account: AccountId,
-        id: FileId,
-        error: String,
-        retry_at: Timestamp,
-        now: Timestamp,
-    ) -> Result<Option<StoredFile>, StoreError> {
-        let error: Arc<str> = error.into();
-        self.write(Class::Acknowledged, move |conn| {
-            let error = Arc::clone(&error);
-            async move {
-                sqlx::query(
-                    "UPDATE files SET error = ?3, retry_at = ?4, updated_at = ?5
-                      WHERE account_id = ?1 AND id = ?2 AND status = 'processing'",
-                )
-                .bind(account.0)
-                .bind(blob(&id.0))
-                .bind(&*error)
-                .bind(ms(retry_at))
-                .bind(ms(now))
-                .execute(&mut *conn)
-                .await?;
-                find(conn, account, id).await
-            }
-            .boxed()
-        })
-        .await
-    }
-
     /// A file that could not be read, or not yet, is to be read at once; one that was read stays as it is. `None` if
     /// there is none.
     pub async fn requeue_file(
@@ -545,53 +460,6 @@ impl Store {
     ) -> Result<Option<StoredFile>, StoreError> {
         self.write(Class::Acknowledged, move |conn| {
             async move { requeue(conn, account, id, now).await }.boxed()
-        })
-        .await
-    }
-
-    /// What was put off is to be read at once: for a start, when what was in the way may be gone.
-    pub async fn hasten_files(&self) -> Result<(), StoreError> {
-        self.write(Class::Partial, |conn| {
-            async move {
-                sqlx::query("UPDATE files SET retry_at = NULL WHERE status = 'processing' AND retry_at IS NOT NULL")
-                    .execute(conn)
-                    .await?;
-                Ok(())
-            }
-            .boxed()
-        })
-        .await
-    }
-
-    /// Says where a file stands; `None` if it is gone.
-    pub async fn set_file_status(
-        &self,
-        account: AccountId,
-        id: FileId,
-        status: FileStatus,
-        error: Option<String>,
-        pages: Option<u32>,
-        now: Timestamp,
-    ) -> Result<Option<StoredFile>, StoreError> {
-        let error: Option<Arc<str>> = error.map(Into::into);
-        self.write(Class::Acknowledged, move |conn| {
-            let error = error.clone();
-            async move {
-                sqlx::query(
-                    "UPDATE files SET status = ?3, error = ?4, pages = coalesce(?5, pages), updated_at = ?6
-                      WHERE account_id = ?1 AND id = ?2",
-                )
-                .bind(account.0)
-                .bind(blob(&id.0))
-                .bind(status.as_str())
-                .bind(error.as_deref())
-                .bind(pages)
-                .bind(ms(now))
-                .execute(&mut *conn)
-                .await?;
-                find(conn, account, id).await
-            }
-            .boxed()
         })
         .await
     }

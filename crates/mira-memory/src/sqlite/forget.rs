@@ -11,7 +11,7 @@ use super::{
     Store, documents,
     error::StoreError,
     files, memories,
-    messages::{parse_role, parse_status},
+    messages::{json, parse_role, parse_status},
     outbox::hex_list,
     receipts,
     rows::{Columns, SPARE, bind_spare, blob, ms},
@@ -113,9 +113,26 @@ const LIST_NOTES: &str = "
     SELECT concat_ws(char(10), mood_cause, intent, owner_mood, tags)
       FROM messages WHERE account_id = ?1 AND id IN (SELECT unhex(value) FROM json_each(?2))";
 
-/// `?2` the messages whose notes go, `?3` their session, `?4` the message itself. The rows of turns are found by the
+/// The causes of moods that came up with the messages `?2`: a mood that lasts keeps its cause, reply after reply.
+const LIST_CAUSES: &str = "
+    SELECT DISTINCT m.cause FROM moods m
+     WHERE m.account_id = ?1 AND m.message_id IN (SELECT unhex(value) FROM json_each(?2)) AND m.cause IS NOT NULL
+       AND m.cause IS NOT (SELECT b.cause FROM moods b WHERE b.account_id = ?1 AND b.ord < m.ord
+                            ORDER BY b.ord DESC LIMIT 1)";
+
+/// `?2` the messages whose notes go, `?3` their session, `?4` the message itself, `?5` the causes that go wherever they
+/// stand. The rows of turns are found by the
 /// messages' own, and a running one by the message it works on. Why something came up is told in words of the question.
 const EMPTY: &str = "
+    UPDATE turns SET mood_cause = NULL WHERE account_id = ?1 AND mood_cause IN (SELECT value FROM json_each(?5))
+       AND (state = 'running' OR id IN (
+           SELECT m.turn_id FROM moods o CROSS JOIN messages m ON m.account_id = ?1 AND m.id = o.message_id
+            WHERE o.account_id = ?1 AND o.cause IN (SELECT value FROM json_each(?5))));
+    UPDATE messages SET mood_cause = NULL WHERE account_id = ?1 AND mood_cause IS NOT NULL AND id IN (
+           SELECT message_id FROM moods WHERE account_id = ?1 AND cause IN (SELECT value FROM json_each(?5)));
+    UPDATE mira_state SET mood_cause = NULL
+     WHERE account_id = ?1 AND mood_cause IN (SELECT value FROM json_each(?5));
+    UPDATE moods SET cause = NULL WHERE account_id = ?1 AND cause IN (SELECT value FROM json_each(?5));
     UPDATE mira_state SET mood_cause = NULL
      WHERE account_id = ?1 AND mood_cause IN (
            SELECT cause FROM moods WHERE account_id = ?1 AND session_id = ?3
@@ -272,11 +289,17 @@ impl Work<'_> {
         for note in &notes {
             self.traces.add_text(note);
         }
+        let causes: Vec<String> = sqlx::query_scalar(LIST_CAUSES)
+            .bind(self.account.0)
+            .bind(noted.as_str())
+            .fetch_all(&mut *self.conn)
+            .await?;
         let query = sqlx::query(EMPTY)
             .bind(self.account.0)
             .bind(noted)
             .bind(target.session.as_str())
-            .bind(blob(&id.0));
+            .bind(blob(&id.0))
+            .bind(json(&causes)?);
         bind_spare(query, SPARE).execute(&mut *self.conn).await?;
         Ok(())
     }

@@ -5,12 +5,15 @@ use super::{
     Store,
     error::StoreError,
     files,
+    outbox::hex_list,
     rows::{Columns, blob, int, ms},
+    writer::Class,
 };
+use futures_util::FutureExt;
 use jiff::Timestamp;
 use mira_core::{
-    chat::{Message, MessageMetadata, MessageStatus, Mood, ReplyMeta, Role, Salience, Usage},
-    ids::{AccountId, MessageId, ProjectId, SessionId},
+    chat::{Exposure, Message, MessageMetadata, MessageStatus, Mood, ReplyMeta, Role, Salience, Usage},
+    ids::{AccountId, MemoryId, MessageId, ProjectId, SessionId},
     persona::PersonaName,
 };
 use sqlx::{SqliteConnection, sqlite::SqliteRow};
@@ -28,7 +31,7 @@ macro_rules! message_columns {
          m.role, m.content, m.status, m.project_id, m.metadata,
          m.persona, m.mood, m.mood_cause, m.intent, m.owner_mood, m.tags, m.salience,
          m.model, m.input_tokens, m.cached_tokens, m.output_tokens, m.reasoning_tokens, m.tool_calls,
-         m.citations, m.created_at, ",
+         m.citations, m.exposed, m.created_at, ",
             $crate::sqlite::files::attached_column!()
         )
     };
@@ -36,7 +39,7 @@ macro_rules! message_columns {
 pub(super) use message_columns;
 
 /// How many columns those are.
-pub(super) const MESSAGE_COLUMNS: usize = 27;
+pub(super) const MESSAGE_COLUMNS: usize = 28;
 
 /// Where a walk up a branch begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,6 +113,7 @@ pub(super) fn read(row: &SqliteRow) -> Result<Placed, StoreError> {
     let usage = read_usage(&mut c)?;
     let tool_calls = c.parsed_or_null("tool_calls", parse_list)?.unwrap_or_default();
     let citations = c.parsed_or_null("citations", parse_list)?.unwrap_or_default();
+    let exposure = read_exposure(&mut c)?.unwrap_or_default();
     let created_at = c.time("created_at")?;
     let files = c.parsed_or_null("files", files::parse_attached)?.unwrap_or_default();
     let message = Message {
@@ -128,9 +132,32 @@ pub(super) fn read(row: &SqliteRow) -> Result<Placed, StoreError> {
         tool_calls,
         files,
         citations,
+        exposure,
         created_at,
     };
     Ok(Placed { ord, depth, message })
+}
+
+/// An exposure as its column, `exposed`, holds it: 0 for the one that leaves no mark.
+pub(super) fn exposure_column(exposure: Exposure) -> i64 {
+    match exposure {
+        Exposure::Clear => 0,
+        Exposure::Retold => 1,
+        Exposure::Direct => 2,
+    }
+}
+
+/// The exposure in the next column; none where nobody knew it yet.
+pub(super) fn read_exposure(c: &mut Columns<'_>) -> Result<Option<Exposure>, StoreError> {
+    let Some(value) = c.take::<Option<i64>>("exposed")? else {
+        return Ok(None);
+    };
+    let found = [Exposure::Clear, Exposure::Retold, Exposure::Direct]
+        .into_iter()
+        .find(|exposure| exposure_column(*exposure) == value);
+    found
+        .map(Some)
+        .ok_or_else(|| c.bad("exposed", unknown(&value.to_string())))
 }
 
 /// What a reply says about itself; its persona is there if and only if the rest may be.
@@ -252,6 +279,18 @@ impl Store {
         find_reply_to(&mut *self.read().await?, account, id).await
     }
 
+    /// Whether one of these is a reply that was [`Exposure::Direct`].
+    pub async fn has_direct(&self, account: AccountId, ids: &[MemoryId]) -> Result<bool, StoreError> {
+        Ok(sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM json_each(?2) j CROSS JOIN messages m
+                              ON m.account_id = ?1 AND m.id = unhex(j.value) WHERE m.exposed = 2)",
+        )
+        .bind(account.0)
+        .bind(hex_list(ids)?)
+        .fetch_one(&mut *self.read().await?)
+        .await?)
+    }
+
     /// Up to `limit` (at most 2000) messages of a branch, walking up from `from`, given oldest first; with `tag` only
     /// those that carry it. An unknown session or message gives an empty page.
     pub async fn branch(
@@ -307,7 +346,27 @@ impl Store {
         Ok(depth.map(i64::unsigned_abs))
     }
 
-    /// Tokens spent (input and output) since `since`, by replies and by turns that ended without one.
+    /// Counts tokens that no reply carries with the account's last turn, if that has ended since `since`; whether it has.
+    pub async fn add_tokens(&self, account: AccountId, tokens: u64, since: Timestamp) -> Result<bool, StoreError> {
+        self.write(Class::Partial, move |conn| {
+            async move {
+                let done = sqlx::query(
+                    "UPDATE turns SET tokens = coalesce(tokens, 0) + ?2 WHERE ended_at >= ?3 AND id = (
+                            SELECT id FROM turns WHERE account_id = ?1 AND ended_at IS NOT NULL ORDER BY id DESC LIMIT 1)",
+                )
+                .bind(account.0)
+                .bind(int(tokens))
+                .bind(ms(since))
+                .execute(conn)
+                .await?;
+                Ok(done.rows_affected() > 0)
+            }
+            .boxed()
+        })
+        .await
+    }
+
+    /// Tokens spent (input and output) since `since`: by replies, by turns that ended without one, and what was added.
     pub async fn tokens_used_since(&self, account: AccountId, since: Timestamp) -> Result<u64, StoreError> {
         let sum: i64 = sqlx::query_scalar(
             "SELECT (SELECT coalesce(sum(input_tokens + output_tokens), 0) FROM messages

@@ -92,6 +92,18 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
         include_str!("../../../../migrations/0013_replies_and_lookups.up.sql"),
         include_str!("../../../../migrations/0013_replies_and_lookups.down.sql"),
     ),
+    (
+        14,
+        "exposed replies",
+        include_str!("../../../../migrations/0014_exposed_replies.up.sql"),
+        include_str!("../../../../migrations/0014_exposed_replies.down.sql"),
+    ),
+    (
+        15,
+        "file readings",
+        include_str!("../../../../migrations/0015_file_readings.up.sql"),
+        include_str!("../../../../migrations/0015_file_readings.down.sql"),
+    ),
 ];
 
 /// The table sqlx keeps its books in.

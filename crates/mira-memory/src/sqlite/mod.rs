@@ -13,6 +13,7 @@ pub mod documents;
 pub mod error;
 pub mod facts;
 pub mod file_bytes;
+pub mod file_readings;
 pub mod file_texts;
 pub mod file_vectors;
 pub mod files;

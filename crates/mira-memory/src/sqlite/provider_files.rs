@@ -243,16 +243,26 @@ impl Store {
         account: AccountId,
         provider: &str,
     ) -> Result<Vec<ProviderCopy>, StoreError> {
-        let rows = sqlx::query(concat!(
+        let sql = concat!(
             "SELECT f.id, f.project_id, ",
             copy_columns!(),
             " FROM provider_files p CROSS JOIN files f ON f.account_id = p.account_id AND f.id = p.file_id
               WHERE p.account_id = ?1 AND p.provider = ?2 AND p.remote_id IS NOT NULL AND p.state <> 'doomed'",
-        ))
-        .bind(account.0)
-        .bind(provider.to_owned())
-        .fetch_all(&mut *self.read().await?)
-        .await?;
+        );
+        self.list(sql, account, provider).await
+    }
+
+    async fn list(
+        &self,
+        sql: &'static str,
+        account: AccountId,
+        provider: &str,
+    ) -> Result<Vec<ProviderCopy>, StoreError> {
+        let rows = sqlx::query(sql)
+            .bind(account.0)
+            .bind(provider.to_owned())
+            .fetch_all(&mut *self.read().await?)
+            .await?;
         rows.iter().map(read).collect()
     }
 
@@ -328,17 +338,13 @@ impl Store {
         account: AccountId,
         provider: &str,
     ) -> Result<Vec<ProviderCopy>, StoreError> {
-        let rows = sqlx::query(concat!(
+        let sql = concat!(
             "SELECT p.file_id, NULL, ",
             copy_columns!(),
             " FROM provider_files p WHERE p.account_id = ?1 AND p.provider = ?2 AND p.state = 'doomed'
               ORDER BY p.updated_at LIMIT 200",
-        ))
-        .bind(account.0)
-        .bind(provider.to_owned())
-        .fetch_all(&mut *self.read().await?)
-        .await?;
-        rows.iter().map(read).collect()
+        );
+        self.list(sql, account, provider).await
     }
 
     /// A copy is gone.

@@ -517,6 +517,8 @@ impl Store {
                      DELETE FROM outbox WHERE account_id = ?1 AND kind = 'message' AND step <> 'remove'
                         AND memory_id IN (SELECT id FROM messages WHERE account_id = ?1 AND session_id = ?2);
                      DELETE FROM messages WHERE account_id = ?1 AND session_id = ?2;
+                     UPDATE mira_state SET mood_cause = NULL WHERE account_id = ?1 AND mood_cause IN (
+                            SELECT cause FROM moods WHERE account_id = ?1 AND session_id = ?2);
                      DELETE FROM moods WHERE account_id = ?1 AND session_id = ?2",
                 )
                 .bind(account.0)

@@ -368,3 +368,33 @@ async fn tokens_of_turns_without_a_reply_count() {
     assert_eq!(fixture.store.tokens_used_since(ME, now()).await.unwrap(), 715);
     assert_eq!(fixture.store.tokens_used_since(ME, later(1)).await.unwrap(), 0);
 }
+
+#[tokio::test]
+async fn tokens_beside_the_replies_count() {
+    let (fixture, session) = Fixture::with_session().await;
+    let store = &fixture.store;
+    // There is no turn yet to count them with, or none of that day.
+    assert!(!store.add_tokens(ME, 100, now()).await.unwrap());
+    fixture.say(&session, "Say.", "Said.").await;
+    let before = store.tokens_used_since(ME, now()).await.unwrap();
+    assert!(!store.add_tokens(ME, 100, later(1)).await.unwrap());
+    assert!(!store.add_tokens(AccountId(2), 100, now()).await.unwrap());
+    for tokens in [100, 23] {
+        assert!(store.add_tokens(ME, tokens, now()).await.unwrap());
+    }
+    assert_eq!(store.tokens_used_since(ME, now()).await.unwrap(), before + 123);
+    // One that runs is not written to: its end says what it has cost.
+    let (turn, _) = fixture
+        .begun(&session, send(fixture.message_id(), "Look.", SendParent::Head))
+        .await;
+    assert!(store.add_tokens(ME, 7, now()).await.unwrap());
+    let end = mira_memory::FinishTurn {
+        reply: None,
+        state: TurnState::Stopped,
+        tokens: Some(1000),
+        mira: None,
+        ..fixture.end(&turn, "")
+    };
+    store.finish_turn(ME, end).await.unwrap();
+    assert_eq!(store.tokens_used_since(ME, now()).await.unwrap(), before + 1130);
+}

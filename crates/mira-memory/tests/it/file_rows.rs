@@ -45,19 +45,19 @@ async fn what_was_put_off_waits_its_time() {
         waiting.map(|waiting| (waiting.file.id, waiting.tries))
     };
     assert_eq!(at(now()).await, Some((next.id, 0)), "others do not wait for it");
-    let ready = store.set_file_status(ME, next.id, FileStatus::Ready, None, Some(1), now());
+    let ready = store.publish_file_text(ME, next.id, 1, None, now());
     assert_eq!(ready.await.unwrap().unwrap().status, FileStatus::Ready);
     assert_eq!(at(due - 1.seconds()).await, None);
     assert_eq!(store.next_file_retry().await.unwrap(), Some(due));
     assert_eq!(at(due).await, Some((late.id, 1)));
     // A start does not wait, and does not forget how often.
-    store.hasten_files().await.unwrap();
+    store.hasten_files(1).await.unwrap();
     assert_eq!(
         (at(now()).await, store.next_file_retry().await.unwrap()),
         (Some((late.id, 1)), None)
     );
 
-    let failed = store.set_file_status(ME, late.id, FileStatus::Failed, Some("broken".to_owned()), None, now());
+    let failed = store.give_up_file(ME, late.id, 1, "broken".to_owned(), now());
     failed.await.unwrap().unwrap();
     assert_eq!(at(due).await, None);
     // The same bytes again, under another id: the known file, from the beginning.
@@ -77,7 +77,7 @@ async fn what_was_put_off_waits_its_time() {
         .unwrap();
     assert!(matches!(known, FileOutcome::Known(_)), "it waits already: {known:?}");
     // By hand.
-    let failed = store.set_file_status(ME, late.id, FileStatus::Failed, Some("broken".to_owned()), None, now());
+    let failed = store.give_up_file(ME, late.id, 1, "broken".to_owned(), now());
     failed.await.unwrap().unwrap();
     store.requeue_file(ME, late.id, now()).await.unwrap().unwrap();
     assert_eq!(status(store, late.id).await, (FileStatus::Processing, None));
@@ -216,7 +216,7 @@ async fn what_is_deleted_meanwhile_cannot_be_read_in_the_backup() {
     };
     assert!(
         store
-            .write_file_text(ME, gone.id, vec![page], vec![chunk])
+            .write_file_text(ME, gone.id, 1, vec![page], vec![chunk])
             .await
             .unwrap()
     );

@@ -10,6 +10,9 @@ use mira_memory::{FileChunk, FilePage, FileScope, WordCounts};
 use std::sync::Arc;
 
 const MODEL: &str = "model#2";
+/// Readers.
+const OLD: u16 = 1;
+const NEW: u16 = 2;
 
 async fn file(fixture: &Fixture, name: &str, project_id: Option<ProjectId>) -> FileId {
     let id = FileId(fixture.message_id().0);
@@ -50,18 +53,21 @@ fn page(number: u32, text: &str) -> FilePage {
 }
 
 async fn write(fixture: &Fixture, id: FileId, texts: &[&str]) -> bool {
+    write_as(fixture, id, OLD, texts).await
+}
+
+async fn write_as(fixture: &Fixture, id: FileId, reader: u16, texts: &[&str]) -> bool {
     let pages = (1..).zip(texts).map(|(n, text)| page(n, text)).collect();
     let chunks = (1..).zip(texts).map(|(n, text)| chunk(text, Some(n))).collect();
-    fixture.store.write_file_text(ME, id, pages, chunks).await.unwrap()
+    fixture
+        .store
+        .write_file_text(ME, id, reader, pages, chunks)
+        .await
+        .unwrap()
 }
 
 async fn ready(fixture: &Fixture, id: FileId) {
-    let status = FileStatus::Ready;
-    fixture
-        .store
-        .set_file_status(ME, id, status, None, None, now())
-        .await
-        .unwrap();
+    fixture.store.publish_file_text(ME, id, OLD, None, now()).await.unwrap();
 }
 
 async fn whole(fixture: &Fixture, name: &str, project: Option<ProjectId>, texts: &[&str]) -> FileId {
@@ -260,4 +266,127 @@ async fn a_project_sees_its_files_and_those_in_none() {
     check(within(None, Some(vec![tied])), &[]).await;
     fixture.store.delete_project(ME, ids.0).await.unwrap();
     check(within(Some(ids.0), None), &["common apple"]).await;
+}
+
+/// The pages of a file's text.
+async fn pages_of(fixture: &Fixture, id: FileId) -> Vec<String> {
+    let (_, count) = fixture.store.file_page(ME, id, 0).await.unwrap();
+    let mut pages = Vec::new();
+    for n in 0..count {
+        let (found, _) = fixture.store.file_page(ME, id, n).await.unwrap();
+        pages.push(found.unwrap().text);
+    }
+    pages
+}
+
+/// The file that is to be read anew by this reader, and how often that was begun.
+async fn to_renew(fixture: &Fixture, reader: u16) -> Option<(FileId, u32)> {
+    let waiting = fixture.store.next_file_to_renew(reader, now()).await.unwrap();
+    let count = fixture.store.count_files_to_renew(reader).await.unwrap();
+    assert!(waiting.is_none() || count > 0);
+    waiting.map(|waiting| (waiting.file.id, waiting.tries))
+}
+
+#[tokio::test]
+async fn an_old_text_is_found_until_the_new_one_is_whole() {
+    let fixture = Fixture::new().await;
+    let id = whole(&fixture, "a.txt", None, &["apple tart", "bread"]).await;
+    embed(&fixture, MODEL).await;
+    let is_found = async |fixture: &Fixture, texts: &[&str]| {
+        let all = FileScope::default();
+        assert_eq!(by_words(fixture, ME, &all, "\"apple\"").await, texts[..1]);
+        assert_eq!(compared(fixture, &all, MODEL).await, texts);
+        assert_eq!(pages_of(fixture, id).await, texts);
+    };
+    let old = ["apple tart", "bread"];
+    assert_eq!(
+        (to_renew(&fixture, OLD).await, to_renew(&fixture, NEW).await),
+        (None, Some((id, 0)))
+    );
+
+    // Cut off in the middle, and begun again after a start.
+    fixture.store.count_file_try(ME, id).await.unwrap();
+    assert!(write_as(&fixture, id, NEW, &["apple p"]).await);
+    is_found(&fixture, &old).await;
+    embed(&fixture, MODEL).await;
+    is_found(&fixture, &old).await;
+    let fixture = fixture.reopened().await;
+    is_found(&fixture, &old).await;
+    assert_eq!(to_renew(&fixture, NEW).await, Some((id, 1)));
+    let new = ["apple pie", "crumble", "dill"];
+    assert!(write_as(&fixture, id, NEW, &new).await);
+    let note = Some("only a part".to_owned());
+    fixture.store.stage_file_text(ME, id, NEW, note, now()).await.unwrap();
+    assert_eq!(to_renew(&fixture, NEW).await, None);
+    assert_eq!(embed(&fixture, MODEL).await, 3);
+    is_found(&fixture, &old).await;
+    assert!(!fixture.store.clear_old_text(NEW).await.unwrap());
+
+    let fixture = fixture.reopened().await;
+    is_found(&fixture, &old).await;
+    assert_eq!(fixture.store.next_file_to_publish(OLD).await.unwrap(), None);
+    assert_eq!(fixture.store.next_file_to_publish(NEW).await.unwrap(), Some((ME, id)));
+    let published = fixture.store.publish_file_text(ME, id, NEW, None, now());
+    let file = published.await.unwrap().unwrap();
+    assert_eq!((file.status, file.pages), (FileStatus::Ready, Some(3)));
+    assert_eq!(file.error.as_deref(), Some("only a part"));
+    assert_eq!(fixture.store.next_file_to_publish(NEW).await.unwrap(), None);
+    is_found(&fixture, &new).await;
+    assert!(fixture.store.clear_old_text(NEW).await.unwrap());
+    assert!(!fixture.store.clear_old_text(NEW).await.unwrap());
+    is_found(&fixture, &new).await;
+    assert_eq!(fixture.count("SELECT count(*) FROM file_chunks").await, 3);
+    assert_eq!(fixture.count("SELECT count(*) FROM file_pages").await, 3);
+    assert_eq!(fixture.count("SELECT count(*) FROM file_vectors").await, 3);
+    assert_eq!(fixture.store.count_files_to_renew(NEW).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn what_a_newer_reader_cannot_read_stays() {
+    let fixture = Fixture::new().await;
+    let id = whole(&fixture, "a.txt", None, &["apple tart"]).await;
+    let broken = file(&fixture, "b.txt", None).await;
+    let failed = fixture.store.give_up_file(ME, broken, OLD, "no".to_owned(), now());
+    assert_eq!(failed.await.unwrap().unwrap().status, FileStatus::Failed);
+    let late = now() + jiff::SignedDuration::from_secs(9);
+    let put_off = fixture.store.put_off_file(ME, id, "no".to_owned(), late, now());
+    let put_off = put_off.await.unwrap().unwrap();
+    assert_eq!((put_off.status, put_off.error), (FileStatus::Ready, None));
+    assert_eq!(fixture.store.next_file_retry().await.unwrap(), Some(late));
+    assert_eq!(to_renew(&fixture, NEW).await, None);
+    // A start does not wait, and tries what an older one could not read.
+    fixture.store.hasten_files(OLD).await.unwrap();
+    assert_eq!(fixture.store.next_file_to_read(now()).await.unwrap(), None);
+    fixture.store.hasten_files(NEW).await.unwrap();
+    assert_eq!(to_renew(&fixture, NEW).await, Some((id, 0)));
+    let again = fixture.store.next_file_to_read(now()).await.unwrap().unwrap();
+    assert_eq!((again.file.id, again.tries, again.file.error), (broken, 0, None));
+
+    assert!(write_as(&fixture, id, NEW, &["apple p"]).await);
+    let kept = fixture.store.give_up_file(ME, id, NEW, "no".to_owned(), now());
+    let kept = kept.await.unwrap().unwrap();
+    assert_eq!((kept.status, kept.error), (FileStatus::Ready, None));
+    assert_eq!(to_renew(&fixture, NEW).await, None);
+    assert!(fixture.store.clear_old_text(NEW).await.unwrap());
+    assert_eq!(pages_of(&fixture, id).await, ["apple tart"]);
+    assert_eq!(fixture.count("SELECT count(*) FROM file_chunks").await, 1);
+}
+
+#[tokio::test]
+async fn the_schema_before_readers_finds_what_is_found_now() {
+    let fixture = Fixture::new().await;
+    let id = whole(&fixture, "a.txt", None, &["apple tart", "bread"]).await;
+    assert!(write_as(&fixture, id, NEW, &["apple p"]).await);
+    let options = options(&fixture.dir);
+    fixture.store.close().await;
+    revert_to(&options, 14, now()).await;
+    assert_eq!(fixture.count("SELECT count(*) FROM file_chunks").await, 2);
+    assert_eq!(fixture.count("SELECT max(n) FROM file_chunks").await, 1);
+    assert_eq!(fixture.count("SELECT max(n) FROM file_pages").await, 1);
+    let fixture = fixture.reopened().await;
+    assert_eq!(pages_of(&fixture, id).await, ["apple tart", "bread"]);
+    let found = by_words(&fixture, ME, &FileScope::default(), "\"apple\"").await;
+    assert_eq!(found, ["apple tart"]);
+    assert_eq!(to_renew(&fixture, OLD).await, Some((id, 0)));
+    assert!(fixture.store.integrity_check().await.unwrap().problems.is_empty());
 }

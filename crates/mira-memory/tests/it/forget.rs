@@ -70,6 +70,7 @@ async fn everywhere(word: &str) -> (Fixture, SessionId, MessageId, MessageId) {
             mood: mood("curious"),
             mood_cause: Some(format!("{word} was said")),
             model: None,
+            exposure: mira_core::chat::Exposure::Clear,
         }),
     };
     fixture.store.checkpoint_turn(ME, begin.turn_id, part).await.unwrap();
@@ -88,6 +89,22 @@ async fn everywhere(word: &str) -> (Fixture, SessionId, MessageId, MessageId) {
         fixture
             .say(&session, &format!("question {n}"), &format!("answer {n}"))
             .await;
+    }
+    // Her mood lasts, and its cause with it.
+    for n in 0..2 {
+        let begin = fixture.begin(
+            &session,
+            send(fixture.message_id(), &format!("more {n}"), SendParent::Head),
+        );
+        fixture.store.begin_turn(ME, begin.clone()).await.unwrap();
+        let mut end = fixture.end(&begin, "As before.");
+        if let Some(meta) = end.reply.as_mut().and_then(|reply| reply.meta.as_mut()) {
+            meta.mood_cause = Some(format!("{word} was said"));
+        }
+        if let Some(mira) = end.mira.as_mut() {
+            mira.cause = Some(format!("{word} was said"));
+        }
+        fixture.store.finish_turn(ME, end).await.unwrap();
     }
     let learnt = NewFact {
         message_id: Some(user_message.id),
@@ -444,7 +461,7 @@ async fn a_crash_between_is_made_good_at_the_next_start() {
     assert_eq!(files(&fixture, "qzxvorb").await, Vec::<PathBuf>::new());
     assert!(!fixture.store.scrub_pending().await.unwrap());
     assert!(!fixture.store.scrub().await.unwrap().rebuilt);
-    assert_eq!(fixture.texts(&session).await.len(), 26);
+    assert_eq!(fixture.texts(&session).await.len(), 30);
 }
 
 /// A reader of another process holds the log; nothing is said to be clean that is not.
@@ -546,6 +563,7 @@ async fn cleared_and_removed_sessions_leave_no_words() {
             fixture.store.clear_session(ME, &session, now()).await.unwrap();
             // The timeline stays; its words are the owner's to keep.
             fixture.execute("UPDATE moods SET cause = NULL").await;
+            fixture.execute("UPDATE mira_state SET mood_cause = NULL").await;
         }
         assert_eq!(found(&fixture, "Qzxvorbing").await, []);
         assert_eq!(fixture.count("SELECT count(*) FROM memories").await, 0);
@@ -653,5 +671,5 @@ async fn texts_are_found_wherever_they_stand() {
             .content
             .is_empty()
     );
-    assert_eq!(fixture.texts(&session).await.len(), 26);
+    assert_eq!(fixture.texts(&session).await.len(), 30);
 }

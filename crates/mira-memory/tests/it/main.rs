@@ -6,6 +6,7 @@ mod accounts;
 mod approvals;
 mod artifacts;
 mod documents;
+mod exposed;
 mod facts;
 mod file_rows;
 mod file_texts;

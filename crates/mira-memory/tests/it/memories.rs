@@ -1,12 +1,13 @@
 //! Memories as the owner sees them: by id, listed, searched, counted.
 
 use crate::{
+    exposed::replied,
     shelf::{Shelf, file, insert},
     support::*,
     tool_calls::{awkward, said},
 };
 use mira_core::{
-    chat::Role,
+    chat::{Exposure, Role},
     ids::{MemoryId, ProjectId},
     memory::{MemoryKind, MemorySource},
 };
@@ -241,7 +242,7 @@ async fn a_reply_that_strangers_words_led_to_is_marked() {
     let BeginOutcome::Begun { user_message } = begun else {
         panic!("{begun:?}")
     };
-    let shown = (user_message, fixture.finished(&turn, "Cats.").await);
+    let shown = (user_message, replied(&fixture, &turn, Some(Exposure::Direct)).await);
     fixture.write_documents(64).await;
     let expect = [(plain, false), (looked_up, false), (read, true), (shown, true)];
     let check = async |fixture: &Fixture| {

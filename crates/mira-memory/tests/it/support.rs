@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use mira_core::{
-    chat::{MemoryMode, Message, MessageStatus, Mood, ReplyMeta, Salience, Usage},
+    chat::{Exposure, MemoryMode, Message, MessageStatus, Mood, ReplyMeta, Salience, Usage},
     ids::{AccountId, ClientId, LoginId, MessageId, MoodId, SessionId, TurnId},
     persona::PersonaName,
 };
@@ -92,6 +92,7 @@ pub fn reply(content: &str) -> NewReply {
         }),
         tool_calls: Vec::new(),
         citations: Vec::new(),
+        exposure: Some(Exposure::Clear),
     }
 }
 

@@ -17,7 +17,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-fn call(n: u128, tool: &str, effect: Effect, arguments: &str) -> ToolCall {
+pub fn call(n: u128, tool: &str, effect: Effect, arguments: &str) -> ToolCall {
     ToolCall {
         id: ToolCallId(Uuid::from_u128(0x7001_0000 + n)),
         tool: tool.to_owned(),
@@ -282,7 +282,7 @@ async fn a_crash_keeps_what_was_called() {
     );
     let cut_off = CallOutcome::unsuccessful(
         CallStatus::Failed,
-        "Mira was cut off while this ran; whether it took effect is not known.",
+        "Mira was cut off while this ran; whether it took effect is not known",
     );
     let [_, second] = calls;
     let second = ToolCall {

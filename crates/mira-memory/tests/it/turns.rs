@@ -390,6 +390,7 @@ async fn a_crash_keeps_the_partial_text() {
         mood: mood("tender"),
         mood_cause: Some("a crash".to_owned()),
         model: Some("m".to_owned()),
+        exposure: mira_core::chat::Exposure::Clear,
     };
     for (n, text) in ["Once ", "upon ", "a time"].into_iter().enumerate() {
         let head = (n == 0).then(|| head.clone());

@@ -1,6 +1,6 @@
 //! `edit_artifact`: changes passages of an artifact, or all of it.
 
-use super::{ArtifactDoor, elided::elision, parse_id, reference};
+use super::{ArtifactDoor, elided::elision, form::Form, parse_id, reference};
 use crate::{About, CallContext, Output, Tool, ToolError};
 use mira_core::{
     project::{
@@ -36,32 +36,34 @@ pub(crate) struct Passage {
     new: String,
 }
 
-/// The text that edits or a whole new content make of `old`.
+/// The text that edits or a whole new content make of `old`. It keeps the byte order mark and the line ends of `old`.
 pub(crate) fn changed(old: &str, edits: Option<Vec<Passage>>, content: Option<String>) -> Result<String, ToolError> {
+    let form = Form::of(old);
+    let old = form.plain(old);
     let new = match (edits.filter(|edits| !edits.is_empty()), content) {
         (Some(_), Some(_)) | (None, None) => {
             return Err(ToolError::Arguments(
                 "either `edits` or `content`, the other null".to_owned(),
             ));
         }
-        (None, Some(content)) => content,
+        (None, Some(content)) => form.plain(&content).into_owned(),
         (Some(edits), None) => {
             let edits: Vec<Edit> = edits
                 .into_iter()
                 .map(|passage| Edit {
-                    old: passage.old,
-                    new: passage.new,
+                    old: form.plain(&passage.old).into_owned(),
+                    new: form.plain(&passage.new).into_owned(),
                 })
                 .collect();
-            edit::apply(old, &edits, ArtifactContent::MAX_TEXT_BYTES)
+            edit::apply(&old, &edits, ArtifactContent::MAX_TEXT_BYTES)
                 .map_err(|error| ToolError::Failed(error.to_string()))?
         }
     };
-    match elision(&new, old) {
+    match elision(&new, &old) {
         Some(line) => Err(ToolError::Arguments(format!(
             "the new text leaves something out ({line:?}); write all of it, or use `edits`"
         ))),
-        None => Ok(new),
+        None => Ok(form.dressed(&new)),
     }
 }
 

@@ -4,6 +4,7 @@
 mod create;
 mod edit;
 mod elided;
+mod form;
 mod list;
 mod read;
 

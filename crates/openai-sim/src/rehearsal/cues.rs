@@ -139,7 +139,8 @@ const ASKING: &str = "\
 /// Common words of other languages that are no English words.
 const FOREIGN_WORDS: &str = "\
     ich, nicht, und, ist, das, ein, eine, mich, mir, wie, je, suis, est, pas, les, une, que, qué, estoy, muy, los, \
-    una, para, por, não, você, eu, sono, che, mi, ik, het, niet, quiero, quero, veux, jag, och";
+    una, para, por, não, você, eu, sono, che, mi, ik, het, niet, quiero, quero, veux, jag, och, der, \
+    unter, auf, mein, meine, liegt, steht, heißt, wohnt";
 
 /// Words that carry no topic.
 const EMPTY_WORDS: &str = "\
@@ -389,7 +390,8 @@ fn ends(text: &str) -> String {
     head + " " + &tail.into_iter().rev().collect::<String>()
 }
 
-fn is_foreign(words: &str) -> bool {
+/// Whether normalised words are in another language than English, as far as a script can tell.
+pub(super) fn is_foreign(words: &str) -> bool {
     let letters = words.chars().filter(|c| c.is_alphabetic()).count();
     let beyond_latin = words.chars().filter(|c| c.is_alphabetic() && *c > '\u{24f}').count();
     if beyond_latin * 2 > letters {

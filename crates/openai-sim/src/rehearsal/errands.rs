@@ -6,7 +6,7 @@
 
 use serde_json::{Value, json};
 
-use super::{cues, notes, papers};
+use super::{cues, keeping, notes, papers, servers};
 
 /// After so many rounds of calls it answers, whatever is left to do.
 const MOST_ROUNDS: usize = 3;
@@ -24,11 +24,22 @@ pub(crate) struct Done<'a> {
     pub output: &'a str,
 }
 
+/// A tool that may be called.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Offer<'a> {
+    /// What it is called by.
+    pub name: &'a str,
+    /// What it is for.
+    pub description: &'a str,
+    /// The schema of its arguments.
+    pub parameters: &'a Value,
+}
+
 /// What to do next about a message.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Move {
     /// Call this tool, once with each of these arguments.
-    Call(&'static str, Vec<Value>),
+    Call(String, Vec<Value>),
     /// It is done.
     Tell(Told),
 }
@@ -136,22 +147,6 @@ const FORGET: [&str; 11] = [
     "vergiss dass ",
     "vergiss ",
 ];
-const REMEMBER: [&str; 14] = [
-    "remember that ",
-    "remember this ",
-    "remember my ",
-    "remember i ",
-    "remember im ",
-    "remember the ",
-    "dont forget that ",
-    "dont forget my ",
-    "do not forget that ",
-    "make a note that ",
-    "note that ",
-    "merk dir ",
-    "merke dir ",
-    "behalte ",
-];
 const RECALL: [&str; 14] = [
     "what do you know about ",
     "what do you still know about ",
@@ -171,11 +166,19 @@ const RECALL: [&str; 14] = [
 
 /// What to do about `words`, given what was done for them so far in `rounds` rounds. Nothing where no errand is asked
 /// for, or its tools are missing.
-pub(crate) fn next(words: &str, offered: &[&str], done: &[Done<'_>], rounds: usize) -> Option<Move> {
+pub(crate) fn next(words: &str, offered: &[Offer<'_>], done: &[Done<'_>], rounds: usize) -> Option<Move> {
     if cues::is_danger(words) {
         // Help first, and nothing that is not help.
         return None;
     }
+    // What is to be kept or forgotten may name a tool without asking for it.
+    if !asks_to_forget(words)
+        && !keeping::asks_to_keep(words)
+        && let Some(step) = servers::next(papers::spoken(words), offered, done, rounds < MOST_ROUNDS)
+    {
+        return Some(step);
+    }
+    let offered: Vec<&str> = offered.iter().map(|offer| offer.name).collect();
     let (errand, subject) = ERRANDS.iter().find_map(|errand| {
         let subject = (errand.cue)(words)?;
         let takes = |step: &Step| offered.contains(&step.tool);
@@ -186,7 +189,7 @@ pub(crate) fn next(words: &str, offered: &[&str], done: &[Done<'_>], rounds: usi
     if let Some(step) = step.filter(|step| offered.contains(&step.tool) && rounds < MOST_ROUNDS) {
         let calls = (step.calls)(&subject, done);
         if !calls.is_empty() {
-            return Some(Move::Call(step.tool, calls));
+            return Some(Move::Call(step.tool.to_owned(), calls));
         }
     }
     Some(Move::Tell((errand.tell)(&subject, done)))
@@ -223,10 +226,9 @@ fn to_forget(words: &str) -> Option<String> {
     after(words, &FORGET)
 }
 
-/// The whole message: how it was put is what is kept. A question asks for a memory, it gives none.
+/// The whole message: how it was put is what is kept.
 fn to_remember(words: &str) -> Option<String> {
-    let asked = !words.contains('?') && after(words, &REMEMBER).is_some();
-    asked.then(|| words.to_owned())
+    keeping::asks_to_keep(words).then(|| words.to_owned())
 }
 
 /// The whole message, which is the question.
@@ -240,21 +242,10 @@ fn look_up(subject: &str, _: &[Done<'_>]) -> Vec<Value> {
     vec![json!({ "question": subject, "limit": null })]
 }
 
-/// Every fact the message tells; its own words where none is told in a form that is understood.
+/// Every fact the message tells.
 fn keep(words: &str, _: &[Done<'_>]) -> Vec<Value> {
-    let told = notes::notes(words, &[], "");
-    let note = |about: &str, topic: &str, text: &str| json!({ "about": about, "topic": topic, "text": text, "replaces": null });
-    if told.is_empty() {
-        let words = super::clip(words, MOST_CHARS);
-        return vec![note(
-            "owner",
-            "to remember",
-            &format!("The owner asked to have this remembered: “{words}”"),
-        )];
-    }
-    told.iter()
-        .map(|told| note(&told.about, &told.topic, &told.text))
-        .collect()
+    let note = |note: notes::RehearsalNote| json!({ "about": note.about, "topic": note.topic, "text": note.text, "replaces": null });
+    notes::notes(words, &[], "").into_iter().map(note).collect()
 }
 
 /// A line of what `recall` answers: `id | date | who | text`.
@@ -340,11 +331,14 @@ fn tell_kept(_: &str, done: &[Done<'_>]) -> Told {
         .filter(|done| done.tool == "remember")
         .map(|done| done.output)
         .collect();
+    let failed = outputs.iter().filter(|output| failure(output).is_some()).count();
     let words = if let Some(why) = outputs.iter().find_map(|output| failure(output)) {
-        format!(
-            "I tried to write that down and couldn't, and I won't nod as if I had:\n\n{}",
-            quoted(why)
-        )
+        let lead = if failed < outputs.len() {
+            "Some of it is written down. The rest isn't, and I won't nod as if it were:"
+        } else {
+            "I tried to write that down and couldn't, and I won't nod as if I had:"
+        };
+        format!("{lead}\n\n{}", quoted(why))
     } else if outputs.is_empty() {
         "I'd have written that down, but I may do nothing more for this message. Ask me once more.".to_owned()
     } else if outputs.iter().all(|output| output.starts_with("known already")) {
@@ -435,13 +429,23 @@ mod tests {
     use super::*;
 
     const TOOLS: [&str; 3] = ["remember", "recall", "forget"];
+    static NO_SCHEMA: Value = Value::Null;
+
+    fn offers<'a>(names: &[&'a str]) -> Vec<Offer<'a>> {
+        let offer = |name: &&'a str| Offer {
+            name,
+            description: "",
+            parameters: &NO_SCHEMA,
+        };
+        names.iter().map(offer).collect()
+    }
     const FOUND: &str = "7a | 8 May 2026 | fact about owner | The owner's sister is called Anna.\n\
         7b | 9 May 2026 | owner | remember that my sister is called Anna | really\n\
         7c | 9 May 2026 | Mira | The gutters leak.\n(not everything could be compared: slow)";
 
     fn check(words: &str, done: &[(&str, &str)], expect: &Value) {
         let done: Vec<Done<'_>> = done.iter().map(|(tool, output)| Done { tool, output }).collect();
-        let call = match next(words, &TOOLS, &done, done.len()) {
+        let call = match next(words, &offers(&TOOLS), &done, done.len()) {
             Some(Move::Call(tool, calls)) => json!([tool, calls]),
             Some(Move::Tell(_)) | None => Value::Null,
         };
@@ -450,7 +454,7 @@ mod tests {
 
     fn told(words: &str, done: &[(&str, &str)]) -> Told {
         let done: Vec<Done<'_>> = done.iter().map(|(tool, output)| Done { tool, output }).collect();
-        match next(words, &TOOLS, &done, done.len()) {
+        match next(words, &offers(&TOOLS), &done, done.len()) {
             Some(Move::Tell(told)) => told,
             other => panic!("{other:?}"),
         }
@@ -472,7 +476,7 @@ mod tests {
                 "remember",
                 [note(
                     "to remember",
-                    "The owner asked to have this remembered: “Merk dir: der Schlüssel liegt unter der Matte”"
+                    "The owner said: “der Schlüssel liegt unter der Matte”"
                 )]
             ]),
         );
@@ -506,14 +510,17 @@ mod tests {
 
     #[test]
     fn nothing_is_called_that_is_not_offered_or_was_called() {
-        assert_eq!(next("forget that I sail", &["recall"], &[], 0), None);
+        assert_eq!(next("forget that I sail", &offers(&["recall"]), &[], 0), None);
         assert_eq!(next("what do you know about me and boats", &[], &[], 0), None);
         let done = [Done {
             tool: "recall",
             output: FOUND,
         }];
         let forget = "forget that my sister is called Anna";
-        assert!(matches!(next(forget, &TOOLS, &done, MOST_ROUNDS), Some(Move::Tell(_))));
+        assert!(matches!(
+            next(forget, &offers(&TOOLS), &done, MOST_ROUNDS),
+            Some(Move::Tell(_))
+        ));
         assert!(
             matches!(next(forget, &[], &done, 1), Some(Move::Tell(_))),
             "no more calls"
@@ -527,6 +534,11 @@ mod tests {
         assert!(words(told(keep, &[("remember", "kept as 7a")])).starts_with("Written down"));
         assert!(words(told(keep, &[("remember", "not kept: it is a guess")])).contains("> not kept: it is a guess"));
         assert!(words(told(keep, &[("remember", "error: the owner said no")])).contains("> the owner said no"));
+        let part = told(
+            keep,
+            &[("remember", "kept as 7a"), ("remember", "not kept: it is a guess")],
+        );
+        assert!(words(part).starts_with("Some of it"));
         let forget = "forget that my sister is called Anna";
         let gone = words(told(forget, &[("recall", FOUND), ("forget", "forgotten: 2")]));
         assert!(gone.contains("2 things are gone") && !gone.contains("Anna"), "{gone}");

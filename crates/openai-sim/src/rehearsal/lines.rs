@@ -523,6 +523,16 @@ pub(super) const FOREIGN: [&str; 2] = [
     "(I can quote your language but not speak it: the script was written in English. A real model has no such excuse.)",
 ];
 
+/// Said to a question that something came up for which shares no word with it.
+pub(super) fn perhaps(voice: Voice) -> &'static [&'static str] {
+    match voice {
+        Voice::Default => &["{q}. A script can't reason it out, but this rang a bell; judge for yourself."],
+        Voice::Forbidden => &["{q}. I'm too scripted to work that out, but I do keep things. Warm, or cold?"],
+        Voice::Hallow => &["{q}. I can't weigh it tonight. I can show you what stirred when you asked."],
+        Voice::Haven => &["{q}. I can't puzzle it out tonight, love, but this came out of the tin when you asked."],
+    }
+}
+
 /// Said when the owner was in danger a message or two ago and has not said so again.
 pub(super) fn still_with_you(voice: Voice) -> &'static str {
     match voice {

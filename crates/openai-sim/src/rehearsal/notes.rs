@@ -4,7 +4,11 @@
 //! other model's. Invariants: a note says nothing the message did not say; a question teaches nothing; what is fenced
 //! or quoted teaches nothing.
 
-use super::MAX_NOTES;
+use super::{
+    MAX_NOTES, cues,
+    keeping::{happening, kept, led},
+    retold::{agreeing, seen},
+};
 
 /// One entry of a reply's `remember`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,14 +24,7 @@ pub struct RehearsalNote {
 }
 
 /// A longer stretch of words is no plain fact, in words.
-const LONGEST: usize = 24;
-
-/// What people say before they tell something.
-const LEADS: &str = "\
-    please remember that, please remember, remember that, remember:, remember, do not forget that, \
-    don't forget that, don't forget, note that, just so you know, by the way, you should know that, fyi, \
-    actually, well, so, oh, also, and, hey mira, hi mira, mira, hi, hello, hey, yes, no, ok, good news, \
-    guess what, since yesterday, as of today, today, yesterday";
+pub(super) const LONGEST: usize = 24;
 
 /// Where a plain fact ends inside its sentence.
 const CLAUSES: &[&str] = &[
@@ -72,6 +69,7 @@ const VERBS: &[(&str, &str, &str)] = &[
     ("was born in ", "was born in ", "birth"),
     ("was born on ", "was born on ", "birthday"),
     ("moved to ", "moved to ", "home town"),
+    ("moved from ", "moved from ", "home town"),
     ("play ", "plays ", "hobby"),
     ("collect ", "collects ", "hobby"),
     ("sing in ", "sings in ", "hobby"),
@@ -137,6 +135,7 @@ const SINGLE: &[(&str, &str)] = &[
     ("started working at ", "employer"),
     ("lives in ", "home town"),
     ("moved to ", "home town"),
+    ("moved from ", "home town"),
     ("is married to ", "partner"),
     ("is engaged to ", "partner"),
     ("is dating ", "partner"),
@@ -151,10 +150,7 @@ const SINGLE: &[(&str, &str)] = &[
 /// What a message teaches. `memories` are the lines of the prompt's block, `today` the local time it tells.
 pub(super) fn notes(words: &str, memories: &[&str], today: &str) -> Vec<RehearsalNote> {
     let mut notes: Vec<RehearsalNote> = Vec::new();
-    for sentence in sentences(words) {
-        let Some((topic, text)) = told(&sentence, today) else {
-            continue;
-        };
+    for (topic, text) in sentences(words).iter().flat_map(|sentence| taught(sentence, today)) {
         if notes.iter().any(|note| note.text == text) {
             continue;
         }
@@ -171,8 +167,35 @@ pub(super) fn notes(words: &str, memories: &[&str], today: &str) -> Vec<Rehearsa
     notes
 }
 
+/// What one sentence teaches: all of it where it asks to have it kept, else what is of a known form.
+fn taught(sentence: &str, today: &str) -> Vec<(String, String)> {
+    let plain = plain(sentence);
+    let (rest, asked) = led(&plain);
+    let parts = clauses(rest);
+    if !asked {
+        let parts = parts.iter().map(|part| led(part).0);
+        return parts
+            .filter_map(|part| told(part, today).or_else(|| happening(part)))
+            .collect();
+    }
+    // What would be lost of it is not left out: then it is told word by word.
+    let whole = |part: &str, text: &str| {
+        let said = cues::normalise(part);
+        let last = said.trim_end().rsplit(' ').next().unwrap_or_default().to_owned();
+        cues::normalise(text).contains(&format!(" {last} "))
+    };
+    let known: Option<Vec<_>> = parts.iter().map(|part| told(part, today)).collect();
+    let known = known.filter(|known| parts.iter().zip(known).all(|(part, (_, text))| whole(part, text)));
+    known.unwrap_or_else(|| kept(rest).into_iter().collect())
+}
+
+/// With plain apostrophes.
+pub(super) fn plain(sentence: &str) -> String {
+    sentence.replace(['’', '\u{2bc}'], "'")
+}
+
 /// The sentences somebody says themselves: no questions, no quotations, no code.
-fn sentences(text: &str) -> Vec<String> {
+pub(super) fn sentences(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut fenced = false;
     for line in text.lines() {
@@ -198,7 +221,7 @@ fn sentences(text: &str) -> Vec<String> {
             let (sentence, tail) = rest.split_at(end);
             let asked = tail.starts_with('?');
             if !asked && found.len() < 200 {
-                found.extend(clauses(sentence));
+                found.push(sentence.trim().to_owned());
             }
             rest = tail.trim_start_matches(['.', '!', '?', ';', ')', ' ']);
         }
@@ -245,37 +268,24 @@ fn find(text: &str, mark: &str) -> Option<usize> {
 }
 
 /// Whether the word is one of `one, another`.
-fn listed(list: &str, word: &str) -> bool {
+pub(super) fn listed(list: &str, word: &str) -> bool {
     list.split(", ").any(|known| known == word)
 }
 
-fn strip<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
+pub(super) fn strip<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
     let head = text.get(..prefix.len())?;
     head.eq_ignore_ascii_case(prefix)
         .then(|| text.get(prefix.len()..))
         .flatten()
 }
 
-/// Topic and sentence of what a sentence tells, if it is of a known form.
-fn told(sentence: &str, today: &str) -> Option<(String, String)> {
-    let plain = sentence.replace(['’', '\u{2bc}'], "'");
-    let mut rest = plain.trim();
-    let mut asked_to = false;
-    while let Some((lead, tail)) = LEADS.split(", ").find_map(|lead| {
-        let tail = strip(rest, lead)?;
-        tail.starts_with([' ', ',', ':']).then_some((lead, tail))
-    }) {
-        asked_to |= lead.contains("remember") || lead.contains("forget") || lead.contains("note");
-        rest = tail.trim_start_matches([' ', ',', ':']);
-    }
+/// Topic and sentence of what words without a lead tell, if they are of a known form.
+fn told(rest: &str, today: &str) -> Option<(String, String)> {
     if rest.split_whitespace().count() > LONGEST {
         return None;
     }
     if let Some(tail) = strip(rest, "call me ") {
-        return Some((
-            "name".to_owned(),
-            format!("The owner wants to be called {}.", value(tail)?),
-        ));
+        return called(tail);
     }
     if let Some(tail) = strip(rest, "my ").or_else(|| strip(rest, "our ")) {
         return of_mine(tail);
@@ -293,18 +303,28 @@ fn told(sentence: &str, today: &str) -> Option<(String, String)> {
     for (start, being) in first {
         let Some(tail) = strip(rest, start) else { continue };
         let tail = strip(tail, "just ").or_else(|| strip(tail, "now ")).unwrap_or(tail);
-        let found = if being {
+        return if being {
             of_being(tail, today)
         } else {
             of_doing(tail, today)
         };
-        return found.or_else(|| asked_to.then(|| reminded(rest)).flatten());
     }
-    asked_to.then(|| reminded(rest)).flatten()
+    None
+}
+
+/// `Call me Max`.
+pub(super) fn called(name: &str) -> Option<(String, String)> {
+    let text = format!("The owner wants to be called {}.", value(name)?);
+    Some(("name".to_owned(), text))
+}
+
+/// What is named after a verb, from outside.
+fn value(text: &str) -> Option<String> {
+    named(text).map(seen)
 }
 
 /// What is named after a verb, up to the next clause.
-fn value(text: &str) -> Option<String> {
+fn named(text: &str) -> Option<&str> {
     let end = CLAUSES
         .iter()
         .filter_map(|mark| find(text, mark))
@@ -329,43 +349,37 @@ fn value(text: &str) -> Option<String> {
         }
     }
     let first = value.split_whitespace().next()?.to_ascii_lowercase();
-    (!listed(FIGURES, &first)).then(|| third(value))
+    (!listed(FIGURES, &first)).then_some(value)
 }
 
-/// "my" and "me" inside a value, seen from outside.
-fn third(value: &str) -> String {
-    let words = value
-        .split_whitespace()
-        .map(|word| match word.to_ascii_lowercase().as_str() {
-            "my" | "our" => "their",
-            "me" | "us" => "them",
-            "i" | "we" => "they",
-            _ => word,
-        });
-    words.collect::<Vec<_>>().join(" ")
+/// Whether it is a word for something one does or feels, as one says it oneself.
+pub(super) fn is_done(word: &str) -> bool {
+    VERBS
+        .iter()
+        .any(|(said, told, _)| said != told && said.split(' ').next() == Some(word))
+}
+
+/// The relative or friend that words after "my" begin with.
+pub(super) fn kin_of(tail: &str) -> Option<&'static str> {
+    let lower = tail.to_ascii_lowercase();
+    let begins = |kin: &&str| {
+        lower
+            .strip_prefix(*kin)
+            .is_some_and(|rest| rest.starts_with([' ', '\'']))
+    };
+    KIN.split(", ").filter(begins).max_by_key(|kin| kin.len())
 }
 
 /// `My sister is called Anna`, `my favourite colour is green`, `my brother works as a cook`.
 fn of_mine(tail: &str) -> Option<(String, String)> {
     let lower = tail.to_ascii_lowercase();
-    let who = KIN
-        .split(", ")
-        .filter(|kin| {
-            lower
-                .strip_prefix(*kin)
-                .is_some_and(|rest| rest.starts_with([' ', '\'']))
-        })
-        .max_by_key(|kin| kin.len());
-    if let Some(kin) = who {
+    if let Some(kin) = kin_of(tail) {
         let rest = tail.get(kin.len()..)?;
         let name = [" is called ", " is named ", "'s name is ", "'s called ", "'s named "]
             .iter()
             .find_map(|link| strip(rest, link));
         if let Some(name) = name {
-            return Some((
-                (*kin).to_owned(),
-                format!("The owner's {kin} is called {}.", value(name)?),
-            ));
+            return Some((kin.to_owned(), format!("The owner's {kin} is called {}.", value(name)?)));
         }
         let lasting = [
             " works ",
@@ -392,7 +406,7 @@ fn of_mine(tail: &str) -> Option<(String, String)> {
         let name = rest.get(..verb)?;
         (name.split_whitespace().count() < 3).then_some(())?;
         return Some((
-            (*kin).to_owned(),
+            kin.to_owned(),
             format!("The owner's {kin}{} {}.", name, value(rest.get(verb..)?)?),
         ));
     }
@@ -458,7 +472,9 @@ fn of_doing(tail: &str, today: &str) -> Option<(String, String)> {
         return Some(("age".to_owned(), format!("The owner turned {age}{}.", dated(today))));
     }
     if let Some((told, topic, rest)) = find_form(VERBS, tail) {
-        let mut text = format!("The owner {told}{}", value(rest)?);
+        let now = told.split(' ').next().is_some_and(|verb| verb.ends_with('s')) && !told.starts_with("does ");
+        let given = named(rest).map(if now { agreeing } else { seen })?;
+        let mut text = format!("The owner {told}{given}");
         if told == "moved to " {
             text.push_str(&dated(today));
         }
@@ -495,34 +511,6 @@ fn find_form<'a>(forms: &[(&str, &str, &str)], text: &'a str) -> Option<(String,
         (whole && (!said.ends_with(' ') || !rest.trim().is_empty()))
             .then(|| ((*told).to_owned(), (*topic).to_owned(), rest))
     })
-}
-
-/// What she was asked to remember, in the owner's words.
-fn reminded(rest: &str) -> Option<(String, String)> {
-    if rest.split_whitespace().count() < 3 {
-        return None;
-    }
-    if let Some(tail) = strip(rest, "i ").or_else(|| strip(rest, "we ")) {
-        let (verb, tail) = tail.split_once(' ')?;
-        let verb = match verb.to_ascii_lowercase().as_str() {
-            "have" => "has".to_owned(),
-            "do" => "does".to_owned(),
-            "am" | "was" | "will" | "can" | "must" | "would" | "should" | "don't" => return None,
-            verb if verb.ends_with("ed") || verb.ends_with('t') && verb.len() < 5 => verb.to_owned(),
-            verb if verb.ends_with(['s', 'x', 'z']) || verb.ends_with("ch") || verb.ends_with("sh") => {
-                format!("{verb}es")
-            }
-            verb => format!("{verb}s"),
-        };
-        return Some(("to remember".to_owned(), format!("The owner {verb} {}.", value(tail)?)));
-    }
-    let text = third(rest);
-    let mut letters = text.chars();
-    let first = letters.next()?.to_uppercase().to_string();
-    Some((
-        "to remember".to_owned(),
-        format!("{first}{}.", letters.as_str().trim_end_matches(['.', '!'])),
-    ))
 }
 
 /// " in November 2026", out of "Saturday 21 November 2026, 02:10 (Europe/Berlin)".

@@ -9,6 +9,10 @@ use serde_json::{Value, json};
 
 /// The longest question and the longest quotation, in characters.
 const MOST_CHARS: usize = 400;
+/// What stands between the headings that lead to a passage.
+const TRAIL: &str = " › ";
+/// A longer line is no heading.
+const TITLE_WORDS: usize = 8;
 /// What asks for a drawing.
 const DRAW: [&str; 9] = [
     "plot",
@@ -170,8 +174,24 @@ fn best(output: &str) -> Option<(&str, String)> {
         .strip_prefix('(')
         .and_then(|text| text.split_once(")\n"))
         .map_or(text, |(_, text)| text);
-    let line: Vec<&str> = text.split_whitespace().collect();
-    Some((place, super::clip(&line.join(" "), MOST_CHARS)))
+    Some((place, super::clip(below_headings(text), MOST_CHARS)))
+}
+
+/// A passage without the headings it begins with: the trail that leads to it, and the last of the trail once more.
+fn below_headings(text: &str) -> &str {
+    let mut rest = text.trim_start();
+    while let Some((line, below)) = rest.split_once('\n') {
+        let trail = line.contains(TRAIL);
+        // A line of a few words and no mark is no sentence, unless the next one goes on with it.
+        let short = line.split_whitespace().count() <= TITLE_WORDS;
+        let plain = line.chars().all(|c| c.is_alphabetic() || " -'’".contains(c));
+        let title = short && plain && !below.trim_start().starts_with(char::is_lowercase);
+        if below.trim().is_empty() || !(trail || title) {
+            break;
+        }
+        rest = below.trim_start();
+    }
+    rest
 }
 
 pub(super) fn tell_looked_up(_: &str, done: &[Done<'_>]) -> Told {
@@ -231,10 +251,23 @@ mod tests {
             output: &output,
         }];
         let told = tell_looked_up("", &done).words.unwrap();
-        assert_eq!(
-            told,
-            "I looked. In manual.pdf (page 7) it says: “Warranty Two years.” [1]"
-        );
+        assert_eq!(told, "I looked. In manual.pdf (page 7) it says: “Two years.” [1]");
+        for (text, quoted) in [
+            (
+                "fonts-conf › Environment variables\nEnvironment variables\n\nFONTCONFIG_FILE is used.",
+                "FONTCONFIG_FILE is used.",
+            ),
+            ("A › B\nRain.\nOr snow.", "Rain.\nOr snow."),
+            ("Bin day: Tuesday\nRent: 700", "Bin day: Tuesday\nRent: 700"),
+            ("name,city\nAnna,Graz", "name,city\nAnna,Graz"),
+            (
+                "The pump is guaranteed for\ntwo years.",
+                "The pump is guaranteed for\ntwo years.",
+            ),
+            ("A › B", "A › B"),
+        ] {
+            assert_eq!(below_headings(text), quoted, "{text}");
+        }
         let nothing = [Done {
             tool: "file_search",
             output: "nothing in the files fits",

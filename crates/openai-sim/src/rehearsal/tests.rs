@@ -1,5 +1,6 @@
 //! What the stand-in promises, on its public function.
 
+mod keeping;
 mod remembering;
 
 use super::{RehearsalInput, RehearsalReply, clip, fill, reply};

@@ -2,7 +2,10 @@
 //! (`mira-backend export`), `POST /api/admin/restore` a backup (`mira-backend backup`), both sent as a stream.
 
 use crate::{
-    api::error::{ApiError, Problem},
+    api::{
+        error::{ApiError, Problem},
+        extract::media_type,
+    },
     services::{
         auth::Identity,
         files::travel::Shelf,
@@ -15,7 +18,7 @@ use axum::{
     Json,
     body::Body,
     extract::{Request, State},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, StatusCode},
 };
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
@@ -263,8 +266,7 @@ impl From<RestoreError> for ApiError {
 }
 
 fn wants(headers: &HeaderMap, kind: &'static str) -> Result<(), ApiError> {
-    let found = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    if found == Some(kind) {
+    if media_type(headers) == kind {
         Ok(())
     } else {
         Err(ApiError::UnsupportedMedia(kind))

@@ -104,9 +104,9 @@ pub async fn search(
     let mut complaints = Complaints::default();
     let project: Option<ProjectId> = complaints.parse("project_id", query.project_id.as_deref());
     let file: Option<FileId> = complaints.parse("file_id", query.file_id.as_deref());
-    let limit = query.limit.unwrap_or(USUAL);
-    if !(1..=MOST).contains(&limit) {
-        complaints.add("limit", format!("must be 1 to {MOST}"));
+    let limit = query.limit.unwrap_or(USUAL).min(MOST);
+    if limit == 0 {
+        complaints.add("limit", format!("1 to {MOST}"));
     }
     complaints.done()?;
     let asked: String = query.q.chars().take(MAX_Q).collect();

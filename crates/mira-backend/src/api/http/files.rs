@@ -5,6 +5,7 @@
 
 use super::{
     artifact_views::{Taken, label},
+    created,
     projects::{found, project_id},
     sessions::check_limit,
 };
@@ -24,7 +25,7 @@ use crate::{
 use axum::{
     body::Body,
     extract::{FromRequest, Multipart, Request, State, multipart::Field},
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use mira_core::{
@@ -164,7 +165,15 @@ async fn take(
     let mut files: Vec<FileObject> = stored.iter().map(|(file, _)| FileObject::of(file)).collect();
     match (files.len(), files.pop()) {
         (_, None) => Err(ApiError::field("file", "no file was sent: a part needs a filename")),
-        (1, Some(file)) => Ok((status, axum::Json(Uploaded::One(Box::new(file)))).into_response()),
+        (1, Some(file)) => {
+            let place = format!("/api/files/{}", file.id);
+            let object = axum::Json(Uploaded::One(Box::new(file)));
+            Ok(if is_new {
+                created(state, &place, object)
+            } else {
+                object.into_response()
+            })
+        }
         (_, Some(last)) => {
             files.push(last);
             Ok((status, axum::Json(Uploaded::Several { files })).into_response())
@@ -213,8 +222,10 @@ fn name_of(field: &Field<'_>) -> Option<String> {
 /// The parameters of a `Content-Disposition`, their names in lower case.
 fn parameters(head: &str) -> Vec<(String, String)> {
     let (mut found, mut part, mut quoted) = (Vec::new(), String::new(), false);
+    let mut escaped = false;
     for c in head.chars().chain([';']) {
-        quoted ^= c == '"' && !part.ends_with('\\');
+        quoted ^= c == '"' && !escaped;
+        escaped = quoted && c == '\\' && !escaped;
         if c != ';' || quoted {
             part.push(c);
             continue;
@@ -389,6 +400,14 @@ pub async fn delete_file(
     }
 }
 
+/// Whether a part is asked for that can be given: one range of bytes, and of the very file a client has begun with. Any
+/// other wish gets the whole, as HTTP has it.
+fn is_one_range(headers: &HeaderMap, tag: &str) -> bool {
+    let range = headers.get(header::RANGE).and_then(|value| value.to_str().ok());
+    let is_one = range.is_some_and(|range| range.trim().starts_with("bytes=") && !range.contains(','));
+    is_one && { headers.get_all(header::IF_RANGE).iter() }.all(|known| known == tag)
+}
+
 /// A file's bytes. Ranges are answered; pictures are shown in place, everything else is a download.
 #[utoipa::path(get, path = "/api/files/{id}/content", tag = "files", params(("id" = String, Path)), responses(
     (status = 200, description = "The bytes", content((Vec<u8> = "application/octet-stream"))),
@@ -418,7 +437,10 @@ pub async fn content(
     if is_known {
         return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response());
     }
-    let (parts, _) = request.into_parts();
+    let (mut parts, _) = request.into_parts();
+    if !is_one_range(&parts.headers, &tag) {
+        parts.headers.remove(header::RANGE);
+    }
     let served = ServeFile::new(path)
         .oneshot(Request::from_parts(parts, Body::empty()))
         .await;
@@ -469,5 +491,7 @@ mod tests {
         ];
         let expect = expect.map(|(name, value)| (name.to_owned(), value.to_owned()));
         assert_eq!(parts, expect);
+        let parts = parameters(r#"form-data; filename="a\\"; filename*=UTF-8''x"#);
+        assert_eq!(parts.len(), 2, "an escaped backslash escapes nothing: {parts:?}");
     }
 }

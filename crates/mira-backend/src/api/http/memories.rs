@@ -3,7 +3,7 @@
 
 use super::{
     created,
-    sessions::{check_limit, known_project},
+    sessions::{check_limit, known_project, not_null},
 };
 use crate::{
     api::{
@@ -94,17 +94,17 @@ pub struct CreateMemory {
 #[derive(Debug, Default, Deserialize, ToSchema)]
 pub struct PatchMemory {
     /// The sentence.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "not_null")]
     text: Option<String>,
     /// Whom it is about.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "not_null")]
     about: Option<String>,
     /// What it is about, or null.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>)]
     topic: Option<Option<String>>,
     /// In every prompt.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "not_null")]
     pinned: Option<bool>,
 }
 
@@ -154,7 +154,7 @@ pub struct MemoryStateObject {
 #[derive(Debug, Default, Deserialize, ToSchema)]
 pub struct PatchMemoryState {
     /// Pause or resume the writing of memories.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "not_null")]
     paused: Option<bool>,
 }
 
@@ -188,6 +188,10 @@ pub async fn list_memories(
     let session_id: Option<SessionId> = complaints.parse("session_id", query.session_id.as_deref());
     let project_id: Option<ProjectId> = complaints.parse("project_id", query.project_id.as_deref());
     complaints.done()?;
+    if let Some(id) = &session_id {
+        let known = state.store().find_session(identity.account, id).await?;
+        known.ok_or(ApiError::NotFound("session"))?;
+    }
     let filter = MemoryFilter {
         q: query
             .q

@@ -1,6 +1,9 @@
 //! History, single messages, full-text search, overlays.
 
-use super::sessions::{ListQuery, check_limit, session_or_default};
+use super::{
+    parts::PartQuery,
+    sessions::{ListQuery, check_limit, session_or_default},
+};
 use crate::{
     api::{
         chat_body::Complaints,
@@ -104,7 +107,7 @@ pub struct PersonaList {
     pub personas: Vec<PersonaObject>,
     /// Files of the owner's folder that were skipped, and why.
     pub skipped: Vec<SkippedPersona>,
-    /// Always null: the list is short.
+    /// Where the next part begins, for those who ask for parts.
     pub next_cursor: Option<String>,
 }
 
@@ -243,11 +246,14 @@ pub async fn search(
 }
 
 /// All overlays, the owner's own included.
-#[utoipa::path(get, path = "/api/personas", tag = "personas", responses(
+#[utoipa::path(get, path = "/api/personas", tag = "personas", params(PartQuery), responses(
     (status = 200, description = "The overlays", body = PersonaList),
     (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json"),
 ))]
-pub async fn list_personas(State(state): State<AppState>) -> Json<PersonaList> {
+pub async fn list_personas(
+    State(state): State<AppState>,
+    Query(part): Query<PartQuery>,
+) -> Result<Json<PersonaList>, ApiError> {
     let personas = &state.hub().deps().personas;
     let set = personas.fresh().await;
     let skipped = personas.skipped();
@@ -255,11 +261,12 @@ pub async fn list_personas(State(state): State<AppState>) -> Json<PersonaList> {
         file: s.file.clone(),
         reason: s.reason.clone(),
     });
-    Json(PersonaList {
-        personas: set.iter().map(PersonaObject::of).collect(),
+    let (personas, next_cursor) = part.of(set.iter().map(PersonaObject::of).collect())?;
+    Ok(Json(PersonaList {
+        personas,
         skipped: skipped.collect(),
-        next_cursor: None,
-    })
+        next_cursor,
+    }))
 }
 
 /// One overlay.

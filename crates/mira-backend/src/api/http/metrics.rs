@@ -10,6 +10,7 @@ use axum::{
     http::{HeaderMap, header},
     response::{IntoResponse, Response},
 };
+use mira_docs::READER;
 use std::{collections::HashSet, time::Duration};
 
 const OPEN: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -38,6 +39,7 @@ pub async fn metrics(
         commits: stats.commits,
         writes: stats.jobs,
         writes_waiting: stats.queued,
+        files_to_renew: state.store().count_files_to_renew(READER).await?,
         outbox_depth: outbox.documents + outbox.vectors + outbox.removals,
         outbox_lag: lag.unwrap_or_default(),
     };

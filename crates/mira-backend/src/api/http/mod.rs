@@ -16,6 +16,7 @@ pub mod messages;
 pub mod metrics;
 pub mod openapi;
 pub mod page;
+pub mod parts;
 pub mod projects;
 pub mod sessions;
 pub mod tools;

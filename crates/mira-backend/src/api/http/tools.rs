@@ -1,6 +1,11 @@
 //! `GET /api/tools`: what she can do here, and what not and why.
 
+use super::parts::PartQuery;
 use crate::{
+    api::{
+        error::{ApiError, Problem},
+        extract::Query,
+    },
     services::{auth::Identity, hosted::Lack},
     state::AppState,
 };
@@ -36,13 +41,20 @@ pub struct ToolObject {
 pub struct ToolList {
     /// In the order a model is told of them.
     pub tools: Vec<ToolObject>,
-    /// Always null: the list is short.
+    /// Where the next part begins, for those who ask for parts.
     pub next_cursor: Option<String>,
 }
 
 /// What she can do
-#[utoipa::path(get, path = "/api/tools", tag = "tools", responses((status = 200, description = "All tools", body = ToolList)))]
-pub async fn list_tools(State(state): State<AppState>, _identity: Identity) -> Json<ToolList> {
+#[utoipa::path(get, path = "/api/tools", tag = "tools", params(PartQuery), responses(
+    (status = 200, description = "All tools", body = ToolList),
+    (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json"),
+))]
+pub async fn list_tools(
+    State(state): State<AppState>,
+    _identity: Identity,
+    Query(part): Query<PartQuery>,
+) -> Result<Json<ToolList>, ApiError> {
     let deps = state.hub().deps();
     let deaf = (!deps.model.takes_tools()).then(|| format!("the endpoint of {} takes no tools", deps.model.name()));
     let hosted = deps.hosted.standings();
@@ -96,8 +108,6 @@ pub async fn list_tools(State(state): State<AppState>, _identity: Identity) -> J
             reason,
         }
     });
-    Json(ToolList {
-        tools: own.chain(of_servers).collect(),
-        next_cursor: None,
-    })
+    let (tools, next_cursor) = part.of(own.chain(of_servers).collect())?;
+    Ok(Json(ToolList { tools, next_cursor }))
 }

@@ -8,7 +8,7 @@ use crate::api::{
 use mira_core::{
     approval::Answer,
     chat::{ChatRequest, Mood},
-    ids::{ApprovalId, FileId, MessageId, SessionId, TurnId},
+    ids::{ApprovalId, ClientId, FileId, MessageId, SessionId, TurnId},
     persona::PersonaName,
 };
 use serde::{Deserialize, Deserializer};
@@ -208,6 +208,18 @@ pub fn parse(text: &str) -> Result<ClientMsg, ApiError> {
     }
 }
 
+/// What a client calls the message in a `chat` frame that was refused: how it knows which one is meant.
+pub fn client_id_of(text: &str) -> Option<ClientId> {
+    #[derive(Deserialize)]
+    struct Named {
+        #[serde(rename = "type")]
+        kind: String,
+        client_id: String,
+    }
+    let named: Named = parse_json(text.as_bytes()).ok()?;
+    (named.kind == "chat").then(|| named.client_id.parse().ok()).flatten()
+}
+
 /// A pin and a nudge, as the frame and the REST route take them.
 pub fn persona_change(
     persona: Option<Option<String>>,
@@ -356,10 +368,24 @@ mod tests {
         );
     }
 
+    #[test]
+    fn a_refused_message_is_named() {
+        let named = |frame: &str| client_id_of(frame).map(|id| id.as_str().to_owned());
+        let a = || Some("a".to_owned());
+        assert_eq!(named(r#"{"type":"chat","content":" ","client_id":"a"}"#), a());
+        assert_eq!(named(r#"{"type":"chat","content":5,"client_id":"a"}"#), a());
+        assert_eq!(named(r#"{"type":"chat","content":"x","client_id":7}"#), None);
+        assert_eq!(named(r#"{"type":"chat","content":"x","client_id":""}"#), None);
+        assert_eq!(named(r#"{"type":"stop","turn_id":"x","client_id":"a"}"#), None);
+        assert_eq!(named(r#"["chat","a"]"#), None);
+        assert_eq!(named(r#"{"type":"chat","client_id":"a""#), None);
+    }
+
     proptest! {
         #[test]
         fn any_frame_is_answered(frame in any::<String>()) {
             drop(parse(&frame));
+            drop(client_id_of(&frame));
         }
     }
 }

@@ -11,7 +11,10 @@ use super::{
 };
 use crate::{services::auth::AuthError, state::AppState};
 use axum::{
-    extract::{State, WebSocketUpgrade},
+    extract::{
+        State, WebSocketUpgrade,
+        ws::rejection::WebSocketUpgradeRejection::{self, WebSocketKeyHeaderMissing},
+    },
     http::HeaderMap,
     response::Response,
 };
@@ -22,6 +25,9 @@ use serde::Deserialize;
 const PROTOCOL: &str = "mira.v1";
 /// Frames written together leave in one system call; the buffer grows only while it holds something.
 const WRITE_BUFFER_BYTES: usize = 16 * 1024;
+/// The largest frame fits: a reply that was cut at its cap, as text whose every sign may be escaped and as HTML. One that
+/// does not would end the socket, and each that comes back to it. No more than a frame ever waits here.
+const MOST_UNSENT_BYTES: usize = 32 * MAX_BODY_BYTES;
 /// tungstenite's default read buffer would cost each idle socket 128 KiB.
 const READ_BUFFER_BYTES: usize = 2048;
 
@@ -55,8 +61,12 @@ pub async fn upgrade(
     State(state): State<AppState>,
     Query(params): Query<Params>,
     headers: HeaderMap,
-    upgrade: WebSocketUpgrade,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
+    let upgrade = upgrade.map_err(|refused| match refused {
+        WebSocketKeyHeaderMissing(_) => ApiError::Malformed("Sec-WebSocket-Key is missing".to_owned()),
+        _ => ApiError::UpgradeRequired,
+    })?;
     let html = wants_html(params.render.as_deref())?;
     let session = params.session_id.as_deref().map(parse_session).transpose()?;
     let entry = Entry {
@@ -81,7 +91,7 @@ pub async fn upgrade(
         .protocols([PROTOCOL])
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(WRITE_BUFFER_BYTES)
-        .max_write_buffer_size(4 * MAX_BODY_BYTES)
+        .max_write_buffer_size(MOST_UNSENT_BYTES)
         .max_message_size(MAX_BODY_BYTES)
         .max_frame_size(MAX_BODY_BYTES);
     let life = state.life().clone();

@@ -2,7 +2,7 @@
 
 use super::{
     Entry,
-    message::{ClientMsg, parse},
+    message::{ClientMsg, client_id_of, parse},
 };
 use crate::{
     api::{
@@ -25,7 +25,10 @@ use crate::{
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
 use bytes::Bytes;
 use futures_util::{SinkExt, future::BoxFuture};
-use mira_core::{chat::Session, ids::SessionId};
+use mira_core::{
+    chat::Session,
+    ids::{ClientId, SessionId},
+};
 use serde::Serialize;
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -94,14 +97,15 @@ impl Peer {
             reason: Utf8Bytes::from_static(reason),
         }));
         let closing = async {
-            self.0.send(frame).await?;
+            // Where the client closes, this fails: the answer to that waits already, and leaves with the first reading.
+            let sent = self.0.send(frame).await;
             // What the client still sends is read and dropped, in bounded measure.
             for _ in 0..4096 {
                 if self.0.recv().await.is_none() {
                     break;
                 }
             }
-            Ok::<(), axum::Error>(())
+            sent
         };
         if let Ok(Err(error)) = timeout(CLOSE_WITHIN, closing).await {
             tracing::debug!(%error, "a socket could not be closed in order");
@@ -135,7 +139,8 @@ pub async fn run(state: AppState, socket: WebSocket, login: Result<Option<Identi
             }
             peer.close(code, reason).await;
         }
-        Goodbye::TooSlow | Goodbye::Gone => {}
+        Goodbye::TooSlow => metrics.client_dropped(),
+        Goodbye::Gone => {}
     }
 }
 
@@ -208,9 +213,7 @@ impl Connection {
         let (account, revocations) = (state.hub().account_events(), state.auth().revocations());
         let found = state.hub().live(identity.account, &session).await;
         let Some(live) = found.map_err(|error| log_store(&error))? else {
-            peer.send(error_frame(&ApiError::NotFound("session").problem(None), None))
-                .await?;
-            return Err(Goodbye::Close(NO_SESSION, "no such session"));
+            return nowhere(peer).await;
         };
         let (cursor, _) = live.log.listen();
         let mut heartbeat = interval(HEARTBEAT);
@@ -230,17 +233,19 @@ impl Connection {
             revocations,
             heartbeat,
         };
-        connection.attach(peer, live, entry.after).await?;
-        Ok(connection)
+        if connection.attach(peer, live, entry.after).await? {
+            Ok(connection)
+        } else {
+            nowhere(peer).await
+        }
     }
 
-    /// Moves the socket to a session: `hello`, then whatever was missed.
-    async fn attach(&mut self, peer: &mut Peer, live: Arc<Live>, after: Option<u64>) -> Result<(), Goodbye> {
+    /// Moves the socket to a session: `hello`, then whatever was missed. False, and nothing has happened, where the
+    /// session was deleted just now.
+    async fn attach(&mut self, peer: &mut Peer, live: Arc<Live>, after: Option<u64>) -> Result<bool, Goodbye> {
         let found = self.state.store().find_session(self.identity.account, &live.id).await;
         let Some(session) = found.map_err(|error| log_store(&error))? else {
-            return peer
-                .send(error_frame(&ApiError::NotFound("session").problem(None), None))
-                .await;
+            return Ok(false);
         };
         let (lost, cursor, snapshot) = match after {
             None => {
@@ -260,7 +265,7 @@ impl Connection {
         if let Some(lost) = lost {
             frames.push(reset(&session.id, snapshot.seq, lost));
         }
-        peer.send_all(frames.into_iter()).await
+        peer.send_all(frames.into_iter()).await.map(|()| true)
     }
 
     async fn serve(&mut self, peer: &mut Peer) -> Goodbye {
@@ -382,7 +387,9 @@ impl Connection {
         match parse(&frame) {
             Ok(message) => self.obey(peer, message).await,
             Err(error) => {
-                peer.send(error_frame(&error.problem(None), None)).await?;
+                let named = client_id_of(&frame);
+                let named = named.as_ref().map(ClientId::as_str);
+                peer.send(error_frame(&error.problem(None), named)).await?;
                 Ok(None)
             }
         }
@@ -402,14 +409,14 @@ impl Connection {
                 return Ok(None);
             }
             ClientMsg::Subscribe { session, after } => {
-                self.move_to(peer, &session, after).await?;
+                self.move_to(peer, &session, after, None).await?;
                 return Ok(None);
             }
             ClientMsg::Chat { session, request } => {
                 // What was deleted and made anew under the same name is another session.
                 let elsewhere = |session: &SessionId| *session != self.live.id || self.live.is_removed();
                 if let Some(session) = session.filter(elsewhere)
-                    && !self.move_to(peer, &session, None).await?
+                    && !self.move_to(peer, &session, None, request.client_id.as_ref()).await?
                 {
                     return Ok(None);
                 }
@@ -451,16 +458,34 @@ impl Connection {
         Ok(Some(pending))
     }
 
-    /// Moves to another session; false (and an error frame) if there is none of that name.
-    async fn move_to(&mut self, peer: &mut Peer, session: &SessionId, after: Option<u64>) -> Result<bool, Goodbye> {
+    /// Moves to another session; false (and an error frame, for the message that was to be said there) if there is none
+    /// of that name.
+    async fn move_to(
+        &mut self,
+        peer: &mut Peer,
+        session: &SessionId,
+        after: Option<u64>,
+        client_id: Option<&ClientId>,
+    ) -> Result<bool, Goodbye> {
         let found = self.state.hub().live(self.identity.account, session).await;
-        let Some(live) = found.map_err(|error| log_store(&error))? else {
-            peer.send(error_frame(&ApiError::NotFound("session").problem(None), None))
-                .await?;
-            return Ok(false);
+        let moved = match found.map_err(|error| log_store(&error))? {
+            Some(live) => self.attach(peer, live, after).await?,
+            None => false,
         };
-        self.attach(peer, live, after).await.map(|()| true)
+        if !moved {
+            let problem = ApiError::NotFound("session").problem(None);
+            let named = client_id.map(ClientId::as_str);
+            peer.send(error_frame(&problem, named)).await?;
+        }
+        Ok(moved)
     }
+}
+
+/// The end of a socket whose session is not there.
+async fn nowhere<T>(peer: &mut Peer) -> Result<T, Goodbye> {
+    peer.send(error_frame(&ApiError::NotFound("session").problem(None), None))
+        .await?;
+    Err(Goodbye::Close(NO_SESSION, "no such session"))
 }
 
 async fn finish(pending: &mut Option<Pending>) -> Outcome {

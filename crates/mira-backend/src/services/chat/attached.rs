@@ -1,5 +1,6 @@
-//! What of the files sent with messages, or brought by tools, can be shown to the model in place: pictures, and texts that
-//! are short. Pictures are kept as requests hold them, by their hashes, so that those of a conversation are read once and not in each turn.
+//! What of the files sent with messages, or brought by tools, can be shown to the model in place: pictures, and texts
+//! that are short. Pictures are kept as requests hold them, by their hashes, so that those of a conversation are read
+//! once and not in each turn.
 
 use crate::services::{deps::Deps, files::Files};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -13,8 +14,8 @@ use std::{
 
 /// The largest picture that is shown, in bytes.
 const PICTURE_BYTES: u64 = 8 * 1024 * 1024;
-/// The most pictures in one prompt: the newest.
-const PICTURES: usize = 8;
+/// The most pictures in one prompt: the newest that were sent, and as many of the newest that tools brought.
+pub(super) const PICTURES: usize = 8;
 /// The longest text that stands in the prompt as it is, in bytes.
 const TEXT_BYTES: u64 = 8 * 1024;
 /// The most texts in one prompt: the newest.

@@ -1,6 +1,8 @@
 //! What a turn may spend: the day's tokens, and the room of a prompt while tools tell more and more.
 
+use super::attached::PICTURES;
 use crate::services::deps::Deps;
+use jiff::Timestamp;
 use mira_core::{budget::estimate_tokens, chat::Usage, ids::AccountId, prompt::PICTURE_TOKENS, tool::Round};
 use mira_memory::StoreError;
 
@@ -19,15 +21,46 @@ const SHORTENED: &str = "\n(shortened to make room; call the tool again if you n
 /// Said where nothing is left.
 const LEFT_OUT: &str = "(left out to make room; call the tool again if you need it)";
 
-/// Tokens spent since midnight, where the owner lives.
-pub(super) async fn used_today(deps: &Deps, account: AccountId) -> Result<u64, StoreError> {
+/// The day's beginning, where the owner lives.
+fn midnight(deps: &Deps) -> Timestamp {
     let now = deps.clock.now().to_zoned(deps.settings.tz.clone());
-    let midnight = now.start_of_day().map_or(deps.clock.now(), |day| day.timestamp());
-    deps.store.tokens_used_since(account, midnight).await
+    now.start_of_day().map_or(deps.clock.now(), |day| day.timestamp())
+}
+
+/// Tokens spent since midnight, those beside the replies too.
+pub(super) async fn used_today(deps: &Deps, account: AccountId) -> Result<u64, StoreError> {
+    let waiting = count_beside(deps, account).await?;
+    let stored = deps.store.tokens_used_since(account, midnight(deps)).await?;
+    Ok(stored.saturating_add(waiting))
+}
+
+/// Lets the store count what was spent beside the replies, with a turn of today; what it could not be given waits for one.
+async fn count_beside(deps: &Deps, account: AccountId) -> Result<u64, StoreError> {
+    let spent = deps.memories.take_spent();
+    if spent == 0 {
+        return Ok(0);
+    }
+    let counted = deps.store.add_tokens(account, spent, midnight(deps)).await;
+    if matches!(counted, Ok(true)) {
+        return Ok(0);
+    }
+    deps.memories.spend(spent);
+    counted.map(|_| spent)
+}
+
+/// Takes note of a side call's tokens: they count against the day's budget, where there is one.
+pub async fn spend_beside(deps: &Deps, account: AccountId, usage: Usage) {
+    if deps.settings.daily_token_budget.is_none() {
+        return;
+    }
+    deps.memories.spend(tokens(usage));
+    if let Err(error) = count_beside(deps, account).await {
+        tracing::warn!(%error, "the tokens of a side call wait to be counted");
+    }
 }
 
 /// Whether the day's budget is used up, with what this turn has spent so far.
-pub(super) async fn is_spent(deps: &Deps, account: AccountId, so_far: Usage) -> bool {
+pub async fn is_spent(deps: &Deps, account: AccountId, so_far: Usage) -> bool {
     let Some(budget) = deps.settings.daily_token_budget else {
         return false;
     };
@@ -68,6 +101,7 @@ fn round_tokens(round: &Round) -> usize {
 /// Shortens what tools told until the rounds fit: pictures before words, the oldest first; of the newest round only what
 /// is too much for it by itself: pictures beyond their share, then words, the longest first.
 pub(super) fn fit(rounds: &mut [Round], room: usize) {
+    keep_newest_pictures(rounds);
     let mut total: usize = rounds.iter().map(round_tokens).sum();
     let Some((newest, older)) = rounds.split_last_mut() else {
         return;
@@ -85,6 +119,15 @@ pub(super) fn fit(rounds: &mut [Round], room: usize) {
     if total > room {
         let told: usize = newest.outputs.iter().map(|output| estimate_tokens(output)).sum();
         shorten_newest(&mut newest.outputs, room.saturating_sub(total - told));
+    }
+}
+
+/// Leaves out all pictures but the newest [`PICTURES`]: however few tokens they are counted as, each is megabytes.
+fn keep_newest_pictures(rounds: &mut [Round]) {
+    let mut left = PICTURES;
+    for round in rounds.iter_mut().rev() {
+        round.pictures.truncate(left);
+        left -= round.pictures.len();
     }
 }
 
@@ -236,6 +279,9 @@ mod tests {
         check(&[3, 2], 4, &[0, 2]);
         check(&[1, 8], 6, &[0, 3]);
         check(&[8], 6, &[3]);
+        // However much room there is, the newest are as many as one prompt shows.
+        check(&[4, 3, 6], 100, &[0, 2, 6]);
+        check(&[1, 8, 0], 100, &[0, 8, 0]);
     }
 
     fn check(rounds: &[&[usize]], room: usize, expect: &[&str]) {

@@ -9,7 +9,7 @@ use crate::services::{
 };
 use futures_util::FutureExt;
 use mira_core::{
-    chat::{MemoryMode, MessageStatus, Mood, ReplyMeta, Salience},
+    chat::{Exposure, MemoryMode, MessageStatus, Mood, ReplyMeta, Salience},
     ids::{AccountId, MessageId, MoodId, TurnId},
     memory::{FactNote, Receipt},
     turn::{Draft, End, Failure, FailureKind, Outcome, TurnEvent, laws::Law},
@@ -23,6 +23,8 @@ use std::panic::AssertUnwindSafe;
 pub struct Closing {
     /// The overlay was asked for this turn only and does not become hers.
     pub keeps_persona: bool,
+    /// How near strangers' words were in the prompt; nothing where the turn broke.
+    pub exposure: Option<Exposure>,
     /// The owner's message.
     pub own: Option<MessageId>,
     /// The nudged mood the prompt told her of.
@@ -203,6 +205,7 @@ fn finish_turn(deps: &Deps, turn_id: TurnId, draft: Option<Draft>, outcome: Outc
         usage: draft.usage,
         tool_calls: draft.calls,
         citations: draft.citations,
+        exposure: closing.exposure,
     });
     let state = match outcome {
         Outcome::Complete => TurnState::Complete,
@@ -301,7 +304,7 @@ pub(super) fn failure_of(error: &LlmError) -> Failure {
     };
     Failure {
         kind,
-        detail: error.to_string(),
+        detail: error.told(),
         retryable: error.retryable(),
     }
 }

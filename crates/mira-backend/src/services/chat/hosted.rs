@@ -355,7 +355,8 @@ async fn left_behind(deps: &Deps, container: String, known: &[Kept], outcome: &m
     let mut taken = Vec::new();
     let mut passed_over = 0_usize;
     for left in left.into_iter().filter(|left| !is_known(left)) {
-        let bytes = left.bytes.unwrap_or_default();
+        // What does not tell its size may be of any.
+        let bytes = left.bytes.unwrap_or(MOST_FILE_BYTES as u64);
         if taken.len() >= MOST_LEFT || bytes > room.min(MOST_FILE_BYTES as u64) {
             passed_over += 1;
         } else {

@@ -5,17 +5,19 @@
 //! lost; exactly one `done`.
 
 mod attached;
-mod budget;
+pub mod budget;
 mod close;
 mod hosted;
 mod prepare;
 mod project;
 mod rounds;
+mod strangers;
 pub mod toolbelt;
 mod voice;
 
 pub use attached::Pictures;
 pub use close::{close, fallback_meta, shutting_down};
+pub use voice::places;
 
 use self::{
     close::{Closing, close_with, failure_of_refusal},
@@ -35,7 +37,7 @@ use futures_util::{
     future::{BoxFuture, try_join_all},
 };
 use mira_core::{
-    chat::{Message, MessageStatus, Role},
+    chat::{Exposure, Message, MessageStatus, Role},
     ids::{MessageId, TurnId},
     persona::PersonaName,
     turn::{End, Failure, Outcome, Stage, TurnEvent, laws::Law},
@@ -108,7 +110,7 @@ impl TurnTask {
         let begun_at = Instant::now();
         self.deps.metrics.turn_started();
         let window = match start {
-            Start::Fresh { ask, answer } => self.run_fresh(ask, answer).await,
+            Start::Fresh { ask, answer } => Box::pin(self.run_fresh(ask, answer)).await,
             Start::Stored { message, ask } => Box::pin(self.run_stored(*message, &ask)).await,
         };
         self.deps.metrics.turn_ended(begun_at.elapsed());
@@ -342,6 +344,7 @@ impl TurnTask {
             usage: None,
             tool_calls: Vec::new(),
             citations: Vec::new(),
+            exposure: Exposure::Clear,
             files: files.clone(),
             created_at: begin.now,
         };
@@ -466,11 +469,12 @@ impl TurnTask {
             mut turn,
             mut stream,
             mut closing,
+            exposure,
             window,
             mut tools,
             recall: _,
         } = ready;
-        let mut voice = Voice::new(self, &mut turn, law);
+        let mut voice = Voice::new(self, &mut turn, law, exposure);
         voice.hosted.project = tools.context.project;
         voice.say(&TurnEvent::Status {
             stage: Stage::Thinking,

@@ -1,7 +1,7 @@
 //! Between the owner's message and the model: memory is asked, the prompt is built, the model's stream is opened. Needs
 //! nothing of the turn's task, so that it runs beside the commit of the message.
 
-use super::{attached, budget, close::Closing, project, rounds::Tools};
+use super::{attached, budget, close::Closing, project, rounds::Tools, strangers};
 use crate::services::{
     context::{View, Window},
     deps::Deps,
@@ -15,9 +15,9 @@ use crate::services::{
 use futures_util::stream::BoxStream;
 use jiff::tz::TimeZone;
 use mira_core::{
-    chat::{MemoryMode, Message, ReplyMeta, Role},
+    chat::{Exposure, MemoryMode, Message, ReplyMeta, Role},
     ids::{AccountId, MemoryId, MessageId, ToolCallId, TurnId},
-    memory::{Fate, Memory, MemoryKind, Receipt, ReceiptItem, Scores},
+    memory::{Fate, Memory, Receipt, ReceiptItem, Scores},
     model::{ModelEvent, ModelRequest},
     persona::PersonaName,
     prompt::{self, Prompt, PromptInput},
@@ -49,6 +49,8 @@ pub(super) struct Ready {
     pub(super) turn: Turn,
     pub(super) stream: BoxStream<'static, Result<ModelEvent, LlmError>>,
     pub(super) closing: Closing,
+    /// How near strangers' words are.
+    pub(super) exposure: Exposure,
     pub(super) window: Window,
     pub(super) tools: Tools,
     /// What clients are told of memory, if anything.
@@ -144,12 +146,14 @@ pub(super) async fn prepare(deps: Deps, plan: Plan) -> Result<Ready, Refusal> {
     let reads = view.session.memory != MemoryMode::Off;
     let recall = recall_event(&gathered, &used);
     let receipt = reads.then(|| receipt(&gathered, &built, reply_id, now));
-    // Whoever wrote an AGENTS.md speaks in this turn too.
-    let untrusted =
-        used.iter().any(|memory| is_strangers(memory)) || project_notes.as_ref().is_some_and(project::has_strangers);
-    let exposed = summaries.untrusted
-        || used.iter().any(|memory| !memory.source.is_trusted())
-        || window.messages.iter().any(Message::shows_strangers);
+    let told = strangers::Told {
+        window: &window.messages,
+        used: &used,
+        project: project_notes.as_ref(),
+        summaries: &summaries,
+    };
+    let (untrusted, exposed) = (told.untrusted(), told.exposed());
+    let exposure = told.exposure(&deps.store, account).await;
     let lesson = lesson(&deps, &view, &window, &used, untrusted, exposed).filter(|_| fresh);
     let overflow = overflow(&deps, account, &view, &window);
     let fallback = ReplyMeta {
@@ -164,6 +168,7 @@ pub(super) async fn prepare(deps: Deps, plan: Plan) -> Result<Ready, Refusal> {
     };
     let closing = Closing {
         keeps_persona,
+        exposure: Some(exposure),
         own: own(&window).map(|message| message.id),
         told_nudge: view.state.nudged.then(|| view.state.mood.clone()),
         receipt,
@@ -207,16 +212,11 @@ pub(super) async fn prepare(deps: Deps, plan: Plan) -> Result<Ready, Refusal> {
         turn,
         stream,
         closing,
+        exposure,
         window,
         tools,
         recall,
     })
-}
-
-/// Whether what a memory says is a stranger's word. A reply that was made of any, or a note on a stretch that showed any,
-/// is still her own account of it: what the owner says beside it stays the owner's, but the turn is exposed.
-fn is_strangers(memory: &Memory) -> bool {
-    memory.kind == MemoryKind::Fact && !memory.source.is_trusted()
 }
 
 /// What of memory the turn's tools may touch.

@@ -2,8 +2,9 @@
 //! runs tools of a turn.
 //!
 //! Invariants: each call has exactly one result, an aborted one too; nothing runs that was not offered, and nothing that
-//! has to wait for the owner's word before the word is yes; there is an end to it ([`MOST_ROUNDS`], [`MOST_CALLS`]), and
-//! the model is told so; what calls tell fits the room there is ([`budget::fit`]), what is stored of them stays whole.
+//! has to wait for the owner's word before the word is yes; there is an end to it ([`MOST_ROUNDS`], [`MOST_CALLS`],
+//! [`MOST_WORK`]), and the model has to answer then; what calls tell fits the room there is ([`budget::fit`]), what is
+//! stored of them stays whole.
 
 use super::{
     attached, budget,
@@ -26,13 +27,21 @@ use mira_core::{
 };
 use mira_tools::{CallContext, Ran};
 use serde_json::Value;
-use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::{Semaphore, mpsc};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    time::Instant,
+};
 
 /// After so many rounds the model has to answer.
 pub(super) const MOST_ROUNDS: usize = 10;
 /// The most calls of one reply that are run.
 const MOST_CALLS: usize = 48;
+/// So long tools work for one reply; rounds in which the owner was waited for do not count.
+const MOST_WORK: Duration = Duration::from_mins(15);
 /// So many calls run at once.
 const AT_ONCE: usize = 8;
 /// The longest text among a call's arguments that is shown and kept, in characters.
@@ -53,6 +62,8 @@ pub(super) struct Tools {
     pub(super) asks: Asks,
     /// The room all rounds together have, in tokens.
     room: usize,
+    /// How long they have worked.
+    worked: Duration,
 }
 
 impl Tools {
@@ -63,6 +74,7 @@ impl Tools {
             request,
             asks: Asks::default(),
             room,
+            worked: Duration::ZERO,
         }
     }
 
@@ -148,7 +160,11 @@ impl Voice<'_> {
             approvals::announce(&self.task.deps, ApprovalChange::Created(approval));
         }
         self.tell(&out).await?;
+        let (begun, owner_waits) = (Instant::now(), waits.iter().any(Option::is_some));
         let told = self.run_calls(first, planned, waits).await?;
+        if !owner_waits {
+            tools.worked += begun.elapsed();
+        }
         tools.context.untrusted |= self.is_untrusted();
         let (outputs, pictures): (_, Vec<_>) = told.into_iter().map(|told| (told.output, told.pictures)).unzip();
         let round = Round {
@@ -159,7 +175,7 @@ impl Voice<'_> {
         };
         tools.request.rounds.push(round);
         budget::fit(&mut tools.request.rounds, tools.room);
-        let spent = tools.request.rounds.len() >= MOST_ROUNDS || self.turn.calls().len() >= MOST_CALLS;
+        let spent = is_enough(tools.request.rounds.len(), self.turn.calls().len(), tools.worked);
         let (deps, account) = (&self.task.deps, self.task.live.account);
         tools.request.no_more_calls = spent || budget::is_spent(deps, account, self.turn.usage()).await;
         self.tell(&[TurnEvent::Status {
@@ -467,10 +483,29 @@ fn cut(text: &str) -> String {
     }
 }
 
+/// Whether the model has to answer now.
+fn is_enough(rounds: usize, calls: usize, worked: Duration) -> bool {
+    rounds >= MOST_ROUNDS || calls >= MOST_CALLS || worked >= MOST_WORK
+}
+
 fn nonsense(detail: String) -> Failure {
     Failure {
         kind: FailureKind::ModelNonsense,
         detail,
         retryable: true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_cap_ends_it() {
+        let little = Duration::from_mins(14);
+        assert!(!is_enough(MOST_ROUNDS - 1, MOST_CALLS - 1, little));
+        assert!(is_enough(MOST_ROUNDS, 1, little));
+        assert!(is_enough(1, MOST_CALLS, little));
+        assert!(is_enough(1, 1, MOST_WORK));
     }
 }

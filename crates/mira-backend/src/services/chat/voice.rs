@@ -9,6 +9,7 @@ use super::{
 use crate::services::deps::Scope;
 use futures_util::{StreamExt, future::BoxFuture, stream::BoxStream};
 use mira_core::{
+    chat::Exposure,
     citation::Citation,
     model::ModelEvent,
     tool::{AskedCalls, ToolCall},
@@ -38,6 +39,8 @@ pub(super) struct Voice<'a> {
     html_fed: usize,
     html_cited: usize,
     parts: u32,
+    /// How near strangers' words are in the prompt.
+    exposure: Exposure,
     /// The calls of the provider's own tools.
     pub(super) hosted: Hosted,
 }
@@ -57,7 +60,7 @@ pub(super) type Next = Option<Result<ModelEvent, LlmError>>;
 type Checkpoint = BoxFuture<'static, Result<(usize, usize), StoreError>>;
 
 impl<'a> Voice<'a> {
-    pub(super) fn new(task: &'a TurnTask, turn: &'a mut Turn, law: Law) -> Self {
+    pub(super) fn new(task: &'a TurnTask, turn: &'a mut Turn, law: Law, exposure: Exposure) -> Self {
         Self {
             task,
             turn,
@@ -66,6 +69,7 @@ impl<'a> Voice<'a> {
             html_fed: 0,
             html_cited: 0,
             parts: 0,
+            exposure,
             hosted: Hosted::default(),
         }
     }
@@ -264,6 +268,7 @@ impl<'a> Voice<'a> {
             mood: head.mood.clone(),
             mood_cause: head.mood_cause.clone(),
             model: Some(self.model().to_owned()),
+            exposure: self.exposure,
         });
         let (store, account, turn_id) = (self.task.deps.store.clone(), self.task.live.account, self.task.turn_id);
         let n = self.parts;
@@ -327,16 +332,18 @@ impl<'a> Voice<'a> {
 
 /// Tells the view of the citations behind the first `cited`.
 fn cite(html: &mut LiveHtml, citations: &[Citation], cited: &mut usize) {
-    let new = citations.get(*cited..).unwrap_or_default();
-    for place in new.iter().filter_map(|one| {
-        Some(Place {
-            at: one.place()?,
-            number: one.index,
-        })
-    }) {
+    for place in places(citations.get(*cited..).unwrap_or_default()) {
         html.cite(&place);
     }
     *cited = citations.len();
+}
+
+/// The places of citations, as far as they are known.
+pub fn places(citations: &[Citation]) -> impl Iterator<Item = Place> {
+    citations.iter().filter_map(|one| {
+        let (at, number) = (one.place()?, one.index);
+        Some(Place { at, number })
+    })
 }
 
 async fn wait_for<T>(work: &mut Option<BoxFuture<'static, T>>) -> T {

@@ -201,11 +201,8 @@ mod tests {
             text: format!("{} {n}", if n % 10 == 9 { "poison" } else { "bread" }),
         };
         let chunks = (0..pieces).map(chunk).collect();
-        assert!(store.write_file_text(ME, id, Vec::new(), chunks).await.unwrap());
-        store
-            .set_file_status(ME, id, FileStatus::Ready, None, None, now)
-            .await
-            .unwrap();
+        assert!(store.write_file_text(ME, id, 1, Vec::new(), chunks).await.unwrap());
+        store.publish_file_text(ME, id, 1, None, now).await.unwrap();
         (store, id)
     }
 

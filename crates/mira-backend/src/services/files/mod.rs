@@ -21,6 +21,7 @@ pub mod search;
 pub mod travel;
 mod tries;
 mod web_reader;
+mod words;
 
 use crate::lifecycle::Lifecycle;
 use bytes::Bytes;
@@ -31,10 +32,11 @@ use mira_core::{
     ids::{AccountId, FileId, MessageId, ProjectId},
     project::Author,
 };
-use mira_docs::Kind;
+use mira_docs::{Kind, READER};
 use mira_memory::{FileOutcome, Store, StoreError};
 use std::{io, path::PathBuf, sync::Arc};
 use tokio::sync::{Mutex, Notify, broadcast};
+use words::WordVectors;
 
 /// The largest file the owner may upload, in bytes.
 pub const MOST_BYTES: u64 = 100 * 1024 * 1024;
@@ -128,6 +130,8 @@ struct Inner {
     naming: Mutex<Vec<[u8; 32]>>,
     /// A document waits to be read.
     wake: Notify,
+    /// For questions.
+    words: WordVectors,
 }
 
 impl std::fmt::Debug for Files {
@@ -147,6 +151,7 @@ impl Files {
             teller,
             naming: Mutex::default(),
             wake: Notify::new(),
+            words: WordVectors::default(),
         }))
     }
 
@@ -177,6 +182,11 @@ impl Files {
     /// Waits until a document may wait to be read.
     pub async fn woken(&self) {
         self.0.wake.notified().await;
+    }
+
+    /// What words mean.
+    fn words(&self) -> &WordVectors {
+        &self.0.words
     }
 
     /// Says that a document waits to be read.
@@ -355,13 +365,13 @@ impl Files {
         Ok(())
     }
 
-    /// Once after a start, and after an import: what was deleted or not stored goes, what was put off is read. Bytes no
-    /// row knows stay: the database may be an older one, put back.
+    /// Once after a start, and after an import: what was deleted or not stored goes, what was put off is read, and what an
+    /// older reader could not read. Bytes no row knows stay: the database may be an older one, put back.
     pub async fn look_after(self) {
         if let Err(error) = self.sweep_leftovers().await {
             tracing::warn!(%error, "leftovers of files could not be removed");
         }
-        if let Err(error) = self.0.store.hasten_files().await {
+        if let Err(error) = self.0.store.hasten_files(READER).await {
             tracing::warn!(%error, "files that were put off wait on");
         }
         self.wake();

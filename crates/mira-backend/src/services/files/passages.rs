@@ -31,39 +31,59 @@ pub(super) struct Saying {
 #[derive(Debug, Default)]
 pub(super) struct Texts {
     words: Vec<String>,
-    stems: HashMap<String, Vec<u32>>,
+    /// Words that are forms of a word of the question, and which it is.
+    forms: Vec<(u32, usize)>,
     pieces: Vec<Vec<u32>>,
 }
 
+/// Words as they are met.
+struct Reading {
+    /// Stems of the question's words.
+    stems: Vec<String>,
+    numbers: HashMap<String, u32>,
+    texts: Texts,
+}
+
+impl Reading {
+    fn number(&mut self, word: &str) -> u32 {
+        if let Some(number) = self.numbers.get(word) {
+            return *number;
+        }
+        let number = u32::try_from(self.texts.words.len()).unwrap_or(u32::MAX);
+        self.numbers.insert(word.to_owned(), number);
+        // A stem begins as its word does, which leaves few to be found.
+        let begins_alike = |stem: &String| stem.bytes().next() == word.bytes().next();
+        if self.stems.iter().any(begins_alike) {
+            let own = stem(word);
+            let columns = self.stems.iter().enumerate().filter(|(_, stem)| **stem == own);
+            self.texts.forms.extend(columns.map(|(column, _)| (number, column)));
+        }
+        self.texts.words.push(word.to_owned());
+        number
+    }
+}
+
 impl Texts {
-    /// Reads headings and texts of pieces.
-    pub(super) fn of<'a>(chunks: impl Iterator<Item = &'a FileChunk>) -> Self {
-        let mut numbers: HashMap<String, u32> = HashMap::new();
-        let mut texts = Self::default();
+    /// Reads headings and texts of pieces with a question in mind.
+    pub(super) fn of<'a>(question: &[Telling], chunks: impl Iterator<Item = &'a FileChunk>) -> Self {
+        let mut reading = Reading {
+            stems: question.iter().map(|word| stem(&word.word)).collect(),
+            numbers: HashMap::new(),
+            texts: Self::default(),
+        };
         for chunk in chunks {
             let mut piece = Vec::new();
             for text in [&chunk.heading, &chunk.text] {
-                each_word(text, |word| piece.push(texts.number(&mut numbers, word)));
+                each_word(text, |word| piece.push(reading.number(word)));
             }
-            texts.pieces.push(piece);
+            reading.texts.pieces.push(piece);
         }
-        texts
-    }
-
-    fn number(&mut self, numbers: &mut HashMap<String, u32>, word: &str) -> u32 {
-        if let Some(number) = numbers.get(word) {
-            return *number;
-        }
-        let number = u32::try_from(self.words.len()).unwrap_or(u32::MAX);
-        numbers.insert(word.to_owned(), number);
-        self.stems.entry(stem(word)).or_default().push(number);
-        self.words.push(word.to_owned());
-        number
+        reading.texts
     }
 
     /// Each word once, in the order of their numbers; to be embedded.
-    pub(super) fn take_words(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.words)
+    pub(super) fn words(&self) -> &[String] {
+        &self.words
     }
 
     /// The words of each piece, in their order.
@@ -92,11 +112,9 @@ impl Likeness {
             }
         }
         // The forms of a word are the word.
-        for (column, word) in question.iter().enumerate() {
-            for number in texts.stems.get(&stem(&word.word)).into_iter().flatten() {
-                if let Some(slot) = rows.get_mut(*number as usize * width + column) {
-                    *slot = 1.0;
-                }
+        for (number, column) in &texts.forms {
+            if let Some(slot) = rows.get_mut(*number as usize * width + column) {
+                *slot = 1.0;
             }
         }
         Self {
@@ -197,8 +215,8 @@ mod tests {
                 vector: Some(vector(word)),
             })
             .collect();
-        let mut texts = Texts::of([chunk(text)].iter());
-        let vectors: Vec<Vector> = texts.take_words().iter().map(|word| vector(word)).collect();
+        let texts = Texts::of(&question, [chunk(text)].iter());
+        let vectors: Vec<Vector> = texts.words().iter().map(|word| vector(word)).collect();
         let likeness = Likeness::of(&question, &texts, &vectors);
         let said: Vec<Saying> = texts.pieces().map(|piece| likeness.said(piece)).collect();
         assert_eq!(

@@ -87,8 +87,8 @@ impl Pool {
     }
 
     /// The keys of the pieces to read, best first.
-    pub(super) fn best(&self) -> Vec<i64> {
-        self.best.clone()
+    pub(super) fn best(&self) -> &[i64] {
+        &self.best
     }
 
     /// How well the pages before and after a piece's have the words.

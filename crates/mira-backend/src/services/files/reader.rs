@@ -1,21 +1,24 @@
 //! Behind the conversation: documents that wait are read and cut into pieces, and these embedded ([`Embedding`]). One at a
-//! time, oldest first; what an interruption left undone is done again ([`tries`] counts how often).
+//! time, oldest first; what an interruption left undone is done again ([`tries`] counts how often). With nothing else to do,
+//! what an older reader made of a document is made anew ([`renew`]).
 
 use super::{
-    Files, disk,
+    FileChange, Files, disk,
     embedding::{Batch, Embedding},
     extract::{ExtractError, Extractor, Mode, Source},
     tries::{self, Unread},
 };
 use crate::services::memory::Memories;
-use mira_core::{file::StoredFile, ids::AccountId};
-use mira_docs::{Chunk, ChunkSettings, Document, Kind, chunks};
+use mira_core::file::StoredFile;
+use mira_docs::{Chunk, ChunkSettings, Document, Kind, READER, chunks};
 use mira_llm::embeddings::Embedder;
-use mira_memory::{FileChunk, FilePage, StoreError};
+use mira_memory::{FileChunk, FilePage, StoreError, WaitingFile};
 use std::time::Duration;
 
 /// After a failure of the store or of the embedder.
 const REST: Duration = Duration::from_secs(30);
+/// Of a document that has more pages or more text than is read, or pages that make no sense.
+const IN_PART: &str = "only a part of it could be read: it is too long, or some of its pages are damaged";
 
 /// Reads what waits until the process ends.
 pub async fn run(files: Files, extractor: Extractor, memories: Memories) {
@@ -49,12 +52,11 @@ async fn turn(
     embedder: &dyn Embedder,
 ) -> Result<bool, StoreError> {
     if let Some(waiting) = files.store().next_file_to_read(files.clock().now()).await? {
-        let reading = read(files, extractor, waiting.account, &waiting.file);
-        tries::one(files, &waiting, reading).await?;
+        tries::one(files, &waiting, read(files, extractor, &waiting)).await?;
         return Ok(true);
     }
     match embedding.batch(files.store(), embedder).await? {
-        Batch::None => return Ok(false),
+        Batch::None => return renew(files, extractor).await,
         Batch::Done => {}
         // A new document does not wait for that.
         Batch::Failed => tokio::select! {
@@ -65,19 +67,39 @@ async fn turn(
     Ok(true)
 }
 
-/// Reads a document and stores its text; answers how many pages it has. What becomes of a failure is for [`tries`].
-async fn read(
-    files: &Files,
-    extractor: &Extractor,
-    account: AccountId,
-    file: &StoredFile,
-) -> Result<Option<u32>, Unread> {
-    let (kind, document) = text_of(files, extractor, file).await?;
-    let pages = document.parts.iter().filter_map(|part| part.page).max();
+/// One step towards texts that are all of this reader, one file after the other. The old text is found until the new one
+/// is whole and has its vectors, which it has when there is nothing to embed: so this is for then. Whether there was
+/// anything to do.
+async fn renew(files: &Files, extractor: &Extractor) -> Result<bool, StoreError> {
+    let (store, now) = (files.store(), files.clock().now());
+    if let Some((account, id)) = store.next_file_to_publish(READER).await? {
+        if let Some(file) = store.publish_file_text(account, id, READER, None, now).await? {
+            files.tell(FileChange::Updated(&file));
+        }
+        return Ok(true);
+    }
+    if store.clear_old_text(READER).await? {
+        return Ok(true);
+    }
+    let Some(waiting) = store.next_file_to_renew(READER, now).await? else {
+        return Ok(false);
+    };
+    tries::one(files, &waiting, read(files, extractor, &waiting)).await?;
+    Ok(true)
+}
+
+/// Reads a document and stores its text; answers what is wrong with it. What becomes of a failure is for [`tries`].
+async fn read(files: &Files, extractor: &Extractor, waiting: &WaitingFile) -> Result<Option<String>, Unread> {
+    let (kind, document) = text_of(files, extractor, &waiting.file).await?;
+    let note = document.truncated.then(|| IN_PART.to_owned());
     let (texts, pieces) = cut(files, kind, document).await?;
+    let (account, id) = (waiting.account, waiting.file.id);
     // A file that is gone meanwhile has no text.
-    files.store().write_file_text(account, file.id, texts, pieces).await?;
-    Ok(pages)
+    files
+        .store()
+        .write_file_text(account, id, READER, texts, pieces)
+        .await?;
+    Ok(note)
 }
 
 async fn text_of(files: &Files, extractor: &Extractor, file: &StoredFile) -> Result<(Kind, Document), ExtractError> {

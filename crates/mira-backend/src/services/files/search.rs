@@ -110,7 +110,7 @@ impl Files {
         );
         let (words, by_meaning) = by_meaning?;
         let pool = Pool::new(by_words?, by_meaning);
-        let found = self.store().find_chunks(account, &pool.best()).await?;
+        let found = self.store().find_chunks(account, pool.best()).await?;
         let (found, said) = self.read_pieces(embedder, words, found).await?;
         Ok(rank::in_order(&pool, found, said, count))
     }
@@ -163,7 +163,7 @@ impl Files {
     async fn weighed(&self, embedder: &dyn Embedder, words: &[String]) -> Result<Vec<Telling>, StoreError> {
         let quoted: Vec<String> = words.iter().map(|word| quoted(word)).collect();
         let counts = self.store().count_word_chunks(&quoted).await?;
-        let vectors = embedded(embedder, words.to_vec()).await.unwrap_or_default();
+        let vectors = self.words().of(embedder, words).await.unwrap_or_default();
         let vectors = vectors.into_iter().map(Some).chain(std::iter::repeat(None));
         let telling = words.iter().zip(weights(&counts)).zip(vectors);
         let telling = telling.map(|((word, weight), vector)| Telling {
@@ -186,11 +186,11 @@ impl Files {
             return Ok((found, Vec::new()));
         }
         let reading = self.life().spawn_blocking(move || {
-            let texts = passages::Texts::of(found.iter().map(|found| &found.chunk));
-            (found, texts)
+            let texts = passages::Texts::of(&words, found.iter().map(|found| &found.chunk));
+            (words, found, texts)
         });
-        let (found, mut texts) = reading.await.map_err(|_| StoreError::Closed)?;
-        let Some(vectors) = embedded(embedder, texts.take_words()).await else {
+        let (words, found, texts) = reading.await.map_err(|_| StoreError::Closed)?;
+        let Some(vectors) = self.words().of(embedder, texts.words()).await else {
             return Ok((found, Vec::new()));
         };
         let comparing = self.life().spawn_blocking(move || {
@@ -203,7 +203,7 @@ impl Files {
 }
 
 /// Vectors of texts; `None` where the embedder fails, and words alone answer.
-async fn embedded(embedder: &dyn Embedder, texts: Vec<String>) -> Option<Vec<Vector>> {
+pub(super) async fn embedded(embedder: &dyn Embedder, texts: Vec<String>) -> Option<Vec<Vector>> {
     let made: Result<Vec<Vector>, EmbedError> = embed_within(embedder, texts, EMBEDDING).await;
     made.inspect_err(|error| tracing::warn!(%error, "files are searched by words alone"))
         .ok()

@@ -1,5 +1,6 @@
 //! What becomes of a reading that failed: what may pass (no process to be had, a disk that is full, bytes that are not
-//! there) is tried again with growing waits and at every start, what will not (a damaged document) fails at once.
+//! there) is tried again with growing waits and at every start, what will not (a damaged document) fails at once. A file
+//! that is read anew, by a better reader, keeps the text it has until the new one is whole, and says nothing of failures.
 //!
 //! Invariant: a try is counted before it begins, so that a document which takes Mira herself down is not read forever.
 
@@ -8,6 +9,7 @@ use mira_core::{
     file::{FileStatus, StoredFile},
     retry::RetryPolicy,
 };
+use mira_docs::READER;
 use mira_memory::{StoreError, WaitingFile};
 use std::time::Duration;
 
@@ -39,34 +41,32 @@ impl Unread {
     }
 }
 
-/// One try at a document; `reading` answers its pages.
+/// One try at a document, which `reading` is and which answers what is wrong with the text it stored, if anything. A new
+/// document is found after it.
 pub(super) async fn one(
     files: &Files,
     waiting: &WaitingFile,
-    reading: impl Future<Output = Result<Option<u32>, Unread>>,
+    reading: impl Future<Output = Result<Option<String>, Unread>>,
 ) -> Result<(), StoreError> {
     let (store, account, id) = (files.store(), waiting.account, waiting.file.id);
     let clock = files.clock();
+    let is_new = waiting.file.status == FileStatus::Processing;
     let changed = if waiting.tries >= POLICY.attempts {
         let error = format!("reading it was cut off {} times", waiting.tries);
         tracing::warn!(file.id = %id, error, "a file is given up");
-        let (failed, why) = (FileStatus::Failed, Some(error));
-        store
-            .set_file_status(account, id, failed, why, None, clock.now())
-            .await?
+        store.give_up_file(account, id, READER, error, clock.now()).await?
     } else {
         store.count_file_try(account, id).await?;
         match reading.await {
-            Ok(pages) => {
-                let ready = FileStatus::Ready;
-                store
-                    .set_file_status(account, id, ready, None, pages, clock.now())
-                    .await?
+            Ok(note) if is_new => store.publish_file_text(account, id, READER, note, clock.now()).await?,
+            Ok(note) => {
+                store.stage_file_text(account, id, READER, note, clock.now()).await?;
+                None
             }
             Err(error) => fail(files, waiting, &error).await?,
         }
     };
-    if let Some(file) = changed {
+    if let Some(file) = changed.filter(|_| is_new) {
         files.tell(FileChange::Updated(&file));
     }
     Ok(())
@@ -74,16 +74,13 @@ pub(super) async fn one(
 
 async fn fail(files: &Files, waiting: &WaitingFile, error: &Unread) -> Result<Option<StoredFile>, StoreError> {
     let (store, account, id) = (files.store(), waiting.account, waiting.file.id);
-    let now = files.clock().now();
+    let (now, why) = (files.clock().now(), error.to_string());
     if let Some(wait) = wait_after(waiting.tries + 1, error.may_pass()) {
         tracing::warn!(%error, file.id = %id, wait_s = wait.as_secs(), "a file could not be read; it is tried again");
-        store
-            .put_off_file(account, id, error.to_string(), now + wait, now)
-            .await
+        store.put_off_file(account, id, why, now + wait, now).await
     } else {
-        tracing::info!(%error, file.id = %id, "a file has no text to search");
-        let (failed, why) = (FileStatus::Failed, Some(error.to_string()));
-        store.set_file_status(account, id, failed, why, None, now).await
+        tracing::info!(%error, file.id = %id, "nothing new is read of a file");
+        store.give_up_file(account, id, READER, why, now).await
     }
 }
 

@@ -276,6 +276,18 @@ async fn look_at(hub: &Hub, account: AccountId, repo: &Repo) -> Result<(), Store
     update(hub, account, repo.id, patch).await.map(drop)
 }
 
+/// Keeps another way to get into a repository, for the syncs to come.
+pub async fn set_credentials(
+    hub: &Hub,
+    account: AccountId,
+    project: ProjectId,
+    id: AttachmentId,
+    credentials: Credentials,
+) -> Result<(), RepoError> {
+    super::usable(hub, account, project, id).await?;
+    Ok(hub.deps().git.remotes().renew(id, credentials).await?)
+}
+
 /// Says what becomes of Mira's own changes in a repository.
 pub async fn set_writes(
     hub: &Hub,

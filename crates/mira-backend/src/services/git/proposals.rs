@@ -280,28 +280,33 @@ async fn apply_alone(hub: &Hub, account: AccountId, project: ProjectId, id: Prop
 /// The commit that is checked out, if it has what the proposal wants.
 async fn is_there(repos: &Repos, proposal: &Proposal) -> Result<Option<String>, RepoError> {
     let head = || Revision::parse("HEAD").map_err(GitError::from);
-    let at = |path: &str| Ok::<_, GitError>((RepoPath::parse(path)?, head()?));
-    let read = async |path: &str| {
-        let (path, head) = at(path)?;
-        match repos.read_file(proposal.repo_id, path, Some(head)).await {
-            Ok(content) => Ok(Some(content)),
-            Err(
-                GitError::NotFound(Missing::Path)
-                | GitError::Conflict {
-                    why: Clash::NotAFile, ..
-                },
-            ) => Ok(None),
-            Err(error) => Err(error),
-        }
+    let read = async |path: &str, revision: Option<Revision>| match repos
+        .read_file(proposal.repo_id, RepoPath::parse(path)?, revision)
+        .await
+    {
+        Ok(content) => Ok(Some(content)),
+        Err(
+            GitError::NotFound(Missing::Path)
+            | GitError::Conflict {
+                why: Clash::NotAFile, ..
+            },
+        ) => Ok(None),
+        Err(error) => Err(error),
     };
-    let found = read(&proposal.path).await?;
+    let found = read(&proposal.path, Some(head()?)).await?;
     match proposal.kind {
-        ProposalKind::Write | ProposalKind::Create => Ok(found
-            .filter(|content| Some(content.body.bytes()) == proposal.new_text.as_deref().map(str::as_bytes))
-            .and_then(|content| content.commit)),
+        ProposalKind::Write | ProposalKind::Create => {
+            // A commit may have other line ends than the file that was written, where attributes say so.
+            let lies = read(&proposal.path, None).await?;
+            let lies = lies.filter(|content| content.standing == Standing::Committed);
+            let wanted = proposal.new_text.as_deref().map(str::as_bytes);
+            let mut both = [found, lies].into_iter().flatten();
+            let there = both.find(|content| Some(content.body.bytes()) == wanted);
+            Ok(there.and_then(|content| content.commit))
+        }
         ProposalKind::Delete if found.is_none() => Ok(repos.tree(proposal.repo_id, None, Some(head()?)).await?.commit),
         ProposalKind::Rename if found.is_none() => {
-            let moved = read(proposal.new_path.as_deref().unwrap_or_default()).await?;
+            let moved = read(proposal.new_path.as_deref().unwrap_or_default(), Some(head()?)).await?;
             Ok(moved
                 .filter(|content| content.sha == proposal.base_sha)
                 .and_then(|content| content.commit))

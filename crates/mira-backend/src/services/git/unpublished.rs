@@ -10,7 +10,7 @@ use mira_core::{
     ids::{AccountId, AttachmentId, ProjectId},
     repo::{Repo, RepoStatus},
 };
-use mira_git::{GitError, Unpublished, remote::Held};
+use mira_git::{GitError, MAX_CHANGED, MAX_UNPUSHED, Unpublished, remote::Held};
 use std::collections::HashMap;
 
 /// Whether what was never pushed or committed may go.
@@ -52,20 +52,26 @@ impl Unsaved {
             Ok(found) => found,
             Err(why) => return format!("{url} (nobody can tell: {why})"),
         };
-        let count = |names: &[String]| u64::try_from(names.len()).unwrap_or(u64::MAX);
+        let up_to = |most: u64, number: u64, one: &str, many: &str| match number {
+            0 => None,
+            _ if number < most => Some(counted(number, one, many)),
+            _ => Some(format!("{most} or more {many}")),
+        };
+        let all = |number, one, many| up_to(u64::MAX, number, one, many);
+        let (commits, files) = (found.unpushed_commits, found.changed_files);
         let kinds = [
-            (found.unpushed_commits, "commit never pushed", "commits never pushed"),
-            (
-                found.changed_files,
+            up_to(MAX_UNPUSHED, commits, "commit never pushed", "commits never pushed"),
+            up_to(
+                MAX_CHANGED,
+                files,
                 "changed file in no commit",
                 "changed files in no commit",
             ),
-            (found.stashes, "stash", "stashes"),
-            (count(&found.tags), "tag never pushed", "tags never pushed"),
-            (count(&found.refs), "other ref never pushed", "other refs never pushed"),
+            all(found.stashes, "stash", "stashes"),
+            all(found.tags.count, "tag never pushed", "tags never pushed"),
+            all(found.refs.count, "other ref never pushed", "other refs never pushed"),
         ];
-        let kinds = kinds.into_iter().filter(|(number, ..)| *number > 0);
-        let each: Vec<String> = kinds.map(|(number, one, many)| counted(number, one, many)).collect();
+        let each: Vec<String> = kinds.into_iter().flatten().collect();
         format!("{url} ({})", each.join(", "))
     }
 }

@@ -5,7 +5,8 @@
 //!
 //! Invariants: what is sent is known before (a row says so), and what may lie there unknown, because an answer never came,
 //! is looked for before anything is sent again or forgotten; a failure that may pass is tried again later and later, one
-//! that will not pass is noted and ends there; no copy holds up another.
+//! that will not pass is noted and ends there; no copy holds up another. What no row knows of is somebody else's: that a
+//! backup was put back here is no proof that the Mira it was made of is no more.
 
 use super::Inner;
 use crate::lifecycle::Lifecycle;

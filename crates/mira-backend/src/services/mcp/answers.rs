@@ -6,6 +6,7 @@
 
 use crate::services::files::{Files, Made};
 use mira_core::{
+    chat::shortened,
     file::StoredFile,
     tool::{CallStatus, UNCERTAIN},
 };
@@ -26,6 +27,7 @@ pub(super) fn failed(error: &McpError) -> Ran {
         | McpError::Timeout { .. }
         | McpError::Refused { .. }
         | McpError::Nonsense { .. }
+        | McpError::TooLarge { .. }
         | McpError::Broken { .. } => CallStatus::Failed,
     };
     let why = if error.is_uncertain() {
@@ -62,7 +64,7 @@ pub(super) async fn answered(files: &Files, context: &CallContext, tool: &McpToo
         let parts = lost.iter().chain([&text]).filter(|part| !part.is_empty());
         parts.map(String::as_str).collect::<Vec<_>>().join("\n")
     };
-    let (shown, told) = (said(cut(&text)), said(text));
+    let (shown, told) = (said(shortened(&text, SHOWN_CHARS)), said(text));
     let structured = answer
         .structured
         .filter(|value| value.to_string().len() <= STRUCTURED_BYTES);
@@ -116,13 +118,6 @@ fn named(file: &StoredFile, claims_picture: bool) -> String {
     format!("(file {id}: {name:?}, {media_type}, {size} bytes; {what})")
 }
 
-fn cut(text: &str) -> String {
-    match text.char_indices().nth(SHOWN_CHARS) {
-        Some((end, _)) => format!("{}…", text.split_at(end).0),
-        None => text.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,11 +148,5 @@ mod tests {
         check("image/png", false, "a picture, shown to the owner)");
         check("text/plain", true, "said to be a picture, but none that can be shown)");
         check("audio/wav", false, "for the owner)");
-    }
-
-    #[test]
-    fn what_is_shown_has_an_end() {
-        assert_eq!(cut("short"), "short");
-        assert_eq!(cut(&"ä".repeat(5000)).chars().count(), SHOWN_CHARS + 1);
     }
 }

@@ -8,6 +8,7 @@ mod gather;
 mod indexer;
 mod open;
 mod probe;
+mod spent;
 
 pub use gather::{Gathered, RecallAsk};
 pub use open::{MemoryError, open};
@@ -87,6 +88,8 @@ pub(super) struct Inner {
     /// Until when turns do not ask the embedder.
     pub(super) embedder_rests: Mutex<Option<Instant>>,
     pub(super) vectors: Mutex<PartHealth>,
+    /// What no reply carries.
+    spent: spent::Spent,
 }
 
 impl std::fmt::Debug for Memories {

@@ -1,6 +1,6 @@
 //! Memory from its configuration. Nothing here waits for a network.
 
-use super::{Inner, Memories, Side, Sides};
+use super::{Inner, Memories, Side, Sides, spent::Spent};
 use crate::{
     config::{self, Config, EmbeddingsConfig, QdrantSettings},
     services::{
@@ -135,6 +135,7 @@ pub async fn open(
         embeddings,
         embedder_rests: Mutex::default(),
         vectors,
+        spent: Spent::default(),
     })))
 }
 

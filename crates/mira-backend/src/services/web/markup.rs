@@ -11,6 +11,10 @@ const META_BYTES: usize = 4096;
 const THIN_CHARS: usize = 200;
 /// Of a text, less than one of so many characters is a control character.
 const ODD_SHARE: usize = 50;
+/// So many of them stand in any text, however short.
+const ODD_FEW: usize = 3;
+/// How much of a text is looked at for them, in characters.
+const SAMPLE_CHARS: usize = 64 * 1024;
 /// A page with less markup than this, in bytes, is simply short.
 const SMALL_BYTES: usize = 1024;
 
@@ -86,10 +90,38 @@ fn told_in_ascii(label: &str) -> Option<&'static Encoding> {
     })
 }
 
-/// Whether what was taken for text is none: of text, nearly all is letters.
+/// Whether what was taken for text is none: in a text there is no NUL, and nearly all is letters.
 pub(super) fn is_binary(text: &str) -> bool {
-    let odd = |c: &char| c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\x0c' | '\x1b');
-    text.chars().filter(odd).count() > text.chars().count() / ODD_SHARE
+    let is_odd = |c: char| c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\x0c' | '\x1b');
+    let (mut odd, mut all) = (0, 0);
+    for c in text.chars().take(SAMPLE_CHARS) {
+        all += 1;
+        odd += usize::from(is_odd(c));
+    }
+    text.contains('\0') || odd > ODD_FEW && odd > all / ODD_SHARE
+}
+
+/// A text without what printers strike over: manual pages write a bold letter twice on one place, and an underlined one
+/// on a line.
+pub(super) fn without_overstrikes(text: String) -> String {
+    const BACK: char = '\x08';
+    if !text.contains(BACK) {
+        return text;
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        if c != BACK {
+            out.push(c);
+        } else if !out.ends_with('\n')
+            && let Some(struck) = out.pop()
+            && struck != '_'
+            && chars.next_if_eq(&'_').is_some()
+        {
+            out.push(struck);
+        }
+    }
+    out
 }
 
 /// Where a page sends its readers on to by itself.
@@ -231,10 +263,37 @@ mod tests {
     fn what_is_no_text() {
         let zip: Vec<u8> = (0..=255).cycle().take(4096).collect();
         assert!(is_binary(&decode(&zip, Some("utf-8"), true)));
-        assert!(is_binary("x\0y"));
-        for text in ["", "words\r\n\tand more", &format!("{}\0", "word ".repeat(20))] {
+        let words = "word ".repeat(20_000);
+        for text in [
+            "x\0y",
+            &format!("{words}\0"),
+            &"ab\x01".repeat(4),
+            &format!("{}{words}", "\x02".repeat(9_000)),
+        ] {
+            assert!(is_binary(text));
+        }
+        for text in [
+            "",
+            "words\r\n\tand more",
+            "\x07",
+            "a bell\x07 rings",
+            &format!("{words}{}", "\x01".repeat(20)),
+        ] {
             assert!(!is_binary(text), "{text:?}");
         }
+    }
+
+    #[test]
+    fn what_is_struck_over_is_read_once() {
+        let check = |text: &str, expect: &str| assert_eq!(without_overstrikes(text.to_owned()), expect, "{text:?}");
+        check(
+            "N\x08NA\x08AM\x08ME\x08E\n  _\x08f_\x08i_\x08l_\x08e, +\x08o",
+            "NAME\n  file, o",
+        );
+        check("ä\x08ä\x08ä\x08ä f\x08_", "ä f");
+        check("_\x08_\x08_", "_");
+        check("\x08a\n\x08b", "a\nb");
+        check("plain_text", "plain_text");
     }
 
     #[test]

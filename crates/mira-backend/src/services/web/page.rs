@@ -167,10 +167,10 @@ impl Found {
             }
             Kind::Text | Kind::Markdown | Kind::Csv | Kind::Code => {
                 let text = markup::decode(&self.bytes, self.declared.charset.as_deref(), false);
+                let text = markup::without_overstrikes(text);
                 if markup::is_binary(&text) {
                     return Ok(self.no_text("a file"));
                 }
-                let text = text.replace('\0', "");
                 let date = self.declared.changed.clone();
                 Ok(self.page(None, date, Some((text, false)), Vec::new()))
             }
@@ -180,11 +180,11 @@ impl Found {
     }
 
     async fn html(self, reader: &dyn Reader) -> Result<Page, WebError> {
-        let html = markup::decode(&self.bytes, self.declared.charset.as_deref(), true);
+        // A browser passes over a stray NUL.
+        let html = markup::decode(&self.bytes, self.declared.charset.as_deref(), true).replace('\0', "");
         if markup::is_binary(&html) {
             return Ok(self.no_text("a file"));
         }
-        let html = html.replace('\0', "");
         let marked = Bytes::from(format!("{MARK}{html}"));
         let document = reader.read(Kind::Html, marked, Some(self.url.clone())).await?;
         let (title, date) = (document.title.clone(), markup::published(&html));

@@ -309,6 +309,8 @@ async fn what_is_declared_wrongly_is_read_all_the_same() {
     let json = r#"{"a": ["<b>", 1]}"#;
     assert_eq!(text_of(typed("application/json", json)).await, json);
     assert_eq!(text_of(ok("", b"just words")).await, "just words");
+    let manual = "N\x08NA\x08AM\x08ME\x08E\n  a _\x08f_\x08i_\x08l_\x08e\x07";
+    assert_eq!(text_of(typed("text/plain", manual)).await, "NAME\n  a file\x07");
     // A file in a page's clothes, and pages in a file's.
     let noise: Vec<u8> = b"PK\x03\x04"
         .iter()

@@ -17,6 +17,25 @@ async fn files_are_listed_and_read() {
         .collect();
     assert_eq!(names, [("src", "dir"), ("README.md", "file"), ("notes.txt", "file")]);
     assert_eq!(tree["commit"], desk.git(&["rev-parse", "HEAD"]));
+    for (query, shown, next) in [
+        ("limit=2", &names[..2], json!("2")),
+        ("limit=2&cursor=2", &names[2..], Value::Null),
+    ] {
+        let part = desk.house.api.get(&desk.of("files", &format!("/tree?{query}"))).await;
+        let entries = part["entries"].as_array().unwrap();
+        assert!(
+            entries
+                .iter()
+                .map(|entry| &entry["name"])
+                .eq(shown.iter().map(|(name, _)| name)),
+            "{part}"
+        );
+        assert_eq!((&part["total"], &part["next_cursor"]), (&json!(3), &next));
+    }
+    for kind in ["branches", "status"] {
+        let refused = desk.house.api.try_get(&desk.of(kind, "?limit=0")).await;
+        refused.problem(422, "invalid");
+    }
     let src = desk.house.api.get(&desk.of("files", "/tree?path=src&ref=HEAD~1")).await;
     assert_eq!(src["entries"][0]["path"], "src/main.rs");
     assert_eq!(src["entries"][0]["sha"], desk.git(&["rev-parse", "HEAD:src/main.rs"]));
@@ -65,7 +84,10 @@ async fn each_write_is_a_commit_and_no_update_is_lost() {
     let desk = Desk::new().await;
     let api = &desk.house.api;
     let body = json!({ "content": "made\n", "commit_message": "A new file" });
-    let made = api.post(&desk.content("new/größe.txt"), body.clone()).await.expect(201);
+    let made = api.post(&desk.content("new/größe.txt"), body.clone()).await;
+    let place = made.headers["location"].to_str().unwrap().to_owned();
+    let made = made.expect(201);
+    assert_eq!(api.get(&place).await["sha"], made["sha"]);
     assert_eq!(made["commit"], desk.git(&["rev-parse", "HEAD"]));
     assert_eq!(made["sha"], desk.git(&["rev-parse", "HEAD:new/größe.txt"]));
     assert_eq!(

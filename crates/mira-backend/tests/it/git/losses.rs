@@ -1,13 +1,11 @@
 //! What would be lost with a clone is told before it goes, and nothing of it goes without the owner's word.
 
 use super::{Desk, nothing_is_left};
-use crate::support::{
-    forge::{Forge, Manners},
-    held::hang_up,
-};
+use crate::support::forge::{Forge, Manners};
 use reqwest::{Method, header::CONTENT_TYPE};
 use serde_json::{Value, json};
 use std::fs;
+use tokio::task::JoinSet;
 
 impl Desk {
     /// What the repository holds that is nowhere else: as it tells itself, and as its project does.
@@ -25,7 +23,8 @@ impl Desk {
     fn would_lose(&self, commits: u64, files: u64, branches: &[&str]) -> Value {
         json!([{
             "attachment_id": self.att, "repo_url": self.forge.url(), "unpushed_commits": commits,
-            "changed_files": files, "branches": branches, "stashes": 0, "tags": [], "refs": [], "error": null,
+            "changed_files": files, "branches": branches, "branch_count": branches.len(), "stashes": 0,
+            "tags": [], "tag_count": 0, "refs": [], "ref_count": 0, "error": null,
         }])
     }
 
@@ -91,12 +90,28 @@ async fn stashes_and_tags_go_only_by_force_too() {
     let mut expect = desk.would_lose(1, 0, &[]);
     expect[0]["stashes"] = json!(1);
     expect[0]["tags"] = json!(["v1"]);
+    expect[0]["tag_count"] = json!(1);
     expect[0]["refs"] = json!(["refs/notes/commits"]);
+    expect[0]["ref_count"] = json!(1);
     assert_eq!(desk.unpublished().await, expect);
     desk.is_kept(&expect).await;
     let problem = desk.house.api.delete(&desk.of("repos", "")).await;
     let problem = problem.problem(409, "unpublished");
     let what = "(1 commit never pushed, 1 stash, 1 tag never pushed, 1 other ref never pushed)";
+    assert!(problem["detail"].as_str().unwrap().contains(what), "{problem}");
+    // More than are named are counted, and what is not counted to its end is told as that.
+    for n in 0..60 {
+        desk.git(&["tag", &format!("x{n}")]);
+    }
+    for n in 0..1_001 {
+        fs::write(desk.clone_dir().join(format!("new{n}.txt")), "new\n").unwrap();
+    }
+    let problem = desk.house.api.delete(&desk.of("repos", "")).await;
+    let problem = problem.problem(409, "unpublished");
+    let found = &problem["unpublished"][0];
+    assert_eq!(found["tag_count"], json!(61));
+    assert_eq!(found["tags"].as_array().map(Vec::len), Some(50));
+    let what = "1000 or more changed files in no commit, 1 stash, 61 tags never pushed";
     assert!(problem["detail"].as_str().unwrap().contains(what), "{problem}");
     // Refused, it can be worked with as before.
     desk.write("README.md", "# Hers\n").await;
@@ -109,7 +124,8 @@ async fn stashes_and_tags_go_only_by_force_too() {
 #[tokio::test]
 async fn a_sync_goes_on_where_something_would_be_lost() {
     let stalls = Manners {
-        stalls_after: Some(20_000),
+        // A packet of it has up to 65,520 bytes, and nothing is known of one before its end.
+        stalls_after: Some(200_000),
         ..Manners::default()
     };
     let mut desk = Desk::bare(Forge::with(stalls)).await;
@@ -121,7 +137,8 @@ async fn a_sync_goes_on_where_something_would_be_lost() {
     desk.forge.push("large.txt", &large.concat());
     let mut line = desk.house.line().await;
     let sync = desk.house.api.request(Method::POST, &desk.of("sync", ""));
-    hang_up(&desk.house, sync.header(CONTENT_TYPE, "application/json").body("{}")).await;
+    let mut syncing = JoinSet::new();
+    syncing.spawn(sync.header(CONTENT_TYPE, "application/json").body("{}").send());
     line.until_that(|frame| frame["type"] == "git" && frame["object"]["progress"]["stage"] == "receiving")
         .await;
     fs::write(desk.clone_dir().join("new.txt"), "new\n").unwrap();
@@ -129,6 +146,8 @@ async fn a_sync_goes_on_where_something_would_be_lost() {
     assert_eq!(desk.repo().await["status"], "syncing");
     fs::remove_file(desk.clone_dir().join("new.txt")).unwrap();
     assert_eq!(desk.house.api.delete(&desk.of("repos", "")).await.status, 204);
+    let answer = syncing.join_next().await.unwrap().unwrap().unwrap();
+    assert!(!answer.status().is_success());
     nothing_is_left(&desk.house);
 }
 

@@ -8,6 +8,7 @@ mod history;
 mod losses;
 mod proposals;
 mod sync;
+mod unusual;
 
 use crate::support::{
     client::{House, Line},

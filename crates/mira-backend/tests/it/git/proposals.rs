@@ -20,8 +20,7 @@ impl Desk {
     async fn propose(&self, row: Row<'_>) -> String {
         let id = uuid::Uuid::from_u128(u128::from(row.n));
         let base = (row.kind != "create").then(|| self.git(&["rev-parse", &format!("HEAD:{}", row.path)]));
-        let database = self.house.setup.data_dir().join("mira.db");
-        let mut conn = SqliteConnection::connect(database.to_str().unwrap()).await.unwrap();
+        let mut conn = self.rows().await;
         sqlx::query(
             "INSERT INTO proposals (account_id, id, repo_id, kind, path, new_path, base_sha, old_text, new_text, message,
                                     state, created_at)
@@ -40,6 +39,22 @@ impl Desk {
         .unwrap();
         conn.close().await.unwrap();
         id.to_string()
+    }
+
+    /// Makes a proposal open again, as it is where a crash came between the commit and the row.
+    pub(super) async fn reopen(&self, id: &str) {
+        let mut conn = self.rows().await;
+        sqlx::query("UPDATE proposals SET state = 'open', commit_sha = NULL, decided_at = NULL WHERE id = ?1")
+            .bind(id.parse::<uuid::Uuid>().unwrap().as_bytes().as_slice())
+            .execute(&mut conn)
+            .await
+            .unwrap();
+        conn.close().await.unwrap();
+    }
+
+    async fn rows(&self) -> SqliteConnection {
+        let database = self.house.setup.data_dir().join("mira.db");
+        SqliteConnection::connect(database.to_str().unwrap()).await.unwrap()
     }
 
     async fn decide(&self, id: &str, how: &str) -> crate::support::client::Answer {
@@ -248,7 +263,7 @@ async fn proposals_belong_to_their_project() {
 
 impl Desk {
     /// A turn of a session in the project, in which she writes a file: what the call came to, and the turn's frames.
-    async fn writes(&self, arguments: Value) -> (Value, Vec<Value>) {
+    pub(super) async fn writes(&self, arguments: Value) -> (Value, Vec<Value>) {
         let member = json!({ "project_id": self.project });
         { self.house.api.patch("/api/sessions/eternal", member).await }.expect(200);
         let mut line = self.house.line().await;
@@ -389,6 +404,37 @@ async fn the_project_of_a_message_reaches_the_prompt_with_its_code() {
     let body = desk.house.prompts().pop().unwrap().body;
     assert!(!body["instructions"].as_str().unwrap().contains("Answer in rhymes."));
     assert!(!body["tools"].to_string().contains("write_file"));
+}
+
+/// Whoever wrote it spoke in the turn, though no tool read it.
+#[tokio::test]
+async fn a_reply_to_an_agents_md_is_marked() {
+    let desk = Desk::new().await;
+    let member = json!({ "project_id": desk.project });
+    { desk.house.api.patch("/api/sessions/eternal", member).await }.expect(200);
+    let mut line = desk.house.line().await;
+    let mut expect = Vec::new();
+    for (said, reply, trusted) in [
+        ("Before it.", "Nothing yet.", true),
+        ("After it.", "Make runs first.", false),
+    ] {
+        desk.house.sim.push(Plan::reply(reply));
+        assert_eq!(line.turn(said).await.outcome, "complete");
+        expect.extend([(said, true), (reply, trusted)]);
+        if trusted {
+            desk.write("AGENTS.md", "Run make before you commit.\n").await;
+        }
+    }
+    desk.house.indexed().await;
+    let all = desk.house.api.get("/api/memories?kind=message").await;
+    for (text, trusted) in expect {
+        let memory = all["memories"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|memory| memory["text"] == text);
+        assert_eq!(memory.unwrap()["trusted"], json!(trusted), "{text}");
+    }
 }
 
 #[tokio::test]

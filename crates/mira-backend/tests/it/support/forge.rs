@@ -58,6 +58,14 @@ impl Forge {
         self.peer.url("it.git")
     }
 
+    /// One more repository, made by `git` with these arguments and its place: its address.
+    pub fn another(&self, place: &str, args: &[&str]) -> String {
+        let remote = self.dir.path().join("remote");
+        git(&remote, &[args, &[place]].concat());
+        git(&remote.join(place), &["config", "http.receivepack", "true"]);
+        self.peer.url(place)
+    }
+
     /// What the server was asked, in order.
     pub fn seen(&self) -> Vec<String> {
         self.peer.seen.lock().unwrap().clone()

@@ -208,6 +208,19 @@ async fn an_empty_remote_is_attached_and_filled() {
 }
 
 #[tokio::test]
+async fn an_address_may_hold_odd_letters() {
+    let world = World::new();
+    fs::rename(world.bare(), world.served().join("it's \"50%\" ä.git")).unwrap();
+    let peer = HttpPeer::serve(&world.served(), Manners::guarded());
+    let url = peer.url("it's%20%2250%25%22%20%C3%A4.git");
+    world.attach(&url, password()).await.unwrap();
+    assert_eq!(git(&world.clone_dir(), &["remote", "get-url", "origin"]), url);
+    world.write("mine.txt", "mine\n").await;
+    assert!(world.sync(&url, true).await.unwrap().pushed);
+    world.is_clean();
+}
+
+#[tokio::test]
 async fn redirects_within_the_origin_are_followed_and_credentials_do_not_leave_it() {
     let world = World::new();
     let manners = Manners {

@@ -118,12 +118,12 @@ async fn a_clone_killed_at_any_moment_is_whole_or_not_there() {
     let peer = HttpPeer::serve(&world.served(), Manners::default());
     for _ in 0..rounds() {
         short_life(&world, &peer.url("it.git"), LONGEST_CLONE_MS).await;
-        let (repos, _) = support::open(world.dir.path(), GitSettings::default(), |_| {});
+        let (repos, remotes) = support::open(world.dir.path(), GitSettings::default(), |_| {});
         match repos.check(ID).await.unwrap() {
             Health::Missing => {}
             Health::Good { .. } => {
                 world.is_clean();
-                repos.remove(ID).await.unwrap();
+                remotes.detach(ID).await.unwrap();
             }
             damaged @ Health::Damaged { .. } => panic!("{damaged:?}"),
         }

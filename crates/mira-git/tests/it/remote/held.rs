@@ -4,7 +4,7 @@ use super::{
     http_peer::{HttpPeer, Manners},
     support::{ID, World, git, password},
 };
-use mira_git::{GitError, GitSettings, Holder, RepoPath, Unpublished, WriteOptions, remote::Credentials};
+use mira_git::{GitError, GitSettings, Holder, Missing, RepoPath, Unpublished, WriteOptions, remote::Credentials};
 use std::time::Duration;
 
 async fn tags(world: &World) -> Vec<String> {
@@ -14,7 +14,7 @@ async fn tags(world: &World) -> Vec<String> {
         ..Unpublished::default()
     };
     assert_eq!(found, only_tags);
-    found.tags
+    found.tags.first
 }
 
 #[tokio::test]
@@ -74,6 +74,8 @@ async fn nobody_works_with_a_clone_that_is_held() {
     let held = world.remotes.hold(ID).await.unwrap();
     assert_eq!(held.unpublished().await.unwrap().unpushed_commits, 2);
     held.detach().await.unwrap();
+    let late = world.remotes.renew(ID, password()).await;
+    assert!(matches!(late, Err(GitError::NotFound(Missing::Repository))), "{late:?}");
     world.nothing_is_left();
     let held = world.remotes.hold(ID).await.unwrap();
     assert!(held.unpublished().await.unwrap().is_empty());

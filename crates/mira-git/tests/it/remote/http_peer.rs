@@ -4,8 +4,10 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use std::{
     collections::HashMap,
+    ffi::OsStr,
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
+    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::{Arc, Mutex},
@@ -146,7 +148,7 @@ impl Call {
             .env("GIT_CONFIG_GLOBAL", "/dev/null")
             .env("GIT_CONFIG_NOSYSTEM", "1")
             .env("REQUEST_METHOD", method)
-            .env("PATH_INFO", path)
+            .env("PATH_INFO", OsStr::from_bytes(&decoded(path)))
             .env("QUERY_STRING", query)
             .env("CONTENT_TYPE", headers.get("content-type").map_or("", String::as_str))
             .env("CONTENT_LENGTH", body.len().to_string())
@@ -195,6 +197,18 @@ impl Call {
         feeding.join().unwrap();
         Ok(())
     }
+}
+
+/// What a web server makes of a path before it hands it on.
+fn decoded(path: &str) -> Vec<u8> {
+    let mut parts = path.split('%');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        let (hex, rest) = part.split_at(2);
+        bytes.push(u8::from_str_radix(hex, 16).unwrap());
+        bytes.extend_from_slice(rest.as_bytes());
+    }
+    bytes
 }
 
 fn read_body(reader: &mut impl BufRead, headers: &HashMap<String, String>) -> std::io::Result<Vec<u8>> {

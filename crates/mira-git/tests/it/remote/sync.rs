@@ -267,7 +267,7 @@ async fn branches_the_remote_has_no_more_are_forgotten_and_ours_stay() {
     assert_eq!(git(&clone, &["show", "side:ours.txt"]), "ours");
     let here_only = world.repos.unpublished(ID).await.unwrap();
     assert_eq!(
-        (here_only.unpushed_commits, here_only.branches),
+        (here_only.unpushed_commits, here_only.branches.first),
         (1, vec!["side".to_owned()])
     );
     world.is_clean();

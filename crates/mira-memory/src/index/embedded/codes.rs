@@ -8,6 +8,11 @@
 //! Each row has one factor, chosen so that the code's cosine with its own vector comes out as 1; so neither rows nor
 //! queries need be of length 1 to the last digit.
 
+#![expect(
+    clippy::inline_always,
+    reason = "what is not inlined into `widest` is made for the plainest processor"
+)]
+
 /// The longest vectors kept as bytes.
 pub(super) const BYTE_DIMENSIONS: usize = 512;
 
@@ -98,6 +103,7 @@ fn factor(vector: &[f32], decoded: impl Iterator<Item = f32>) -> f32 {
 }
 
 /// The number of two bytes.
+#[inline(always)]
 fn word(high: u8, low: u8) -> f32 {
     f32::from(i16::from_be_bytes([high, low]))
 }
@@ -242,17 +248,20 @@ impl Query {
     }
 
     /// The cosine with a row by its upper bytes, nearly.
+    #[inline(always)]
     pub(crate) fn with_bytes(&self, codes: &[u8], factor: f32) -> f32 {
         (dot(codes, &self.low) as f32 - self.offset) * self.unit * factor
     }
 
     /// The cosine with a row by all its bytes.
+    #[inline(always)]
     pub(super) fn with_words(&self, codes: &[u8], rest: &[u8], factor: f32) -> f32 {
         let words = codes.iter().zip(rest).map(|(&high, &low)| word(high, low));
         words.zip(&self.whole).map(|(word, x)| word * x).sum::<f32>() * factor
     }
 
     /// The cosine with a row of nibbles, nearly.
+    #[inline(always)]
     pub(crate) fn with_nibbles(&self, codes: &[u8], factor: f32) -> f32 {
         (dot_nibbles(codes, &self.low, &self.high) as f32 - self.offset) * self.unit * factor
     }
@@ -268,9 +277,15 @@ impl Query {
     }
 
     /// In how many signs a row differs.
+    #[inline(always)]
     pub(super) fn differs(&self, signs: &[u64]) -> u32 {
         signs.iter().zip(&self.signs).map(|(a, b)| (a ^ b).count_ones()).sum()
     }
+}
+
+/// Runs loops of this file's functions with the widest vector instructions of this processor.
+pub(crate) fn widest<R>(work: impl FnOnce() -> R) -> R {
+    pulp::Arch::new().dispatch(work)
 }
 
 /// Numbers side by side in the loops below.
@@ -280,6 +295,7 @@ const NIBBLE_STEPS: usize = 8;
 
 /// The product of signed bytes with a query. Two products add up within sixteen bits (2 x 128 x 127 = 32,512), which
 /// keeps twice as many numbers side by side as sums of thirty-two would.
+#[inline(always)]
 fn dot(codes: &[u8], query: &[i16]) -> i32 {
     let product = |c: u8, q: i16| i16::from(c.cast_signed()).wrapping_mul(q);
     let (code_pairs, code_rest) = codes.as_chunks::<{ 2 * LANES }>();
@@ -303,6 +319,7 @@ fn dot(codes: &[u8], query: &[i16]) -> i32 {
 }
 
 /// The product of nibbles with the two halves of a query.
+#[inline(always)]
 fn dot_nibbles(codes: &[u8], low: &[i16], high: &[i16]) -> i32 {
     const BLOCK: usize = NIBBLE_STEPS * LANES;
     let products = |c: u8, l: i16, h: i16| {

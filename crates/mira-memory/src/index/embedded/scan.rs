@@ -6,8 +6,13 @@
 //! directions, the worst there is, the signs' order is so loose that less would lose neighbours; on real ones a
 //! hundredth would do.
 
+#![expect(
+    clippy::inline_always,
+    reason = "what is not inlined into `widest` is made for the plainest processor"
+)]
+
 use super::{
-    codes::{Form, Query},
+    codes::{Form, Query, widest},
     compact::{Segment, Shape, Tags, View, Wanted},
 };
 use mira_core::ids::MemoryId;
@@ -105,13 +110,14 @@ pub(super) fn scan(view: &View, query: &Query, keep: usize) -> Vec<Candidate> {
 
 fn part(segments: &[Arc<Segment>], shape: Shape, wanted: &Wanted, query: &Query, keep: usize) -> Vec<Candidate> {
     let mut best = Best::new(keep);
-    match shape.form {
+    widest(|| match shape.form {
         Form::Bytes => bytes(segments, shape, wanted, query, &mut best),
         Form::Nibbles => nibbles(segments, shape, wanted, query, &mut best),
-    }
+    });
     best.into_vec()
 }
 
+#[inline(always)]
 fn bytes(segments: &[Arc<Segment>], shape: Shape, wanted: &Wanted, query: &Query, best: &mut Best) {
     let all = wanted.all();
     for (number, segment) in segments.iter().enumerate() {
@@ -131,6 +137,7 @@ fn bytes(segments: &[Arc<Segment>], shape: Shape, wanted: &Wanted, query: &Query
     }
 }
 
+#[inline(always)]
 fn nibbles(segments: &[Arc<Segment>], shape: Shape, wanted: &Wanted, query: &Query, best: &mut Best) {
     /// Of a row that is not wanted.
     const NEVER: u32 = u32::MAX;

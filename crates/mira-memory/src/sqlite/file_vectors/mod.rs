@@ -17,10 +17,10 @@ use super::{
 };
 use futures_util::FutureExt;
 use mira_core::ids::{AccountId, FileId, ProjectId};
-use shelf::{Arriving, Shelf, Space};
+use shelf::{Arriving, Shelf, Space, TextId};
 use sqlx::sqlite::SqliteRow;
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -29,7 +29,7 @@ const SLICE: usize = 4096;
 
 /// `?1` account, `?2` model, `?3` after, `?4` limit. Read in the order they were made, not by the index of models.
 const NEW: &str = "
-    SELECT v.seq, c.file_id, c.key, v.vector FROM file_vectors v CROSS JOIN file_chunks c ON c.key = v.chunk_key
+    SELECT v.seq, c.file_id, c.n >> 32, c.key, v.vector FROM file_vectors v CROSS JOIN file_chunks c ON c.key = v.chunk_key
      WHERE v.seq > ?3 AND +v.model = ?2 AND c.account_id = ?1 ORDER BY v.seq LIMIT (?4 + 0)";
 
 /// `?1` model. An index knows the models; vectors of this one are not looked at.
@@ -60,22 +60,25 @@ impl Shelves {
     }
 }
 
-/// The files of an account: all of them, and those in scope that have a text.
+/// The files of an account: the reader of the text that is found of each, and the texts in scope.
 #[derive(Debug, Default)]
 struct InScope {
-    all: HashSet<FileId>,
-    wanted: HashSet<FileId>,
+    all: HashMap<FileId, i64>,
+    wanted: HashSet<TextId>,
 }
 
 fn arriving(row: &SqliteRow, dimension: usize) -> Result<Arriving, StoreError> {
     let mut c = Columns::new("file_vectors", row);
     let seq: i64 = c.take("seq")?;
     c.named(seq);
-    let file = FileId(c.uuid("file_id")?);
+    let text = TextId {
+        file: FileId(c.uuid("file_id")?),
+        reader: c.take("n")?,
+    };
     let (key, bytes): (i64, Option<&[u8]>) = (c.take("chunk_key")?, c.take("vector")?);
     Ok(Arriving {
         seq,
-        file,
+        text,
         key,
         vector: bytes.and_then(|bytes| vector_of_bytes(bytes, dimension)),
     })
@@ -109,7 +112,7 @@ impl Store {
     }
 
     async fn files_in(&self, account: AccountId, scope: &FileScope) -> Result<InScope, StoreError> {
-        let rows = sqlx::query("SELECT id, project_id, status = 'ready' FROM files WHERE account_id = ?1")
+        let rows = sqlx::query("SELECT id, project_id, status = 'ready', reading FROM files WHERE account_id = ?1")
             .bind(account.0)
             .fetch_all(&mut *self.read().await?)
             .await?;
@@ -117,13 +120,13 @@ impl Store {
         let mut files = InScope::default();
         for row in &rows {
             let mut c = Columns::new("files", row);
-            let id = FileId(c.uuid("id")?);
+            let file = FileId(c.uuid("id")?);
             let project = c.uuid_or_null("project_id")?.map(ProjectId);
-            let is_ready: i64 = c.take("status")?;
-            files.all.insert(id);
+            let (is_ready, reader): (i64, i64) = (c.take("status")?, c.take("reading")?);
+            files.all.insert(file, reader);
             let is_seen = project.is_none() || project == scope.project;
-            if is_ready != 0 && is_seen && only.as_ref().is_none_or(|only| only.contains(&id)) {
-                files.wanted.insert(id);
+            if is_ready != 0 && is_seen && only.as_ref().is_none_or(|only| only.contains(&file)) {
+                files.wanted.insert(TextId { file, reader });
             }
         }
         Ok(files)
@@ -134,12 +137,12 @@ impl Store {
         &self,
         held: Option<Arc<Shelf>>,
         space: Space,
-        files: &HashSet<FileId>,
+        files: &HashMap<FileId, i64>,
     ) -> Result<Arc<Shelf>, StoreError> {
         let mut shelf = held.unwrap_or_else(|| Arc::new(Shelf::new(space.clone())));
         let before = Arc::clone(&shelf);
-        if shelf.has_others_than(files) {
-            Arc::make_mut(&mut shelf).keep_only(files);
+        if shelf.has_older_than(files) {
+            Arc::make_mut(&mut shelf).drop_older(files);
         }
         loop {
             let rows = self.new_vectors(&space, shelf.seen).await?;
@@ -294,8 +297,8 @@ mod tests {
             heading: String::new(),
             text: format!("text {n}"),
         };
-        store.write_file_text(ME, id, Vec::new(), vec![chunk]).await.unwrap();
-        let ready = store.set_file_status(ME, id, FileStatus::Ready, None, None, Timestamp::UNIX_EPOCH);
+        store.write_file_text(ME, id, 1, Vec::new(), vec![chunk]).await.unwrap();
+        let ready = store.publish_file_text(ME, id, 1, None, Timestamp::UNIX_EPOCH);
         ready.await.unwrap().unwrap();
         let waiting = store.chunks_to_embed(10).await.unwrap();
         let vectors = waiting.iter().map(|(key, _)| (*key, Some(Arc::from([1.0, 0.0]))));
@@ -322,7 +325,7 @@ mod tests {
         };
         let held = store.shelves.of(&space);
         let files = store.files_in(ME, &FileScope::default()).await.unwrap();
-        assert_eq!(files.all, HashSet::from([first]));
+        assert_eq!(files.all, HashMap::from([(first, 1)]));
         land(&store, 2).await;
         assert_eq!(compared(&store).await, 2);
         store.shelf(held, space, &files.all).await.unwrap();

@@ -1,4 +1,4 @@
-//! Vectors of files in memory, as small codes beside each other, file by file. Pure; scans are for where blocking is
+//! Vectors of files in memory, as small codes beside each other, text by text. Pure; scans are for where blocking is
 //! allowed.
 //!
 //! A shelf is a snapshot: what it holds is shared by its clones and changed only by making another. It knows up to where
@@ -24,17 +24,31 @@ pub(super) struct Space {
     pub dimension: usize,
 }
 
+/// A text of a file: what one reader made of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct TextId {
+    pub file: FileId,
+    pub reader: i64,
+}
+
+impl TextId {
+    /// Whether its file has a newer text by now, or is gone. The readers of the texts that are found.
+    fn is_older_than(&self, files: &HashMap<FileId, i64>) -> bool {
+        files.get(&self.file).is_none_or(|found| self.reader < *found)
+    }
+}
+
 /// A vector on its way onto the shelf.
 #[derive(Debug)]
 pub(super) struct Arriving {
     pub seq: i64,
-    pub file: FileId,
+    pub text: TextId,
     pub key: i64,
     /// `None` where there is none, or a damaged one.
     pub vector: Option<Vec<f32>>,
 }
 
-/// The vectors of one file; row `n` is the n-th of each list.
+/// The vectors of one text; row `n` is the n-th of each list.
 #[derive(Debug, Clone, Default)]
 struct Rows {
     /// When the newest was made, in the order of vectors.
@@ -51,7 +65,7 @@ pub(super) struct Shelf {
     /// Everything made up to here was read.
     pub seen: i64,
     form: Form,
-    files: HashMap<FileId, Arc<Rows>>,
+    texts: HashMap<TextId, Arc<Rows>>,
     /// The sum of all vectors.
     sum: Vec<f32>,
     count: usize,
@@ -64,7 +78,7 @@ impl Shelf {
             sum: vec![0.0; space.dimension],
             space,
             seen: 0,
-            files: HashMap::new(),
+            texts: HashMap::new(),
             count: 0,
         }
     }
@@ -79,21 +93,21 @@ impl Shelf {
             self.seen = self.seen.max(row.seq);
             let vector = row.vector.filter(|vector| vector.iter().any(|x| *x != 0.0));
             if let Some(vector) = vector {
-                self.put(row.file, row.key, row.seq, &vector);
+                self.put(row.text, row.key, row.seq, &vector);
             }
         }
         while self.count > 1 && self.count * self.row_bytes() > MOST_BYTES {
-            let oldest = self.files.iter().min_by_key(|(_, rows)| rows.newest);
-            let Some(file) = oldest.map(|(file, _)| *file) else {
+            let oldest = self.texts.iter().min_by_key(|(_, rows)| rows.newest);
+            let Some(text) = oldest.map(|(text, _)| *text) else {
                 break;
             };
-            self.drop_file(file);
+            self.drop_text(text);
         }
     }
 
-    fn put(&mut self, file: FileId, key: i64, seq: i64, vector: &[f32]) {
+    fn put(&mut self, text: TextId, key: i64, seq: i64, vector: &[f32]) {
         let code = self.form.encode(vector);
-        let rows = Arc::make_mut(self.files.entry(file).or_default());
+        let rows = Arc::make_mut(self.texts.entry(text).or_default());
         rows.newest = seq;
         rows.keys.push(key);
         rows.factors.push(code.factor);
@@ -104,35 +118,32 @@ impl Shelf {
         self.count += 1;
     }
 
-    /// Takes out what belongs to no file any more. The centre stays where it was: a few more or less do not move it.
-    pub(super) fn keep_only(&mut self, files: &HashSet<FileId>) {
-        let gone: Vec<FileId> = self
-            .files
-            .keys()
-            .filter(|file| !files.contains(file))
-            .copied()
-            .collect();
-        for file in gone {
-            self.drop_file(file);
+    /// Takes out what belongs to no file any more, or to a text older than the one that is found. The centre stays where it
+    /// was: a few more or less do not move it.
+    pub(super) fn drop_older(&mut self, files: &HashMap<FileId, i64>) {
+        let texts = self.texts.keys().copied();
+        let gone: Vec<TextId> = texts.filter(|text| text.is_older_than(files)).collect();
+        for text in gone {
+            self.drop_text(text);
         }
     }
 
-    /// Whether there is something of a file that is not among these.
-    pub(super) fn has_others_than(&self, files: &HashSet<FileId>) -> bool {
-        self.files.keys().any(|file| !files.contains(file))
+    /// Whether there is something to take out.
+    pub(super) fn has_older_than(&self, files: &HashMap<FileId, i64>) -> bool {
+        self.texts.keys().any(|text| text.is_older_than(files))
     }
 
-    fn drop_file(&mut self, file: FileId) {
-        let Some(rows) = self.files.remove(&file) else { return };
+    fn drop_text(&mut self, text: TextId) {
+        let Some(rows) = self.texts.remove(&text) else { return };
         let left = self.count.saturating_sub(rows.keys.len());
         let share = left as f32 / self.count.max(1) as f32;
         self.sum.iter_mut().for_each(|x| *x *= share);
         self.count = left;
     }
 
-    /// The cosine of each piece of these files with the query, both seen from the middle of all pieces: what every piece
+    /// The cosine of each piece of these texts with the query, both seen from the middle of all pieces: what every piece
     /// has in common says nothing.
-    pub(super) fn compare(&self, files: &HashSet<FileId>, query: &[f32]) -> Vec<(i64, f32)> {
+    pub(super) fn compare(&self, texts: &HashSet<TextId>, query: &[f32]) -> Vec<(i64, f32)> {
         let weight = 1.0 / (self.count as f32 + THOUGHT_BESIDE);
         let centre: Vec<f32> = self.sum.iter().map(|x| x * weight).collect();
         let centre_length = centre.iter().map(|x| x * x).sum::<f32>().sqrt();
@@ -144,12 +155,7 @@ impl Shelf {
         let (asked, middle) = (Query::new(self.form, query), Query::new(self.form, &centre));
         let width = self.form.code_bytes(self.space.dimension).max(1);
         let mut found = Vec::with_capacity(self.count);
-        for rows in self
-            .files
-            .iter()
-            .filter(|(file, _)| files.contains(file))
-            .map(|(_, rows)| rows)
-        {
+        for (_, rows) in self.texts.iter().filter(|(text, _)| texts.contains(text)) {
             for ((key, factor), codes) in rows.keys.iter().zip(&rows.factors).zip(rows.codes.chunks_exact(width)) {
                 let near = |query: &Query| match self.form {
                     Form::Bytes => query.with_bytes(codes, *factor),
@@ -177,23 +183,26 @@ mod tests {
         })
     }
 
-    fn file(n: u128) -> FileId {
-        FileId(Uuid::from_u128(n))
+    fn text(n: u128) -> TextId {
+        TextId {
+            file: FileId(Uuid::from_u128(n)),
+            reader: 1,
+        }
     }
 
     fn arriving(seq: i64, of: u128, vector: [f32; 4]) -> Arriving {
         let length = vector.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-9);
         Arriving {
             seq,
-            file: file(of),
+            text: text(of),
             key: seq * 10,
             vector: Some(vector.map(|x| x / length).to_vec()),
         }
     }
 
-    fn best(shelf: &Shelf, files: &[u128], query: [f32; 4]) -> Option<i64> {
-        let files = files.iter().map(|n| file(*n)).collect();
-        let found = shelf.compare(&files, &query);
+    fn best(shelf: &Shelf, texts: &[u128], query: [f32; 4]) -> Option<i64> {
+        let texts = texts.iter().map(|n| text(*n)).collect();
+        let found = shelf.compare(&texts, &query);
         found.into_iter().max_by(|a, b| a.1.total_cmp(&b.1)).map(|(key, _)| key)
     }
 
@@ -210,8 +219,8 @@ mod tests {
         assert_eq!(best(&shelf, &[1, 2], [1.0, 0.0, 0.0, 0.0]), Some(10));
         assert_eq!(best(&shelf, &[2], [0.0, 1.0, 0.0, 0.0]), Some(30));
         assert_eq!(best(&shelf, &[], [1.0, 0.0, 0.0, 0.0]), None);
-        assert_eq!(shelf.compare(&HashSet::from([file(1)]), &[0.0; 4]), []);
-        assert_eq!(shelf.compare(&HashSet::from([file(1)]), &[1.0; 3]), []);
+        assert_eq!(shelf.compare(&HashSet::from([text(1)]), &[0.0; 4]), []);
+        assert_eq!(shelf.compare(&HashSet::from([text(1)]), &[1.0; 3]), []);
     }
 
     /// Cosines are those of the vectors less their middle.
@@ -225,7 +234,7 @@ mod tests {
         let unit: Vec<Vec<f32>> = all.iter().map(|v| arriving(1, 1, *v).vector.unwrap()).collect();
         let centre: Vec<f32> = (0..4).map(|i| unit.iter().map(|v| v[i]).sum::<f32>() / 250.0).collect();
         let query = [0.0, 1.0, 0.0, 0.0];
-        for (key, cosine) in shelf.compare(&HashSet::from([file(1)]), &query) {
+        for (key, cosine) in shelf.compare(&HashSet::from([text(1)]), &query) {
             let vector = &unit[usize::try_from(key / 10 - 1).unwrap()];
             let moved: Vec<f32> = vector.iter().zip(&centre).map(|(v, c)| v - c).collect();
             let length = moved.iter().map(|x| x * x).sum::<f32>().sqrt().max(0.1);
@@ -238,12 +247,23 @@ mod tests {
     fn what_is_gone_is_taken_out() {
         let mut shelf = shelf();
         shelf.take_up(vec![arriving(1, 1, [1.0; 4]), arriving(2, 2, [1.0, 0.0, 0.0, 0.0])]);
-        let left = HashSet::from([file(2)]);
-        assert!(shelf.has_others_than(&left));
+        let left = HashMap::from([(text(2).file, 1)]);
+        assert!(shelf.has_older_than(&left));
         let before = shelf.clone();
-        shelf.keep_only(&left);
-        assert!(!shelf.has_others_than(&left));
+        shelf.drop_older(&left);
+        assert!(!shelf.has_older_than(&left));
         assert_eq!((shelf.count, before.count), (1, 2));
         assert_eq!(best(&shelf, &[1, 2], [1.0; 4]), Some(20));
+        // The next reader's text of it is not found yet, but will be.
+        let newer = TextId { reader: 2, ..text(2) };
+        shelf.take_up(vec![Arriving {
+            text: newer,
+            ..arriving(3, 2, [1.0; 4])
+        }]);
+        assert!(!shelf.has_older_than(&left));
+        assert_eq!(best(&shelf, &[2], [1.0; 4]), Some(20));
+        shelf.drop_older(&HashMap::from([(newer.file, 2)]));
+        assert_eq!(shelf.compare(&HashSet::from([text(2)]), &[1.0; 4]), []);
+        assert_eq!(shelf.compare(&HashSet::from([newer]), &[1.0; 4]).len(), 1);
     }
 }

@@ -23,8 +23,10 @@ use super::{
     Store,
     error::StoreError,
     messages::json,
+    readers::Pair,
     rows::{blob, int},
 };
+use futures_util::future::try_join;
 use mira_core::{
     ids::{AccountId, MemoryId, ProjectId},
     memory::MemoryKind,
@@ -118,26 +120,26 @@ impl Asked<'_> {
 }
 
 async fn ask(
-    conn: &mut SqliteConnection,
+    pair: &mut Pair<'_>,
     table: &Table,
     mut terms: Vec<Term>,
     asked: &Asked<'_>,
 ) -> Result<Answer, StoreError> {
     if terms.is_empty() {
-        let documents = count_documents(conn, table, asked.known).await?;
+        let documents = count_documents(pair.first(), table, asked.known).await?;
         return Ok(Answer {
             documents,
             ..Answer::default()
         });
     }
-    let totals = read_terms(&mut *conn, table, &mut terms, asked.known).await?;
+    let totals = read_terms(pair, table, &mut terms, asked.known).await?;
     let mut scored = within_budget(&terms, totals.documents, Everywhere::Not);
     let hits = if scored.is_empty() {
         let rarest = terms.iter().enumerate().min_by_key(|(_, term)| term.counts().df);
         match rarest {
             Some((at, term)) => {
                 scored.insert(at);
-                newest(conn, table, term, totals, asked).await?
+                newest(pair, table, term, totals, asked).await?
             }
             None => HashMap::new(),
         }
@@ -145,10 +147,10 @@ async fn ask(
         let mut found = postings(&terms, &scored, totals.documents);
         if found.chunk_by(|a, b| a.key == b.key).count() < asked.limit {
             scored = within_budget(&terms, totals.documents, Everywhere::Too);
-            read_rest(&mut *conn, table, &mut terms, &scored).await?;
+            read_rest(pair, table, &mut terms, &scored).await?;
             found = postings(&terms, &scored, totals.documents);
         }
-        best(conn, table, &found, totals, asked).await?
+        best(pair, table, &found, totals, asked).await?
     };
     let term = |(at, term): (usize, &Term)| LexicalTerm {
         text: term.low.clone(),
@@ -164,7 +166,7 @@ async fn ask(
 
 /// The exact scores of the best documents.
 async fn best(
-    conn: &mut SqliteConnection,
+    pair: &mut Pair<'_>,
     table: &Table,
     postings: &[Posting],
     totals: Totals,
@@ -177,22 +179,19 @@ async fn best(
         bm25(terms, length as f64 / totals.length)
     };
     if !asked.filters() && all.len() > asked.limit {
-        let keys: Vec<i64> = all.iter().map(|candidate| candidate.key).collect();
-        let list: Option<String> = sqlx::query_scalar(table.lengths)
-            .bind(json(&keys)?)
-            .fetch_one(&mut *conn)
-            .await?;
         let mut scored = Vec::with_capacity(all.len());
-        for text in split(list.as_deref(), ',') {
-            let read = || {
-                let (at, length) = text.split_once(':')?;
-                Some((all.get(at.parse::<usize>().ok()?)?, read_varint(length)?))
-            };
-            let (found, length) = read().ok_or_else(|| bad(table, text))?;
-            scored.push((found.key, score(found, length)));
+        for (all, list) in lengths(pair, table, &all).await? {
+            for text in split(list.as_deref(), ',') {
+                let read = || {
+                    let (at, length) = text.split_once(':')?;
+                    Some((all.get(at.parse::<usize>().ok()?)?, read_varint(length)?))
+                };
+                let (found, length) = read().ok_or_else(|| bad(table, text))?;
+                scored.push((found.key, score(found, length)));
+            }
         }
         scored.sort_unstable_by(|a, b| descending(a.1, b.1).then(b.0.cmp(&a.0)));
-        return owned(conn, table, &scored, asked).await;
+        return owned(pair.first(), table, &scored, asked).await;
     }
     let mut hits = HashMap::new();
     for chunk in all.chunks(chunk) {
@@ -202,7 +201,7 @@ async fn best(
             .bind(json(&keys)?)
             .bind(asked.project.as_ref().map(|id| blob(&id.0)))
             .bind(asked.kinds.as_str())
-            .fetch_one(&mut *conn)
+            .fetch_one(pair.first())
             .await?;
         for text in split(list.as_deref(), ',') {
             let (at, id, length) = read_length(text).ok_or_else(|| bad(table, text))?;
@@ -215,6 +214,27 @@ async fn best(
         }
     }
     Ok(hits)
+}
+
+/// What the table says of the lengths of candidates, in two halves.
+async fn lengths<'c>(
+    pair: &mut Pair<'_>,
+    table: &Table,
+    all: &'c [Candidate],
+) -> Result<[(&'c [Candidate], Option<String>); 2], StoreError> {
+    let ask = async |conn: &mut SqliteConnection, some: &[Candidate]| {
+        let keys: Vec<i64> = some.iter().map(|candidate| candidate.key).collect();
+        let list = sqlx::query_scalar(table.lengths).bind(json(&keys)?).fetch_one(conn);
+        Ok::<Option<String>, StoreError>(list.await?)
+    };
+    match pair.both() {
+        (first, Some(second)) => {
+            let (some, others) = all.split_at(all.len() / 2);
+            let (list, more) = try_join(ask(first, some), ask(second, others)).await?;
+            Ok([(some, list), (others, more)])
+        }
+        (conn, None) => Ok([(all, ask(conn, all).await?), (&[], None)]),
+    }
 }
 
 /// The first of the documents that are the account's, as many as are wanted.
@@ -250,7 +270,7 @@ async fn owned(
 
 /// The newest documents that hold a term too common to tell them apart.
 async fn newest(
-    conn: &mut SqliteConnection,
+    pair: &mut Pair<'_>,
     table: &Table,
     term: &Term,
     totals: Totals,
@@ -261,13 +281,13 @@ async fn newest(
     let list: Option<String> = sqlx::query_scalar(table.newest)
         .bind(format!("\"{}\"", term.word.replace('"', "\"\"")))
         .bind(most)
-        .fetch_one(&mut *conn)
+        .fetch_one(pair.first())
         .await?;
     let keys = keys(table, list.as_deref().unwrap_or_default())?;
     let idf = idf(totals.documents, term.counts().df);
     if asked.filters() {
         let postings = keys.iter().rev().map(|&key| Posting { key, idf, times: 1.0 });
-        return best(conn, table, &postings.collect::<Vec<_>>(), totals, asked).await;
+        return best(pair, table, &postings.collect::<Vec<_>>(), totals, asked).await;
     }
     let once = Posting {
         key: 0,
@@ -275,7 +295,7 @@ async fn newest(
         times: 1.0,
     };
     let scored: Vec<(i64, f64)> = keys.into_iter().map(|key| (key, bm25(&[once], 1.0))).collect();
-    owned(conn, table, &scored, asked).await
+    owned(pair.first(), table, &scored, asked).await
 }
 
 impl Store {
@@ -292,10 +312,10 @@ impl Store {
             limit: query.limit.clamp(1, MAX_HITS) as usize,
             known: &self.terms,
         };
-        let mut conn = self.read().await?;
-        let mut answer = ask(&mut conn, &WORDS, stems, &asked).await?;
+        let mut pair = self.readers.get_pair().await?;
+        let mut answer = ask(&mut pair, &WORDS, stems, &asked).await?;
         if !pairs.is_empty() {
-            let more = ask(&mut conn, &PAIRS, pairs, &asked).await?;
+            let more = ask(&mut pair, &PAIRS, pairs, &asked).await?;
             answer.terms.extend(more.terms);
             for (key, (id, score)) in more.hits {
                 answer.hits.entry(key).or_insert((id, 0.0)).1 += score;

@@ -2,7 +2,8 @@
 
 use super::{
     AccountId, BATCH, ExportReport, FactLine, Line, Memory, Message, MessageId, MessageLine, MetaLine, MoodEntry,
-    MoodLine, PersonaName, ProjectId, Row, Salience, SessionId, SessionLine, SqliteConnection, SqliteRow, StoreError,
+    MoodLine, PersonaName, ProjectId, Role, Row, Salience, SessionId, SessionLine, SqliteConnection, SqliteRow,
+    StoreError,
     attached::{self, EXPORT_PROPOSALS, EXPORT_REPOS, PROPOSALS_AT_ONCE},
     int, json, memories, memory_columns, memory_join, message_columns, mood_columns, moods, mpsc, parse_memory, read,
     works::{self, EXPORT_ARTIFACTS, EXPORT_PROJECTS, EXPORT_VERSIONS, VERSIONS_AT_ONCE},
@@ -65,6 +66,7 @@ fn message_line(message: Message, client_id: Option<String>) -> MessageLine {
         usage: message.usage,
         tool_calls: message.tool_calls,
         citations: message.citations,
+        exposed: (message.role == Role::Assistant).then_some(message.exposure),
         created_at: message.created_at,
     }
 }

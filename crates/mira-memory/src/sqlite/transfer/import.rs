@@ -1,10 +1,11 @@
 //! Lines of an export as rows, and the two doors.
 
 use super::{
-    AccountId, Arc, BATCH, BATCH_BYTES, BTreeSet, Class, ClientId, Connection, ExportReport, FORMAT, FactLine,
-    FutureExt, ImportReport, Line, MessageId, MessageLine, Mood, MoodLine, PersonaName, Role, Salience, SessionId,
-    SessionLine, SqliteConnection, StateLine, Store, StoreError, Timestamp, VERSION, attached, blob,
+    AccountId, Arc, BATCH, BATCH_BYTES, BTreeSet, Class, ClientId, Connection, ExportReport, Exposure, FORMAT,
+    FactLine, FutureExt, ImportReport, Line, MessageId, MessageLine, Mood, MoodLine, PersonaName, Role, Salience,
+    SessionId, SessionLine, SqliteConnection, StateLine, Store, StoreError, Timestamp, VERSION, attached, blob,
     export::{Sink, export_rows},
+    exposure_column,
     files::{self, Arrivals},
     grams, json, list_column, memories, mpsc, ms, outbox, state, usage_columns, works,
 };
@@ -36,6 +37,9 @@ fn parse_line(number: u64, text: &str) -> Result<Line, StoreError> {
             }
             if message.role == Role::User && !(message.tool_calls.is_empty() && message.citations.is_empty()) {
                 return Err(bad("only a reply calls tools and cites".to_owned()));
+            }
+            if message.role == Role::User && message.exposed.is_some_and(|exposed| exposed != Exposure::Clear) {
+                return Err(bad("only a reply is exposed".to_owned()));
             }
         }
         Line::Mood(mood) => known_mood(&mood.mood).map_err(bad)?,
@@ -103,15 +107,18 @@ async fn import_session(
     Ok(done.rows_affected() == 1)
 }
 
-const IMPORT_MESSAGE: &str = "
+/// `?26` its exposure; where it is not known, what its calls read tells.
+const IMPORT_MESSAGE: &str = r#"
     INSERT INTO messages (account_id, session_id, id, parent_id, role, content, status, client_id, project_id, metadata,
                           persona, mood, mood_cause, intent, owner_mood, tags, salience, model, input_tokens,
-                          cached_tokens, output_tokens, reasoning_tokens, tool_calls, created_at, citations, depth)
+                          cached_tokens, output_tokens, reasoning_tokens, tool_calls, created_at, citations, exposed,
+                          depth)
     SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, (SELECT p.id FROM projects p WHERE p.account_id = ?1 AND p.id = ?9), ?10,
            ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25,
+           coalesce(?26, iif(instr(?23, '"untrusted":true') > 0, 2, 0)),
            coalesce((SELECT depth + 1 FROM messages WHERE account_id = ?1 AND id = ?4 AND session_id = ?2), 0)
      WHERE true
-        ON CONFLICT (account_id, id) DO NOTHING";
+        ON CONFLICT (account_id, id) DO NOTHING"#;
 
 async fn import_message(
     conn: &mut SqliteConnection,
@@ -149,6 +156,7 @@ async fn import_message(
         .bind(list_column(&line.tool_calls)?)
         .bind(ms(line.created_at))
         .bind(list_column(&line.citations)?)
+        .bind(line.exposed.map(exposure_column))
         .execute(&mut *conn)
         .await?;
     let stored = done.rows_affected() == 1;

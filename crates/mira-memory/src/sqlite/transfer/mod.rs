@@ -18,7 +18,7 @@ use super::{
     Store,
     error::StoreError,
     memories::{self, memory_columns, memory_join},
-    messages::{json, list_column, message_columns, read, usage_columns},
+    messages::{exposure_column, json, list_column, message_columns, read, usage_columns},
     moods::{self, mood_columns},
     outbox,
     rows::{blob, int, ms},
@@ -30,7 +30,10 @@ use super::{
 use futures_util::FutureExt;
 use jiff::Timestamp;
 use mira_core::{
-    chat::{MemoryMode, Message, MessageMetadata, MessageStatus, Mood, MoodEntry, MoodSource, Role, Salience, Usage},
+    chat::{
+        Exposure, MemoryMode, Message, MessageMetadata, MessageStatus, Mood, MoodEntry, MoodSource, Role, Salience,
+        Usage,
+    },
     citation::Citation,
     ids::{AccountId, ClientId, MemoryId, MessageId, MoodId, ProjectId, SessionId},
     memory::Memory,
@@ -171,6 +174,9 @@ struct MessageLine {
     tool_calls: Vec<ToolCall>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     citations: Vec<Citation>,
+    /// Of a reply. Those of before it was kept have none; what is with them then tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    exposed: Option<Exposure>,
     created_at: Timestamp,
 }
 

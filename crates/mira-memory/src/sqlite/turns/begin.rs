@@ -11,7 +11,7 @@ use crate::sqlite::{
     sessions::touch,
 };
 use mira_core::{
-    chat::{Message, MessageMetadata, MessageStatus, Role},
+    chat::{Exposure, Message, MessageMetadata, MessageStatus, Role},
     ids::{AccountId, ClientId, MessageId, ProjectId, SessionId, TurnId},
 };
 use sqlx::SqliteConnection;
@@ -379,6 +379,7 @@ async fn begin_new(
             tool_calls: Vec::new(),
             citations: Vec::new(),
             files: attached,
+            exposure: Exposure::Clear,
             created_at: stored(turn.now),
         },
     })

@@ -23,7 +23,7 @@ use sqlx::SqliteConnection;
 use std::{collections::BTreeSet, sync::Arc};
 
 /// What is said of a call that a crash cut off.
-const CUT_OFF: &str = "Mira was cut off while this ran; whether it took effect is not known.";
+pub(in crate::sqlite) const CUT_OFF: &str = "Mira was cut off while this ran";
 /// What is said of one that waited for the owner's word then.
 const WAITED: &str = "Mira was cut off while this waited for the owner's word; it has not run.";
 /// A message shorter than this is in everybody's mouth: a call that holds its words does not quote it. In bytes of its
@@ -139,13 +139,13 @@ pub(super) async fn list_cut_off(
         .map(|row| {
             let mut call = read(turn, &mut Columns::new("turn_calls", row))?.1;
             let waits = waiting.contains(&call.id);
-            call.outcome.get_or_insert_with(|| {
-                if waits {
+            if call.outcome.is_none() {
+                call.outcome = Some(if waits {
                     CallOutcome::unsuccessful(CallStatus::Denied, WAITED)
                 } else {
-                    CallOutcome::unsuccessful(CallStatus::Failed, CUT_OFF)
-                }
-            });
+                    call.cut_off(CUT_OFF)
+                });
+            }
             Ok(call)
         })
         .collect()

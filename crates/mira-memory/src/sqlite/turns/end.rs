@@ -5,7 +5,7 @@ use super::{FinishOutcome, FinishTurn, NewReply, Recovered, TurnState, calls, st
 use crate::sqlite::{
     citations,
     error::StoreError,
-    messages::{self, json, list_column, parse_mood, usage_columns},
+    messages::{self, exposure_column, json, list_column, parse_mood, read_exposure, usage_columns},
     outbox::queue_new_message,
     receipts,
     rows::{Columns, SPARE, bind_spare, blob, int, ms},
@@ -14,7 +14,7 @@ use crate::sqlite::{
 };
 use jiff::Timestamp;
 use mira_core::{
-    chat::{Message, MessageStatus, Mood, ReplyMeta, Role},
+    chat::{Exposure, Message, MessageStatus, Mood, ReplyMeta, Role},
     citation::Citation,
     ids::{AccountId, MessageId, ProjectId, SessionId, ToolCallId, TurnId},
     persona::PersonaName,
@@ -28,6 +28,8 @@ struct Ending {
     user_message: MessageId,
     reply_id: MessageId,
     state: TurnState,
+    /// What its head said, if it came to one.
+    exposure: Option<Exposure>,
     depth: Option<u64>,
     project_id: Option<ProjectId>,
     /// The owner's message was forgotten meanwhile.
@@ -36,7 +38,8 @@ struct Ending {
 }
 
 const LOOK_TURN: &str = "
-    SELECT t.session_id, t.user_message_id, t.reply_id, t.state, u.depth, u.project_id, u.status IS 'forgotten',
+    SELECT t.session_id, t.user_message_id, t.reply_id, t.state, t.exposed, u.depth, u.project_id,
+           u.status IS 'forgotten',
            (SELECT group_concat(hex(x.id), '' ORDER BY x.ord) FROM messages x
              WHERE x.account_id = ?1 AND x.parent_id = t.user_message_id AND x.session_id = t.session_id
                AND NOT EXISTS (SELECT 1 FROM turns q WHERE q.after_turn = t.id AND q.user_message_id = x.id))
@@ -61,6 +64,7 @@ async fn look_turn(
         user_message: MessageId(c.uuid("user_message_id")?),
         reply_id: MessageId(c.uuid("reply_id")?),
         state: c.parsed("state", TurnState::parse)?,
+        exposure: read_exposure(&mut c)?,
         depth: c.take::<Option<i64>>("depth")?.map(i64::unsigned_abs),
         project_id: c.uuid_or_null("project_id")?.map(ProjectId),
         forgotten: c.take("status")?,
@@ -84,7 +88,7 @@ const FINISH_EMPTY: &str = concat!(
 
 /// `?5` session, `?6` reply, `?7` owner's message, `?8` Mira's mood, `?9` its cause, `?10` its overlay, `?11` the nudge
 /// told, `?12` the mood's entry, `?13` the overlay of the moment, `?14` on: the reply's columns,
-/// `?30` its calls, `?31` its citations.
+/// `?30` its calls, `?31` its citations, `?32` its exposure.
 macro_rules! finish_reply {
     () => {
         concat!(
@@ -92,9 +96,10 @@ macro_rules! finish_reply {
             "INSERT INTO messages (account_id, turn_id, created_at, session_id, id, parent_id, role,
                                    depth, content, status, persona, mood, mood_cause, intent, owner_mood, tags,
                                    salience, model, input_tokens, cached_tokens, output_tokens, reasoning_tokens,
-                                   project_id, tool_calls, citations)
+                                   project_id, tool_calls, citations, exposed)
              VALUES (?1, ?2, ?4, ?5, ?6, ?7, 'assistant',
-                     ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31);
+                     ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31,
+                     ?32);
              UPDATE messages SET depth = depth + 1 WHERE account_id = ?1 AND id IN (
                     WITH RECURSIVE moved (id) AS (
                         SELECT m.id FROM turns q CROSS JOIN messages m ON m.account_id = ?1 AND m.id = q.user_message_id
@@ -125,7 +130,7 @@ macro_rules! finish_reply {
 const FINISH: &str = finish_reply!();
 const FINISH_GRAMS: &str = concat!(
     finish_reply!(),
-    "; INSERT INTO messages_grams (rowid, grams) SELECT ord, ?32 FROM messages WHERE account_id = ?1 AND id = ?6"
+    "; INSERT INTO messages_grams (rowid, grams) SELECT ord, ?33 FROM messages WHERE account_id = ?1 AND id = ?6"
 );
 
 /// What the transaction has made of a turn's end; what it was given is not in it.
@@ -294,15 +299,28 @@ async fn insert_reply(
         .bind(turn.project_id.as_ref().map(|id| blob(&id.0)))
         .bind(tool_calls)
         .bind(citations)
+        .bind(exposure_column(turn.exposure_of(reply)))
         .bind(grams);
     bind_spare(query, SPARE).execute(conn).await?;
     Ok(left_out)
+}
+
+impl Ending {
+    /// How near strangers' words were to the reply, what its calls read included.
+    fn exposure_of(&self, reply: &NewReply) -> Exposure {
+        let mut outcomes = reply.tool_calls.iter().filter_map(|call| call.outcome.as_ref());
+        if outcomes.any(|outcome| outcome.untrusted) {
+            return Exposure::Direct;
+        }
+        reply.exposure.or(self.exposure).unwrap_or(Exposure::Direct)
+    }
 }
 
 impl Place {
     /// The reply as it is stored.
     fn message(self, reply: NewReply, now: Timestamp) -> Message {
         let Self { turn, left_out } = self;
+        let exposure = turn.exposure_of(&reply);
         let (mut tool_calls, mut citations) = (reply.tool_calls, reply.citations);
         left_out.take_from(&mut tool_calls, &mut citations);
         let mut sibling_ids = turn.siblings;
@@ -323,6 +341,7 @@ impl Place {
             tool_calls,
             citations,
             files: Vec::new(),
+            exposure,
             created_at: stored(now),
         }
     }
@@ -369,6 +388,7 @@ pub(super) async fn recover(
             usage: None,
             tool_calls,
             citations,
+            exposure: None,
         });
         let state = if reply.is_some() {
             TurnState::Interrupted

@@ -13,14 +13,14 @@ mod end;
 use super::{
     Store,
     error::StoreError,
-    messages::{list_column, unknown},
+    messages::{exposure_column, list_column, unknown},
     rows::{SPARE, bind_spare, blob},
     writer::Class,
 };
 use futures_util::FutureExt;
 use jiff::Timestamp;
 use mira_core::{
-    chat::{Message, MessageMetadata, MessageStatus, Mood, ReplyMeta, Usage},
+    chat::{Exposure, Message, MessageMetadata, MessageStatus, Mood, ReplyMeta, Usage},
     citation::Citation,
     ids::{AccountId, ClientId, FileId, MessageId, MoodId, ProjectId, SessionId, TurnId},
     memory::Receipt,
@@ -212,6 +212,8 @@ pub struct ReplyHead {
     pub mood_cause: Option<String>,
     /// The model at work, if known by then.
     pub model: Option<String>,
+    /// How near strangers' words were in its prompt; what its calls read is with them.
+    pub exposure: Exposure,
 }
 
 /// A piece of a running turn's text.
@@ -244,6 +246,9 @@ pub struct NewReply {
     pub tool_calls: Vec<ToolCall>,
     /// The places that point at sources.
     pub citations: Vec<Citation>,
+    /// How near strangers' words were in its prompt. What its calls read counts beside it. Where it is not known any
+    /// more, what the turn's head said counts, and without one the worst.
+    pub exposure: Option<Exposure>,
 }
 
 /// What a reply changes of Mira's own state.
@@ -315,7 +320,7 @@ macro_rules! checkpoint {
 const CHECKPOINT: &str = checkpoint!();
 const CHECKPOINT_HEAD: &str = concat!(
     checkpoint!(),
-    "; UPDATE turns SET persona = ?6, mood = ?7, mood_cause = ?8, model = ?9
+    "; UPDATE turns SET persona = ?6, mood = ?7, mood_cause = ?8, model = ?9, exposed = ?10
         WHERE id = ?2 AND account_id = ?1 AND state = 'running'"
 );
 
@@ -340,7 +345,8 @@ async fn checkpoint(
         .bind(head.map(|head| head.persona.as_str()))
         .bind(head.map(|head| head.mood.as_str()))
         .bind(head.and_then(|head| head.mood_cause.as_deref()))
-        .bind(head.and_then(|head| head.model.as_deref()));
+        .bind(head.and_then(|head| head.model.as_deref()))
+        .bind(head.map(|head| exposure_column(head.exposure)));
     bind_spare(query, SPARE).execute(conn).await?;
     Ok(())
 }

@@ -13,11 +13,12 @@ use crate::{
         chat_body::Complaints,
         error::{ApiError, Problem},
         extract::{FileJson, Json, Path, Query},
+        http::{created, parts::PartQuery},
     },
     services::{auth::Identity, git::files},
     state::AppState,
 };
-use axum::{extract::State, http::StatusCode};
+use axum::{extract::State, http::Uri, response::Response};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use mira_git::{Edit, RepoPath, WriteOptions};
 use serde::Deserialize;
@@ -118,7 +119,7 @@ impl WriteFile {
 
 /// Lists one folder.
 #[utoipa::path(get, path = "/api/projects/{id}/git/files/{att}/tree", tag = "git",
-    params(("id" = String, Path), ("att" = String, Path), TreeQuery), responses(
+    params(("id" = String, Path), ("att" = String, Path), TreeQuery, PartQuery), responses(
     (status = 200, description = "The folder", body = TreeObject),
     (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json"),
 ))]
@@ -127,12 +128,14 @@ pub async fn get_tree(
     identity: Identity,
     Path((id, att)): Path<(String, String)>,
     Query(query): Query<TreeQuery>,
+    Query(part): Query<PartQuery>,
 ) -> Result<axum::Json<TreeObject>, ApiError> {
     let at = at(&identity, &id, &att)?;
     let folder = parse_folder(query.path.as_deref())?;
     let revision = parse_ref("ref", query.reference.as_deref())?;
-    let tree = files::tree(state.hub(), at, folder, revision).await?;
-    Ok(axum::Json(tree.into()))
+    let mut tree: TreeObject = files::tree(state.hub(), at, folder, revision).await?.into();
+    (tree.entries, tree.next_cursor) = part.of(tree.entries)?;
+    Ok(axum::Json(tree))
 }
 
 /// Reads a file: what lies in the work tree, or what `ref` has.
@@ -176,17 +179,20 @@ pub async fn create(
     State(state): State<AppState>,
     identity: Identity,
     Path((id, att, path)): Path<(String, String, String)>,
+    below: Uri,
     Json(body): FileJson<WriteFile>,
-) -> Result<(StatusCode, axum::Json<WrittenObject>), ApiError> {
+) -> Result<Response, ApiError> {
     let at = at(&identity, &id, &att)?;
     let path = parse_path("path", &path)?;
+    // As it was written, for it need not be encoded again then; what comes before it is not told here.
+    let place = format!("/api/projects/{id}/git{}", below.path());
     let (bytes, options) = body.check()?;
     let edit = Edit::Create {
         path: path.clone(),
         bytes,
     };
     let written = commit(&state, at, edit, &path, options).await?;
-    Ok((StatusCode::CREATED, written))
+    Ok(created(&state, &place, written))
 }
 
 /// Writes a file, there or not.

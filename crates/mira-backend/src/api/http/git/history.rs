@@ -14,7 +14,7 @@ use crate::{
         error::{ApiError, Problem},
         extract::{Json, Path, Query},
         git_objects::RepoObject,
-        http::sessions::check_limit,
+        http::{parts::PartQuery, sessions::check_limit},
     },
     services::{auth::Identity, git::files},
     state::AppState,
@@ -85,7 +85,7 @@ fn whole(limit: Option<u32>) -> Result<usize, ApiError> {
 
 /// Lists local and remote branches.
 #[utoipa::path(get, path = "/api/projects/{id}/git/branches/{att}", tag = "git",
-    params(("id" = String, Path), ("att" = String, Path)), responses(
+    params(("id" = String, Path), ("att" = String, Path), PartQuery), responses(
     (status = 200, description = "The branches", body = BranchesObject),
     (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json"),
 ))]
@@ -93,9 +93,12 @@ pub async fn list_branches(
     State(state): State<AppState>,
     identity: Identity,
     Path((id, att)): Path<(String, String)>,
+    Query(part): Query<PartQuery>,
 ) -> Result<axum::Json<BranchesObject>, ApiError> {
     let at = at(&identity, &id, &att)?;
-    Ok(axum::Json(files::branches(state.hub(), at).await?.into()))
+    let mut found: BranchesObject = files::branches(state.hub(), at).await?.into();
+    (found.branches, found.next_cursor) = part.of(found.branches)?;
+    Ok(axum::Json(found))
 }
 
 /// Checks out a branch, perhaps a new one. Edits in no commit come along; where they are in the way, it is a 409 with the
@@ -167,7 +170,7 @@ pub async fn get_diff(
 
 /// The state of the clone: what is staged, edited, untracked, and how the branch stands to its upstream.
 #[utoipa::path(get, path = "/api/projects/{id}/git/status/{att}", tag = "git",
-    params(("id" = String, Path), ("att" = String, Path), StatusQuery), responses(
+    params(("id" = String, Path), ("att" = String, Path), StatusQuery, PartQuery), responses(
     (status = 200, description = "The state", body = StatusObject),
     (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json"),
 ))]
@@ -176,10 +179,13 @@ pub async fn get_status(
     identity: Identity,
     Path((id, att)): Path<(String, String)>,
     Query(query): Query<StatusQuery>,
+    Query(part): Query<PartQuery>,
 ) -> Result<axum::Json<StatusObject>, ApiError> {
     let at = at(&identity, &id, &att)?;
     let path = parse_folder(query.path.as_deref())?;
-    Ok(axum::Json(files::status(state.hub(), at, path).await?.into()))
+    let mut status: StatusObject = files::status(state.hub(), at, path).await?.into();
+    (status.entries, status.next_cursor) = part.of(status.entries)?;
+    Ok(axum::Json(status))
 }
 
 /// Where the lines of a committed file come from.

@@ -40,7 +40,7 @@ pub struct TreeObject {
     pub total: usize,
     /// Whether some were left out.
     pub truncated: bool,
-    /// Always null: a folder is told in one answer.
+    /// Where the next part begins, for those who ask for parts.
     pub next_cursor: Option<String>,
 }
 
@@ -173,7 +173,7 @@ pub struct BranchesObject {
     pub current: Option<String>,
     /// Whether some were left out.
     pub truncated: bool,
-    /// Always null: branches are told in one answer.
+    /// Where the next part begins, for those who ask for parts.
     pub next_cursor: Option<String>,
 }
 
@@ -347,7 +347,7 @@ pub struct StatusObject {
     pub entries: Vec<StatusEntryObject>,
     /// Whether some were left out.
     pub truncated: bool,
-    /// Always null: the state is told in one answer.
+    /// Where the next part begins, for those who ask for parts.
     pub next_cursor: Option<String>,
 }
 

@@ -41,9 +41,9 @@ const MAX_SECRET_BYTES: usize = 32 * 1024;
 #[derive(Deserialize, ToSchema)]
 #[schema(as = GitAuth)]
 pub struct AuthBody {
-    /// `none`, `token`, `password` or `ssh_key`.
-    #[serde(rename = "type")]
-    kind: String,
+    /// `none`, `token`, `password` or `ssh_key`; absent, the secret that is given says it.
+    #[serde(rename = "type", default)]
+    kind: Option<String>,
     /// Of `token`.
     #[serde(default)]
     token: Option<String>,
@@ -76,8 +76,11 @@ pub struct AttachBody {
 }
 
 /// What to change of an attached repository.
-#[derive(Debug, Default, Deserialize, ToSchema)]
+#[derive(Default, Deserialize, ToSchema)]
 pub struct PatchRepo {
+    /// How to get in from now on, instead of what was kept.
+    #[serde(default, deserialize_with = "not_null")]
+    auth: Option<AuthBody>,
     /// What becomes of Mira's own changes: `propose` or `direct`.
     #[serde(default, deserialize_with = "not_null")]
     writes: Option<String>,
@@ -119,6 +122,22 @@ enum For {
     Ssh,
 }
 
+impl For {
+    fn check(self, url: &str, complaints: &mut Complaints) {
+        let fits = match self {
+            Self::Any => true,
+            Self::Http => url.starts_with("http"),
+            Self::Ssh => !url.starts_with("http"),
+        };
+        if !fits {
+            complaints.add(
+                "auth.type",
+                "is not for such an address: keys are for ssh, tokens and passwords for https",
+            );
+        }
+    }
+}
+
 impl AuthBody {
     fn check(self, complaints: &mut Complaints) -> (Credentials, For) {
         let mut needed = |field: &str, value: Option<String>| {
@@ -130,7 +149,17 @@ impl AuthBody {
             }
             value
         };
-        match self.kind.as_str() {
+        let kind = self.kind.as_deref().or_else(|| {
+            let secrets = [
+                ("token", &self.token),
+                ("ssh_key", &self.private_key),
+                ("password", &self.password),
+            ];
+            secrets
+                .into_iter()
+                .find_map(|(kind, secret)| secret.is_some().then_some(kind))
+        });
+        match kind.unwrap_or_default() {
             "none" => (Credentials::None, For::Any),
             "token" => {
                 let token = Secret::new(needed("token", self.token).trim());
@@ -178,12 +207,8 @@ impl AttachBody {
             Some(auth) => auth.check(&mut complaints),
             None => (Credentials::None, For::Any),
         };
-        let is_http = url.as_ref().is_some_and(|url| url.as_str().starts_with("http"));
-        if url.is_some() && (is_http && fit == For::Ssh || !is_http && fit == For::Http) {
-            complaints.add(
-                "auth.type",
-                "is not for such an address: keys are for ssh, tokens and passwords for https",
-            );
+        if let Some(url) = &url {
+            fit.check(url.as_str(), &mut complaints);
         }
         complaints.done()?;
         Ok(NewAttachment {
@@ -254,7 +279,7 @@ pub async fn get_repo(
     Ok(axum::Json(RepoObject::of(&repo)))
 }
 
-/// Says what becomes of Mira's own changes in a repository.
+/// Says what becomes of Mira's own changes in a repository, or how to get into it from now on.
 #[utoipa::path(patch, path = "/api/projects/{id}/git/repos/{att}", tag = "git",
     params(("id" = String, Path), ("att" = String, Path)), request_body = PatchRepo, responses(
     (status = 200, description = "The repository as it is now", body = RepoObject),
@@ -267,14 +292,27 @@ pub async fn patch_repo(
     Json(body): Json<PatchRepo>,
 ) -> Result<axum::Json<RepoObject>, ApiError> {
     let at = at(&identity, &id, &att)?;
-    let repo = match body.writes.as_deref() {
-        None => git::find(state.hub(), at.account, at.project, at.id).await?,
-        Some(name) => {
-            git::find(state.hub(), at.account, at.project, at.id).await?;
-            let writes = WriteMode::parse(name).ok_or_else(|| ApiError::field("writes", "propose or direct"))?;
-            attach::set_writes(state.hub(), at.account, at.project, at.id, writes).await?
+    let mut repo = git::find(state.hub(), at.account, at.project, at.id).await?;
+    let mut complaints = Complaints::default();
+    let writes = body.writes.and_then(|name| {
+        let known = WriteMode::parse(&name);
+        if known.is_none() {
+            complaints.add("writes", "propose or direct");
         }
-    };
+        known
+    });
+    let credentials = body.auth.map(|auth| {
+        let (credentials, fit) = auth.check(&mut complaints);
+        fit.check(&repo.repo_url, &mut complaints);
+        credentials
+    });
+    complaints.done()?;
+    if let Some(credentials) = credentials {
+        attach::set_credentials(state.hub(), at.account, at.project, at.id, credentials).await?;
+    }
+    if let Some(writes) = writes {
+        repo = attach::set_writes(state.hub(), at.account, at.project, at.id, writes).await?;
+    }
     Ok(axum::Json(RepoObject::of(&repo)))
 }
 
