@@ -275,8 +275,9 @@ async fn a_reply_that_never_ends_is_cut_and_kept() {
             .env("OPENAI_BASE_URL", model.url("/v1").to_string())
     })
     .await;
-    let told = house.line().await.turn("Tell me everything.").await;
-    assert_eq!((told.outcome.as_str(), told.slug()), ("interrupted", "model-nonsense"));
+    // Not over a socket, which so many words may be too fast for.
+    let body = json!({ "content": "Tell me everything.", "session_id": "eternal" });
+    house.api.post("/chat", body).await.problem(502, "model-nonsense");
     let reply = house.api.history().await.pop().unwrap();
     assert_eq!(reply["status"], "interrupted");
     let kept = reply["content"].as_str().unwrap();
