@@ -122,17 +122,17 @@ fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
     use crate::repo;
 
     /// Starts a shell script in place of the server and says how start and stop went.
     fn check(name: &str, script: &str, expect: &str) {
         let dir = repo::scratch(name).unwrap();
-        let program = dir.join("server");
-        fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let (text, program) = (dir.join("script"), dir.join("server"));
+        fs::write(&text, format!("#!/bin/sh\n{script}\n")).unwrap();
+        // Another process writes the program: a test that starts a child just now would hand it our open file, and
+        // Linux starts no program that somebody may still write ("text file busy").
+        visible(command("install").arg(&text).arg(&program)).unwrap();
         let outcome = Server::start(&program, &dir, &[("NAME", "value")]).and_then(|server| {
             assert_eq!(server.port, 4711);
             server.stop()

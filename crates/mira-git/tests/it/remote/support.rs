@@ -9,7 +9,6 @@ use mira_git::{
 use mira_net::{Guard, GuardedClient, HostPort};
 use std::{
     fs,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -108,8 +107,12 @@ impl World {
     pub fn hook(&self, name: &str, program: &[u8]) -> PathBuf {
         let hook = self.bare().join("hooks").join(name);
         fs::create_dir_all(hook.parent().unwrap()).unwrap();
-        fs::write(&hook, program).unwrap();
-        fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
+        let text = self.dir.path().join(name);
+        fs::write(&text, program).unwrap();
+        // Another process writes the hook: a child started by another test just now would inherit our open file, and
+        // Linux starts no program that somebody may still write ("text file busy").
+        let installed = Command::new("install").arg(&text).arg(&hook).status().unwrap();
+        assert!(installed.success());
         hook
     }
 
