@@ -310,10 +310,11 @@ export function createChat(store, { say, announce, go }) {
 
   function regenerate(messageId) {
     const message = state.path.find((m) => m.id === messageId);
-    if (!act({ type: 'regenerate', message_id: messageId, tz: timeZone })) return;
+    if (!act({ type: 'regenerate', message_id: messageId, tz: timeZone })) return false;
     state.regenerating = message?.role === 'user' ? messageId : message?.parent_id || null;
     state.problems = [];
     store.touch('thread');
+    return true;
   }
 
   // files: ids of those that go with it; null keeps those of the message.

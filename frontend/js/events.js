@@ -39,6 +39,7 @@ function turnOf(state, event) {
   let turn = state.turns.get(event.turn_id);
   if (!turn) {
     turn = newTurn(event.turn_id);
+    turn.whole = true;
     // A new try, perhaps asked for by another client: what failed before is past.
     state.problems = [];
     turn.anchorId = state.regenerating || null;
@@ -58,6 +59,11 @@ function store(state, message, out) {
     out.refetch = true;
   }
   out.topics.add('thread');
+}
+
+// Of a turn that was heard from its beginning it is known that nothing came up, too.
+function noteRecall(state, turn, id) {
+  if (turn?.recall || turn?.whole) state.recalls.set(id, turn.recall);
 }
 
 function setMood(state, { persona, mood, cause, pinned }, out) {
@@ -143,6 +149,7 @@ const handlers = {
     turn.queued = event.stage === 'queued';
     turn.stage = event.stage;
     turn.detail = event.detail || null;
+    if (event.sketch && turn.calls.some((call) => call.tool_call_id === event.tool_call_id)) changeCall(turn, event, { sketch: event.sketch });
     out.topics.add('thread').add('live').add('turn');
   },
 
@@ -191,7 +198,7 @@ const handlers = {
   tool_call(state, event, out) {
     const turn = turnOf(state, event);
     if (!turn || !event.tool_call_id) return;
-    const call = changeCall(turn, event, { tool: event.tool, arguments: event.arguments ?? null, effect: event.effect || null });
+    const call = changeCall(turn, event, { tool: event.tool, arguments: event.arguments ?? null, effect: event.effect || null, seen: true });
     out.announce = callAnnounced(call);
     out.topics.add('thread').add('live').add('turn');
   },
@@ -218,7 +225,7 @@ const handlers = {
     const turn = turnOf(state, event);
     if (turn) turn.settled = true;
     if (!message) return;
-    if (turn?.recall) state.recalls.set(message.id, turn.recall);
+    noteRecall(state, turn, message.id);
     store(state, message, out);
     setMood(state, { persona: message.persona, mood: message.mood, cause: message.mood_cause }, out);
     out.announce = message.content;
@@ -232,7 +239,7 @@ const handlers = {
       turn.settled = true;
       const asked = turn.anchorId || state.path.findLast(isOwn)?.id || null;
       if (event.message) {
-        if (turn.recall) state.recalls.set(event.message.id, turn.recall);
+        noteRecall(state, turn, event.message.id);
         store(state, event.message, out);
       }
       const about = event.message?.id || asked;
@@ -305,9 +312,8 @@ function ownSession(state, session, out) {
   const before = state.session || {};
   if (session.mood && session.mood !== before.mood) state.moodCause = null;
   state.session = { ...before, ...session };
-  const moved = session.head_id !== undefined && session.head_id !== before.head_id;
-  const shown = state.path.some((m) => m.id === session.head_id);
-  if (moved && !shown) out.recheckHead = true;
+  // What this page knew of the head is as old as its connection: turns move it without such an event.
+  if (session.head_id !== undefined && !state.path.some((m) => m.id === session.head_id)) out.recheckHead = true;
   out.topics.add('session');
 }
 

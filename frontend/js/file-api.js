@@ -23,6 +23,9 @@ export const tools = () => request('GET', 'api/tools');
 
 export const contentAddress = (id) => address(`${file(id)}/content`).href;
 
+// A picture while a call draws it.
+export const sketchAddress = (call) => address(`api/sketches/${one(call.tool_call_id)}?n=${call.sketch}`).href;
+
 // Answers { done, cancel }: done is a promise of the stored file. fetch tells nothing of what it has sent.
 export function upload(blob, name, { projectId = null, progress = () => {} } = {}) {
   const sender = new XMLHttpRequest();

@@ -12,7 +12,7 @@ export function emptyFiles() {
   return {
     files: emptyPage({ place: null }), // of the panel; place: null for all, a project's id, or `none`
     knownFiles: new Map(), // what events said of files since, by id; null for a deleted one
-    document: null, // the one that is read: { id, page, name }
+    document: null, // the one that is read: { id, page, name, passage }, of which `passage` is marked
     attached: new Map(), // what goes with the next message, by session: what uploads.js keeps
     approvals: new Map(), // calls that wait in any conversation, and those seen to expire, by id; `whole` where all of the arguments are known
     settled: new Set(), // ids of those that do not wait any more: no late answer or repeated event brings them back

@@ -80,7 +80,7 @@ export function emptySession() {
     loadingOlder: false,
     seq: 0,
     turns: new Map(),
-    recalls: new Map(), // what came up for a reply, by its id: { memories, degraded }; only what this page saw happen
+    recalls: new Map(), // what came up for a reply, by its id: { memories, degraded }, null where nothing is known of it; as it happened, or as recalls.js read it
     problems: [], // errors shown in the conversation
     typing: false,
     moods: null,

@@ -1,6 +1,8 @@
 // Where each thing stands in the conversation. Pure functions over the store's state: the path of
 // stored messages, the replies being written, what is not sent yet, and errors.
 
+const BROKEN = new Set(['stopped', 'interrupted']);
+
 export const isOwn = (message) => message.role === 'user';
 
 // Puts a stored message where its parent says. Answers the new path, or null when its place is not
@@ -31,6 +33,7 @@ export function newTurn(id) {
     id,
     messageId: null,
     anchorId: null, // the message it answers, where known
+    whole: false, // heard from its beginning
     queued: false,
     settled: false, // complete or error seen, done not yet
     stage: null,
@@ -42,7 +45,7 @@ export function newTurn(id) {
     moodCause: null,
     recall: null, // what came up from memory: { memories, degraded }
     citations: [], // numbered sources, as a stored message has them
-    calls: [], // of tools, as a stored message has them; status null while at work
+    calls: [], // of tools, as a stored message has them; status null while at work, `seen` where this page saw it begin
   };
 }
 
@@ -81,6 +84,7 @@ export function items(state) {
   let lastMood = null;
   let lastWho = null;
   const lastOwn = path.findLastIndex(isOwn);
+  const idle = state.turns.size === 0 && !state.outbox.some((entry) => entry.session_id === state.sessionId);
 
   const pushDay = (time) => {
     const own = dayOf(time);
@@ -107,6 +111,7 @@ export function items(state) {
       message,
       first: lastWho !== (own ? 'own' : 'mira'),
       last: own ? index === lastOwn : index === path.length - 1,
+      broken: !own && idle && index === path.length - 1 && BROKEN.has(message.status), // she can be asked to go on
       queued: queued.has(message.id),
       moodChanged: !own && message.mood !== lastMood,
     });

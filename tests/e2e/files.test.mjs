@@ -262,7 +262,7 @@ test('a searched file is cited, and the chip leads to its page', async (t) => {
   const { talk } = await visit(browser, mira, t);
   const { project, session } = await mira.project('Sources');
   const page = await talk(session);
-  const words = Buffer.from('# Apiary\n\nThe queen bee of hive seven is marked with a yellow dot.\n');
+  const words = Buffer.from(`# Apiary\n\nThe queen bee of hive\nseven is marked with a yellow dot.\n\n${'The lime trees are next to flower. '.repeat(20)}\n`);
   await choose(page, [{ name: 'bees.md', mimeType: 'text/markdown', buffer: words }]);
   await arrived(page, 1);
   await until(async () => (await mira.api('GET', `api/projects/${project}/files`)).files[0]?.status, (status) => status === 'ready', 'it was read');
@@ -289,6 +289,22 @@ test('a searched file is cited, and the chip leads to its page', async (t) => {
   await lastReply(page).getByTestId('source').first().click();
   await page.getByTestId('source-open').click();
   await until(() => page.getByTestId('document-text').innerText(), (shown) => /yellow dot/.test(shown), 'the place is shown');
+  const passage = page.getByTestId('document-passage');
+  await until(() => passage.innerText(), (words) => /queen bee of hive\s+seven is marked with a yellow dot/.test(words), 'it is marked');
+  await until(() => passage.evaluate((el) => {
+    const box = el.getBoundingClientRect();
+    return box.top < innerHeight && box.bottom > 0;
+  }), Boolean, 'and on screen');
+  const found = await page.evaluate(async () => {
+    const { findPassage } = await import('/js/passage.js');
+    const text = 'One  two\nthree. Four five six seven eight nine ten.';
+    const marked = (passage) => {
+      const place = findPassage(text, passage);
+      return place && text.slice(place.start, place.end);
+    };
+    return ['two three.', 'four', 'Four five six seven eight nine ELEVEN and more of it than there is', ' … '].map(marked);
+  });
+  assert.deepEqual(found, ['two\nthree.', null, 'Four five six seven eight nine', null]);
 });
 
 test('what she can do stands in a panel, with reasons', async (t) => {

@@ -272,6 +272,18 @@ test('what she would change waits as a proposal, in every tab, until the owner d
   await proposal(two).getByTestId('proposal-apply').click();
   for (const page of [one, two]) await until(() => proposal(page).getByTestId('proposal-state').innerText(), (text) => text === 'applied', 'it is applied');
   await until(async () => (await mira.api('GET', `${base}/commits/${repo}`)).commits[0].summary, (summary) => summary === 'Greet in the evening', 'it is a commit');
+
+  // It is here only, and the way out is beside it.
+  for (const page of [one, two]) await until(() => page.getByTestId('repo-ahead').innerText(), (text) => text.includes('1 commit not pushed'), 'every tab says what is not pushed');
+  await until(() => proposal(two).getByTestId('proposal-news').innerText(), (text) => /It is commit [0-9a-f]{8}\. 1 commit not pushed/.test(text), 'and so does the proposal');
+  assert.notEqual(log('proposals')[0], 'Greet in the evening');
+  await proposal(two).getByTestId('proposal-push').click();
+  assert.equal(await two.getByTestId('sync-push').isChecked(), true);
+  await two.keyboard.press('Enter');
+  await until(() => two.getByTestId('repo-news').innerText(), (text) => text.includes('pushed'), 'it is pushed');
+  assert.equal(log('proposals')[0], 'Greet in the evening');
+  for (const page of [one, two]) await page.getByTestId('repo-ahead').waitFor({ state: 'hidden' });
+  assert.equal(await proposal(two).getByTestId('proposal-push').isVisible(), false);
   await two.getByTestId('repo-tab-files').click();
   await openFile(two, 'src/main.rs');
   await until(() => shown(two), (text) => text.includes('good evening'), 'the file has it');

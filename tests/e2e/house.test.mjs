@@ -138,7 +138,7 @@ test('history comes on scroll without a jump, and search finds and shows what is
   // What is read stays where it is when older words come above it.
   const before = await thread.evaluate((el) => {
     el.scrollTop = 400;
-    const read = [...el.querySelectorAll('.entry')].find((entry) => entry.getBoundingClientRect().top > 0);
+    const read = [...el.querySelectorAll('.entry')].find((entry) => entry.getBoundingClientRect().top >= el.getBoundingClientRect().top);
     read.dataset.read = 'yes';
     return read.getBoundingClientRect().top;
   });

@@ -6,6 +6,7 @@ import { NOT_LOGGED_IN, TOKEN, composer, house, loginLink, ready, until, visit }
 
 const { mira, browser } = await house();
 
+// Wrong tries are counted for everybody: nothing that needs to be refused otherwise comes after the last test.
 const outside = { login: false, expected: NOT_LOGGED_IN };
 
 test('the token opens the door, and the browser stays known', async (t) => {
@@ -60,4 +61,19 @@ test('logging out ends it in every tab and leaves nothing behind', async (t) => 
   assert.equal((await context.request.get(`${mira.url}/api/sessions`)).status(), 401);
   await page.reload();
   await page.getByTestId('login-token').waitFor();
+});
+
+test('after too many wrong tokens the right one is let in at once, and the page says so', async (t) => {
+  const { open } = await visit(browser, mira, t, { login: false, expected: [...NOT_LOGGED_IN, /status of 429/] });
+  const page = await open();
+  const words = () => page.getByTestId('login-error').innerText();
+  await until(async () => {
+    await page.getByTestId('login-token').fill('still not the token');
+    await page.getByTestId('login-token').press('Enter');
+    return until(words, (text) => text !== '', 'no error is shown');
+  }, (text) => /no need to wait: the right token gets in at once\.$/.test(text), 'the tries are not counted');
+  assert.match(await page.locator('#login-help').innerText(), /mira-backend token[^]*cargo run --release -- token/);
+  await page.getByTestId('login-token').fill(TOKEN);
+  await page.getByTestId('login-submit').click();
+  await ready(page);
 });

@@ -6,7 +6,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fits } from './comfort.mjs';
-import { LOST_CONNECTION, at, composer, house, lastReply, ready, said, say, startMira, tell, textOf, until, visit } from './support.mjs';
+import { LOST_CONNECTION, at, composer, house, lastReply, ready, replies, said, say, startMira, tell, textOf, until, visit } from './support.mjs';
 
 const { mira, browser } = await house();
 
@@ -84,14 +84,52 @@ test('five things told are learnt, come up after a restart, and say why', async 
   await until(() => asking.url(), (url) => url.includes(told), 'its conversation opens');
   await asking.locator('.entry.found').filter({ hasText: 'I play the cello.' }).waitFor();
 
-  // Loaded anew, the reply still tells why.
+  // Loaded anew, the reply has its chips and still tells why.
   await asking.goto(`${mira.url}/#/s/${later}`);
   await asking.reload();
   await ready(asking);
+  await until(() => chips.evaluateAll((all) => all.map((chip) => chip.dataset.memoryId).join()), (ids) => ids === shown.join(), 'the chips are the same');
   await lastReply(asking).getByTestId('why').click();
   await receipt(asking).locator(`[data-memory-id="${cello.memory_id}"]`).first().waitFor();
   await asking.keyboard.press('Escape');
   await until(() => at(asking), (where) => where === 'why', 'the focus returns');
+});
+
+test('chips of what is far back are read as it comes into sight, and not before', async (t) => {
+  const { talk } = await visit(browser, mira, t);
+  await mira.api('POST', 'api/memories', { text: 'Keeps bees on the roof.', pinned: true });
+  const session = await mira.session('Far back');
+  for (let turn = 1; turn <= 7; turn += 1) await mira.api('POST', 'api/chat', { session_id: session, content: `Good day number ${turn}. ${'And so on. '.repeat(90)}` });
+  const page = await talk();
+  const asked = new Set();
+  page.on('request', (request) => /\/receipt$/.test(request.url()) && asked.add(request.url()));
+  await page.goto(`${mira.url}/#/s/${session}`);
+  const chip = (reply) => reply.getByTestId('recalled-chip').filter({ hasText: 'bees on the roof' });
+  await until(() => replies(page).count(), (count) => count === 7, 'all of it is loaded');
+  await chip(lastReply(page)).waitFor();
+  assert.ok(asked.size < 7, `${asked.size} receipts at once`);
+  assert.equal(await chip(replies(page).first()).count(), 0);
+  await page.locator('main.thread').evaluate((el) => el.scrollTo(0, 0));
+  await chip(replies(page).first()).waitFor();
+  const [{ id }] = (await facts()).filter((memory) => /bees on the roof/.test(memory.text));
+  await chip(replies(page).first()).click();
+  await receipt(page).locator(`.asked[data-memory-id="${id}"]`).waitFor();
+  await mira.api('DELETE', `api/memories/${id}`);
+  await page.keyboard.press('Escape');
+  await until(() => page.getByTestId('recalled-chip').filter({ hasText: 'bees on the roof' }).count(), (count) => count === 0, 'what is forgotten leaves them');
+});
+
+test('what was said is quoted in plain words', async (t) => {
+  const { talk } = await visit(browser, mira, t);
+  const page = await talk(await mira.session('Plain words'));
+  await tell(page, '## Fruit\n\nThe **ripest** figs are in `snake_case`, see [the list](https://example.org/a_b).');
+  await filed();
+  await openMemory(page);
+  await page.getByTestId('memory-kind-message').click();
+  const isPlain = (text) => /^Fruit\s+The ripest figs are in snake_case, see the list\.$/.test(text);
+  await until(() => cards(page).locator('.memory-text').allInnerTexts(), (texts) => texts.some(isPlain), 'its markup is gone');
+  const plain = await page.evaluate(async () => (await import('/js/plain.js')).plainText('> **a** *b* _c_ ~~d~~ 2 * 3 * 4 \\*\n\n```\n**code**\n```\n- [x] e `f_g_`\n***'));
+  assert.equal(plain, 'a b c d 2 * 3 * 4 *\n\n**code**\ne f_g_');
 });
 
 // What was told moves back by a week, since a clock cannot be set: exported, its times changed, read into a new Mira.

@@ -110,6 +110,99 @@ test('stop keeps what she had said, in every tab', async (t) => {
   await one.getByText('You stopped her here.').waitFor();
   await one.reload();
   assert.equal(await finished(one, 'stopped'), kept);
+
+  // She can be asked to go on, once and in the owner's name.
+  await one.getByTestId('continue').click();
+  for (const page of [one, two]) {
+    await until(() => replies(page).count(), (count) => count === 2, 'she goes on');
+    await finished(page);
+    assert.match(await said(page).last().innerText(), /go on where you stopped/);
+    assert.equal(await said(page).count(), 2);
+    assert.equal(await page.getByTestId('continue').count(), 0, 'what is past is not gone on with');
+  }
+});
+
+test('an older reply can be given anew, and the way back stays', async (t) => {
+  const { talk } = await visit(browser, mira, t);
+  const session = await mira.session('older');
+  for (const name of ['one', 'two', 'three']) await mira.api('POST', 'api/chat', { session_id: session, content: ask(`answer ${name}`) });
+  const [page, other] = [await talk(session), await talk(session)];
+  const shown = (where) => replies(where).locator('.her-prose').allInnerTexts();
+  await untilShown(page, 'answer three');
+  const old = await replies(page).first().getAttribute('data-message-id');
+  await replies(page).first().hover();
+  await replies(page).first().getByTestId('regenerate').click();
+  await page.getByTestId('notice').getByText('What came after is kept').waitFor();
+  for (const tab of [page, other]) {
+    await until(() => replies(tab).evaluateAll((all) => all.map((reply) => reply.dataset.messageId).join()), (ids) => ids !== old && !ids.includes(','), 'the new reply is the last word');
+    assert.equal(await finished(tab), 'answer one');
+    await until(() => lastReply(tab).getByTestId('branch-position').innerText(), (text) => text === '2/2', 'it is a branch');
+  }
+  await lastReply(page).getByTestId('branch-prev').click();
+  for (const tab of [page, other]) await until(() => shown(tab), (texts) => texts.map(plain).join() === 'answer one,answer two,answer three', 'the old branch is whole');
+});
+
+const FORMULAS = String.raw`Mass is \(E = mc^2\), tea costs $5 or $6, f(x) is f(x) and \(x\) is \(x\).
+
+\[
+\frac{a_1}{b_1} \le \sqrt{x_1 * y} * 2
+\]
+
+- In a list: $$\begin{pmatrix} 1 & 0 \\ 0 & 1 \end{pmatrix}$$
+
+Code is code: ${'`'}\(x\)${'`'}. What is not known stays: \(\nobodyknows{x}\). `.concat(words(120));
+
+test('formulas are set, as they come and ever after', async (t) => {
+  const { talk } = await visit(browser, mira, t);
+  t.after(() => sim.release());
+  const page = await talk(await mira.session('formulas'));
+  sim.hold(40);
+  await say(page, ask(FORMULAS));
+  await until(() => {
+    sim.more(5);
+    return page.getByTestId('formula').count();
+  }, (count) => count === 5, 'they are set before the end');
+  assert.equal(await lastReply(page).getAttribute('data-status'), 'live');
+  sim.release();
+  const check = async () => {
+    await finished(page);
+    const set = await lastReply(page).getByTestId('formula').evaluateAll((all) => all.map((one) => [one.className, one.querySelector('semantics').firstElementChild.textContent]));
+    assert.deepEqual(set, [['formula', 'E=mc2'], ['formula', 'x'], ['formula', 'x'], ['formula display', 'a1b1≤x1∗y∗2'], ['formula display', '(1001)']]);
+    assert.equal(await lastReply(page).locator('math[display="block"] mtr').count(), 2);
+    assert.match(await textOf(lastReply(page)), /tea costs \$5 or \$6, f\(x\) is f\(x\) and .*Code is code: \\\(x\\\)\. What is not known stays: \(\\nobodyknows\{x\}\)\./);
+  };
+  await check();
+  await page.reload();
+  await check();
+});
+
+test('LaTeX becomes MathML, or stays what it is', async (t) => {
+  const { talk } = await visit(browser, mira, t);
+  const page = await talk(await mira.session('LaTeX'));
+  const set = (formulas) => page.evaluate(async (all) => {
+    const { mathNode } = await import('/js/math.js');
+    const short = (node) => (node.childElementCount === 0 ? node.textContent || `<${node.localName}>` : `${node.localName}(${[...node.children].map(short).join(' ')})`);
+    return all.map((formula) => {
+      const node = mathNode(formula, true);
+      return node && short(node.querySelector('semantics').firstElementChild);
+    });
+  }, formulas);
+  const cases = Object.entries({
+    'x_i^2 + \\alpha\'': 'mrow(msubsup(x i 2) + msup(α ′))',
+    '\\frac12 - \\dfrac{a}{b}': 'mrow(mfrac(1 2) − mstyle(mfrac(a b)))',
+    '\\sqrt[3]{x+1}': 'mroot(mrow(x + 1) 3)',
+    '\\sum_{i=1}^n i': 'mrow(munderover(∑ mrow(i = 1) n) i)',
+    '\\int_0^\\infty e^{-x}\\,dx': 'mrow(msubsup(∫ 0 ∞) msup(e mrow(− x)) <mspace> d x)',
+    '\\lim_{x \\to 0} \\sin x': 'mrow(munder(lim mrow(x → 0)) sin x)',
+    '\\left( a \\rightarrow b \\right]': 'mrow(( a → b ])',
+    '\\begin{bmatrix} a & b \\\\ c & d \\end{bmatrix}': 'mrow([ mtable(mtr(mtd(a) mtd(b)) mtr(mtd(c) mtd(d))) ])',
+    '\\begin{cases} 1 & \\text{if } x \\\\ 0 \\end{cases}': 'mrow({ mtable(mtr(mtd(1) mtd(if\u00a0 x)) mtr(mtd(0))))',
+    '\\mathbb{R} \\mathcal L \\mathrm{d}': 'mrow(ℝ ℒ d)',
+    '\\hat{x} \\binom{n}{k}': 'mrow(mover(x ^) mrow(( mfrac(n k) )))',
+  });
+  assert.deepEqual(await set(cases.map(([formula]) => formula)), cases.map(([, wanted]) => wanted));
+  const odd = ['\\nobodyknows', '\\constructor', '\\frac{a}', '{a', 'a}', 'a & b', 'x^', '\\left( a', '\\begin{matrix} a', '', '{'.repeat(100), '\\text{<b>}'];
+  assert.deepEqual(await set(odd), [...odd.slice(0, -1).map(() => null), '<b>']);
 });
 
 test('regenerate, edit and the way back between branches', async (t) => {

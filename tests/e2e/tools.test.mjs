@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fits } from './comfort.mjs';
-import { STILL_BOX, askTool, house, lastReply, ready, startMira, tell, textOf, until, visit } from './support.mjs';
+import { STILL_BOX, ask, askTool, finished, house, lastReply, ready, say, startMira, tell, textOf, until, visit } from './support.mjs';
 
 const { sim, mira, rehearsing, browser } = await house({ model: true, rehearsal: true });
 
@@ -99,6 +99,17 @@ test('a call that comes to nothing says so in words', async (t) => {
   await cards(page, 'weather_of_tomorrow').waitFor();
 });
 
+// The provider draws; it falls silent before the picture is whole.
+test('a picture can be looked at while it is drawn', async (t) => {
+  const { talk } = await visit(browser, mira, t);
+  const page = await talk(await mira.session('drawn'));
+  await say(page, ask('There it is.', 'draw="a cup" stall=7'));
+  const sketch = page.getByTestId('tool-sketch');
+  await until(() => sketch.evaluate((image) => image.complete && image.naturalWidth), (width) => width > 0, 'the sketch is there');
+  await page.getByTestId('stop').click();
+  await until(() => sketch.count(), (count) => count === 0, 'it goes with its call');
+});
+
 // Where the provider runs no code itself, the box does.
 test('how code ended stands on its card', async (t) => {
   const boxed = await startMira({ sim, env: { MIRA_LLM_API: 'chat' } });
@@ -120,6 +131,13 @@ test('how code ended stands on its card', async (t) => {
     if (words) assert.equal(await body.getByTestId('tool-ended').innerText(), words);
     return body;
   };
+  // While it takes long it is told what she does, and for how long.
+  await say(page, askTool('code_interpreter', { code: 'import time\ntime.sleep(7)', files: null }, 'That took a while.'));
+  const slow = cards(lastReply(page), 'code_interpreter').getByTestId('tool-status');
+  await until(() => slow.innerText(), (text) => /^at work, \d+ s$/.test(text), 'the time it takes');
+  assert.equal(await lastReply(page).getByTestId('status').innerText(), 'runs code…');
+  await finished(page);
+  assert.equal(await slow.innerText(), 'done');
   const well = await ended(await run('print(6 * 7)', 'Forty-two.'), 'ok', null);
   assert.equal((await well.getByTestId('tool-stdout').locator('pre').innerText()).trim(), '42');
   const badly = await ended(await run('import sys\nprint("so far")\nsys.exit(3)', 'It broke.'), 'failed', 'It ended with 3.');

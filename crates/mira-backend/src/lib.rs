@@ -28,7 +28,7 @@ use services::{
     hub::{self, Hub},
     images::Images,
     mcp::{McpTools, served::Served},
-    memory::{self, Memories, MemoryError},
+    memory::{self, Memories, MemoryError, MemoryStatus},
     metrics::Metrics,
     model::{self, ModelError, OpenedModel},
     personas::Personas,
@@ -115,6 +115,7 @@ async fn run(
     life.spawn(memories.clone().run_indexer(AccountId::OWNER, life.clone()));
     let hub = open_hub(&config, &store, &clock, &metrics, &opened, memories, life).await?;
     life.spawn(services::forget::again(hub.clone(), AccountId::OWNER));
+    life.spawn(tell_index(hub.clone(), life.clone()));
     life.spawn(git::attach::look_after(hub.clone(), AccountId::OWNER));
     life.spawn(hub.deps().files.clone().look_after());
     let state = AppState::from(Parts {
@@ -278,6 +279,13 @@ fn hosted_tools(
         metrics: Arc::clone(metrics),
     };
     Ok(HostedTools::new(needs).map_err(ModelError::Endpoint)?)
+}
+
+/// Tells every socket how far the index is, while there is much to take up.
+async fn tell_index(hub: Hub, life: Shutdown) {
+    let memories = hub.deps().memories.clone();
+    let tell = move |status: &MemoryStatus| hub.announce_index(status);
+    memories.tell_progress(AccountId::OWNER, life, tell).await;
 }
 
 /// Lets go of unused sessions now and then.

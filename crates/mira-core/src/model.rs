@@ -124,6 +124,15 @@ pub enum HostedEvent {
         /// What it does, in a word or two.
         detail: String,
     },
+    /// A picture it draws, as far as it is.
+    Sketched {
+        /// Which call.
+        key: String,
+        /// The number of the sketch, from 1.
+        n: u32,
+        /// The picture.
+        bytes: Arc<[u8]>,
+    },
     /// It is done.
     Ended {
         /// Which call.

@@ -75,7 +75,7 @@ fn with(bytes: &[u8], encoding: &'static Encoding, limit: usize) -> (String, boo
     (text, cut || taken.len() < bytes.len())
 }
 
-/// One kind of line end, and no NULs, which no database or terminal wants.
+/// One kind of line end, one letter of those printed over each other, and no NULs, which no database or terminal wants.
 fn normalized(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut characters = text.chars().peekable();
@@ -86,6 +86,11 @@ fn normalized(text: &str) -> String {
                 out.push('\n');
             }
             '\0' => out.push('\u{fffd}'),
+            // A line below a letter may come after it or before it; bold is the same letter again.
+            '\u{8}' if characters.next_if_eq(&'_').is_none() && !out.ends_with('\n') => {
+                out.pop();
+            }
+            '\u{8}' => {}
             _ => out.push(character),
         }
     }
@@ -160,6 +165,12 @@ mod tests {
             text(b"a\r\nb\rc\n\r\nd\0", 100),
             ("a\nb\nc\n\nd\u{fffd}".to_owned(), false)
         );
+    }
+
+    #[test]
+    fn letters_printed_over_each_other_are_one() {
+        let printed = b"N\x08NA\x08A _\x08\xc3\xa9s\x08_ b\x08b\x08b\n\x08x\x08";
+        assert_eq!(text(printed, 100), ("NA \u{e9}s b\n".to_owned(), false));
     }
 
     #[test]

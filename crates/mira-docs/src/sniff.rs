@@ -165,14 +165,20 @@ fn binary(head: &[u8]) -> Found {
     (head.get(4..8) == Some(b"ftyp")).then_some(("video/mp4", Kind::Other))
 }
 
-/// Text has a byte-order mark or letters of 16 bits, or no control characters but those of layout. Bytes that are no UTF-8 may be text in
-/// an older encoding, but then most of it is letters.
+/// Text has a byte-order mark or letters of 16 bits, or no control characters but those of layout. Bytes that are no UTF-8
+/// may be text in an older encoding, but then most of it is letters.
 fn is_text(head: &[u8]) -> bool {
     if decode::marked(head).is_some() || decode::wide(head).is_some() {
         return true;
     }
-    let is_control = |byte: &u8| *byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r' | 0x0c | 0x1b);
-    if head.iter().any(is_control) {
+    let prints = |at: usize| head.get(at).is_none_or(|byte| *byte >= b' ');
+    let is_control = |(at, byte): (usize, &u8)| match byte {
+        b'\t' | b'\n' | b'\r' | 0x0c | 0x1b => false,
+        // One letter over another, as printers make them bold or underlined, and manual pages with them.
+        0x08 => at == 0 || !prints(at - 1) || !prints(at + 1),
+        _ => *byte < 0x20,
+    };
+    if head.iter().enumerate().any(is_control) {
         return false;
     }
     // 0x80 to 0x9f are rare in Latin-1 and its like, and common in noise.
@@ -357,6 +363,16 @@ mod tests {
         check("run", b"#!/bin/sh\n", "text/plain", Kind::Code);
         check("empty", b"", "text/plain", Kind::Text);
         check("letter", b"MZ is how it begins", "text/plain", Kind::Text);
+    }
+
+    #[test]
+    fn letters_printed_over_letters_are_text() {
+        let page = b"N\x08NA\x08AM\x08ME\x08E\n  _\x08l_\x08s - \xe2\x80\x90\x08\xe2\x80\x90\n";
+        check("ls.1", page, "text/plain", Kind::Text);
+        check("ls.1", &page[..2], "text/plain", Kind::Text);
+        for no_page in [&b"\x08ab"[..], b"a\n\x08b", b"a\x08\x08b", b"a\x08\nb", b"a\x08\x01"] {
+            check("ls.1", no_page, "application/octet-stream", Kind::Other);
+        }
     }
 
     #[test]

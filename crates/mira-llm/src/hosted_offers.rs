@@ -21,6 +21,8 @@ pub(crate) struct Hosted {
     pub includes: bool,
     /// `max_tool_calls` is sent.
     pub cap: bool,
+    /// Pictures are asked for while they are drawn.
+    pub sketches: bool,
     /// What this one call found out and the next has to find out anew: its vector stores are gone.
     stores_gone: bool,
     /// The same of some file that its code was to read; nobody said which.
@@ -39,6 +41,7 @@ impl Default for Hosted {
             refused: Vec::new(),
             includes: true,
             cap: true,
+            sketches: true,
             stores_gone: false,
             files_gone: false,
             lost: Vec::new(),
@@ -155,6 +158,10 @@ impl Dialect {
             self.hosted.cap = false;
             return true;
         }
+        if self.hosted.sketches && sent.contains(&HostedKind::ImageGeneration) && refusal.names("partial_images") {
+            self.hosted.sketches = false;
+            return true;
+        }
         let named = match refusal.tool_place() {
             Some(place) => match sent.get(place) {
                 Some(kind) => Some(*kind),
@@ -261,6 +268,9 @@ mod tests {
         check("tools[4].strict", "Unknown parameter: 'strict'", &ALL, true);
         check("temperature", "It is out of range.", &ALL, false);
         check("max_tool_calls", "Unknown parameter: 'max_tool_calls'.", &ALL, true);
+        let sketches = "tools[3].partial_images";
+        check(sketches, "Unknown parameter: 'tools[3].partial_images'.", &ALL, true);
+        check("", "'partial_images' is not supported with this model.", &ALL, true);
         check(
             "include[1]",
             "Invalid value: 'web_search_call.action.sources'.",

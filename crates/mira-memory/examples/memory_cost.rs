@@ -1,10 +1,12 @@
 //! What memory costs a turn, step by step: processor time of the whole process (sqlx's threads included) and wall time.
 //!
-//! `cargo run --release -p mira-memory --example memory_cost -- [--past N] [--turns N] [--varied] [--qdrant]`
+//! `cargo run --release -p mira-memory --example memory_cost -- [--past N] [--turns N] [--varied] [--qdrant]
+//! [--dimension N]`
 //!
 //! A conversation is led whose turns all say the same, as the load driver's do (`--varied`: words with Zipf's
 //! frequencies), after a past of so many varied messages. With `--qdrant` the vectors lie behind the emulator of Qdrant's
-//! REST API, in this process: its exact search is counted in, and is no measure of a real server's.
+//! REST API, in this process: its exact search is counted in, and is no measure of a real server's. With `--dimension`
+//! the vectors are those of the table, said over until they are so long: their angles stay what they are.
 
 #![expect(
     clippy::unwrap_used,
@@ -104,19 +106,26 @@ impl Step {
 }
 
 /// A small generator, the same numbers each time.
-struct Numbers(u64);
+struct Numbers {
+    state: u64,
+    /// Milliseconds since the Unix epoch of the next id.
+    at: u64,
+}
 
 impl Numbers {
     fn next(&mut self) -> u64 {
-        self.0 = self
-            .0
+        self.state = self
+            .state
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
-        self.0 >> 33
+        self.state >> 33
     }
 
+    /// An id of version 7, as all of Mira's are: in the order of time.
     fn id(&mut self) -> Uuid {
-        Uuid::from_u128(u128::from(self.next()) << 64 | 0x8000_0000_0000_0000 | u128::from(self.next()))
+        self.at += 1;
+        let random = u128::from(self.next()) << 31 | u128::from(self.next());
+        Uuid::from_u128(u128::from(self.at) << 80 | 7 << 76 | 2 << 62 | random)
     }
 
     /// So many words, after Zipf.
@@ -167,14 +176,31 @@ async fn fill(store: &Store, numbers: &mut Numbers, messages: usize) {
     report.unwrap();
 }
 
+/// The table's vectors, as long as wanted.
+struct Long {
+    table: LocalEmbedder,
+    dimension: usize,
+}
+
+impl Long {
+    async fn embed(&self, texts: Vec<String>) -> Vec<Arc<[f32]>> {
+        let vectors = self.table.embed(texts).await.unwrap();
+        if self.dimension == self.table.dimension() {
+            return vectors;
+        }
+        let long = |vector: Arc<[f32]>| vector.iter().copied().cycle().take(self.dimension).collect();
+        vectors.into_iter().map(long).collect()
+    }
+}
+
 /// Embeds what waits for it; answers how much that was.
-async fn embed_due(store: &Store, index: &dyn VectorIndex, embedder: &LocalEmbedder) -> usize {
+async fn embed_due(store: &Store, index: &dyn VectorIndex, embedder: &Long) -> usize {
     let jobs = store.due_work(ME, 128, now()).await.unwrap().1;
     if jobs.is_empty() {
         return 0;
     }
     let texts = jobs.iter().map(|job| job.text.clone()).collect();
-    let vectors = embedder.embed(texts).await.unwrap();
+    let vectors = embedder.embed(texts).await;
     let points = jobs.iter().zip(vectors).map(|(job, vector)| Point {
         id: job.id,
         kind: job.kind,
@@ -238,7 +264,7 @@ fn reply(content: String) -> NewReply {
 struct Talk {
     store: Arc<Store>,
     index: Arc<dyn VectorIndex>,
-    embedder: LocalEmbedder,
+    embedder: Long,
     numbers: Numbers,
     session: SessionId,
     recent: Vec<MemoryId>,
@@ -284,7 +310,7 @@ impl Talk {
         };
         begin.time(self.store.begin_turn(ME, turn)).await.unwrap();
         self.recent.push(own.into());
-        let vector = embed.time(self.embedder.embed(vec![text.clone()])).await.unwrap().pop();
+        let vector = embed.time(self.embedder.embed(vec![text.clone()])).await.pop();
         let query = RecallQuery {
             text,
             vector,
@@ -344,10 +370,15 @@ async fn main() {
         default_persona: persona(),
     };
     let store = Arc::new(Store::open(options, now()).await.unwrap());
-    let mut numbers = Numbers(1);
-    let embedder = LocalEmbedder::new();
+    let mut numbers = Numbers {
+        state: 1,
+        at: 1_700_000_000_000,
+    };
+    let table = LocalEmbedder::new();
+    let dimension = argument("--dimension").unwrap_or(table.dimension());
+    let embedder = Long { table, dimension };
     let space = store
-        .open_space(EMBEDDED, embedder.model(), embedder.dimension(), now())
+        .open_space(EMBEDDED, embedder.table.model(), dimension, now())
         .await
         .unwrap();
     let embedded = Arc::new(EmbeddedIndex::open(Arc::clone(&store), ME, &space, now()));
@@ -358,7 +389,7 @@ async fn main() {
     });
     let emulator = emulator.await.unwrap();
     let index: Arc<dyn VectorIndex> = if std::env::args().any(|it| it == "--qdrant") {
-        let config = QdrantConfig::new(emulator.url(), "mira-memory", embedder.model(), embedder.dimension());
+        let config = QdrantConfig::new(emulator.url(), "mira-memory", embedder.table.model(), dimension);
         let qdrant = QdrantIndex::open(config).unwrap();
         qdrant.ensure().await.unwrap();
         Arc::new(qdrant)

@@ -40,7 +40,7 @@ pub use sqlite::{
     state::Nudge,
     summaries::{NewSummary, Summary, SummaryLevel, SummaryRange},
     tombstones::TombstoneKey,
-    traces::{Found, FoundFile, search_files},
+    traces::{Found, FoundFile, NamedRow, search_files},
     transfer::{ExportReport, ImportReport},
     turns::{
         BeginKind, BeginOutcome, BeginTurn, CheckpointPart, FinishOutcome, FinishTurn, MiraChange, NewReply, Recovered,

@@ -1,7 +1,7 @@
 //! `image_generation`: a picture from words, through an images endpoint of the owner's choice. Where the provider of the
 //! conversation's model draws itself, its own tool of this name is offered instead.
 
-use crate::{About, CallContext, Doorway, Output, Tool, ToolError};
+use crate::{About, CallContext, Concurrency, Doorway, Output, Tool, ToolError};
 use mira_core::{file::StoredFile, tool::Effect};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -64,6 +64,7 @@ impl Tool for ImageGeneration {
             description: "Draws a picture from a description and shows it to the owner. Use it when they want to see \
                 something. It costs money: one picture for one wish.",
             effect: Effect::Read,
+            concurrency: Concurrency::Together,
             timeout: Duration::from_mins(5),
         }
     }

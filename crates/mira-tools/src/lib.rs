@@ -72,8 +72,20 @@ pub struct About {
     pub description: &'static str,
     /// What it may do.
     pub effect: Effect,
+    /// Beside which calls of the same round it may run.
+    pub concurrency: Concurrency,
     /// How long a call may take.
     pub timeout: Duration,
+}
+
+/// Beside which calls of the same round a call may run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Concurrency {
+    /// Beside any.
+    Together,
+    /// Beside any but those that take turns too: these run one after the other, in the model's order, since a later one
+    /// may go on from an earlier one.
+    InTurn,
 }
 
 /// What a tool answers.

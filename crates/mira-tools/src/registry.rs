@@ -1,6 +1,6 @@
 //! All tools there are, and one call of one of them from its arguments to its outcome.
 
-use crate::{CallContext, Output, Tool, ToolError, schema};
+use crate::{CallContext, Concurrency, Output, Tool, ToolError, schema};
 use futures_util::{FutureExt, future::BoxFuture};
 use mira_core::{
     chat::shortened,
@@ -100,6 +100,8 @@ pub struct Entry {
     pub offer: ToolOffer,
     /// What it may do.
     pub effect: Effect,
+    /// Beside which calls it may run.
+    pub concurrency: Concurrency,
     timeout: Duration,
     tool: Arc<dyn Erased>,
 }
@@ -172,6 +174,7 @@ impl Registry {
         self.entries.push(Entry {
             offer: ToolOffer::new(about.name, about.description, schema::strict::<T::Arguments>()),
             effect: about.effect,
+            concurrency: about.concurrency,
             timeout: about.timeout,
             tool: Arc::new(tool),
         });
@@ -264,6 +267,7 @@ mod tests {
                 name: "trial",
                 description: "",
                 effect: Effect::Read,
+                concurrency: Concurrency::Together,
                 timeout: Duration::from_secs(5),
             }
         }

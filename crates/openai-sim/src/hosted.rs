@@ -21,6 +21,9 @@ pub const PIXEL: &[u8] = &[
     0x6b, 0x00, 0x00, 0x00, 0x00, 0x49, 0x45, 0x4e, 0x44, 0xae, 0x42, 0x60, 0x82,
 ];
 
+/// So much of a picture is shown while it is drawn, in bytes.
+const MOST_SKETCH_BYTES: usize = 1024 * 1024;
+
 /// One call of a tool the server runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostedCall {
@@ -386,10 +389,11 @@ impl<'a> Maker<'a> {
         ];
         let tools = items(self.asked.body, "tools").iter();
         let partials = tools.filter_map(|tool| tool.get("partial_images")?.as_u64()).max();
+        let sketch = STANDARD.encode(picture.get(..MOST_SKETCH_BYTES).unwrap_or(picture));
         for index in 0..partials.unwrap_or(0) {
             let tail = vec![
                 ("partial_image_index", index.into()),
-                ("partial_image_b64", STANDARD.encode(picture).into()),
+                ("partial_image_b64", sketch.as_str().into()),
             ];
             events.push(("response.image_generation_call.partial_image", tail));
         }

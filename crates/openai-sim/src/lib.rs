@@ -99,7 +99,7 @@ pub use error::ApiError;
 pub use gate::Gate;
 pub use hosted::{Cite, Cited, HostedCall, HostedWork, MadeFile, PIXEL};
 pub use plan::{Answer, Call, Ending, Fault, HttpFault, Plan, Reply, Script, Split, Target, Then};
-pub use rehearsal::{RehearsalInput, RehearsalNote, RehearsalReply, reply as rehearse};
+pub use rehearsal::{RehearsalInput, RehearsalNote, RehearsalReply, reply as rehearse, without_notice};
 pub use server::Captured;
 pub use stats::Counts;
 

@@ -4,8 +4,8 @@
 //! what came before) to a structured reply. `rehearsal/lines.rs` holds the sentences. Not here: reading the
 //! prompt, the wire, streaming, chance, clocks. `rehearsal/notes.rs` reads what it would remember out of a message (with
 //! `keeping.rs`, and `retold.rs`, which tells it from outside), `rehearsal/history.rs` finds what was said in the
-//! conversation itself, `rehearsal/summary.rs` makes summaries, `rehearsal/errands.rs` calls tools (with `papers.rs` those
-//! over files, with `servers.rs` those of MCP servers).
+//! conversation itself, `rehearsal/notice.rs` says that it is a rehearsal, `rehearsal/summary.rs` makes summaries,
+//! `rehearsal/errands.rs` calls tools (with `papers.rs` those over files, with `servers.rs` those of MCP servers).
 //!
 //! This is the emulated *model*, so it may match words; Mira herself never does. Invariants: the same input
 //! gives the same reply; each field of the input can change it; what the owner and the memories say is only
@@ -18,6 +18,7 @@ mod history;
 mod keeping;
 mod lines;
 mod notes;
+mod notice;
 mod papers;
 mod retold;
 mod servers;
@@ -27,15 +28,16 @@ mod tests;
 
 pub(crate) use errands::{Done, Move, Offer, Told, next};
 pub use notes::RehearsalNote;
+pub use notice::without_notice;
 pub(crate) use papers::spoken;
 pub(crate) use summary::summarise;
 
 use cues::{Cue, Harm, Reading};
 use lines::{
     CUSTOM, FOREIGN, LOCAL_HELP, NOTHING_RECALLED, PINNED, after_code, closing, corrected, danger_closing,
-    danger_opening, help, mood_line, perhaps, reaction, rehearsal_note, remembering, still_with_you, story, switched,
-    thread,
+    danger_opening, help, mood_line, perhaps, reaction, remembering, still_with_you, story, switched, thread,
 };
+use notice::rehearsal_note;
 
 /// The longest piece of the owner's words that is quoted back, in characters.
 const QUOTE_CHARS: usize = 140;

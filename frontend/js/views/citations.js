@@ -5,7 +5,7 @@
 import { h, icon, setText } from '../dom.js';
 
 const MARKER = /\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\]/g;
-const LEFT_ALONE = 'pre, code, a, button, script, style';
+const LEFT_ALONE = 'pre, code, a, button, script, style, math';
 
 // A web address that may be opened, or null.
 export function webAddress(text) {
@@ -135,7 +135,7 @@ function openSource(button, source, { openFile }) {
 
   function toFile() {
     close(false);
-    openFile({ id: source.file_id, name: source.title }, source.page || null);
+    openFile({ id: source.file_id, name: source.title }, source.page || null, source.snippet || null);
   }
 
   function close(back = true) {

@@ -1,9 +1,12 @@
-// A document as she reads it: its text, page by page, and the way to the original.
+// A document as she reads it: its text, page by page, and the way to the original. A passage that led here is marked.
 
 import { h, icon, iconButton, setText } from '../dom.js';
 import { contentAddress, fileApi } from '../file-api.js';
 import { fileWords, isPicture, latest } from '../file-state.js';
+import { findPassage } from '../passage.js';
 import { inWords } from './form.js';
+
+const MOST_LOOKED_THROUGH = 60; // pages of a document without pages of its own, where a source names none
 
 export function createDocument(store, { openPicture }) {
   const { state } = store;
@@ -11,6 +14,7 @@ export function createDocument(store, { openPicture }) {
   let file = null;
   let page = 1;
   let pages = 1;
+  let passage = null;
   const title = h('h3', { class: 'work-title', tabindex: '-1', testid: 'document-title' });
   const meta = h('p', { class: 'work-meta', testid: 'document-meta' });
   const save = h('a', { class: 'quiet small', testid: 'document-download', download: true }, icon('download'), 'The original');
@@ -28,10 +32,11 @@ export function createDocument(store, { openPicture }) {
     file = state.knownFiles.get(wanted.id) || state.files.list.find((one) => one.id === wanted.id) || { id: wanted.id, name: wanted.name };
     page = wanted.page || 1;
     pages = 1;
+    passage = wanted.passage || null;
     picture.hidden = true;
     drawHead();
     title.focus();
-    await Promise.all([readFile(wanted.id), read()]);
+    await Promise.all([readFile(wanted.id), read({ further: passage !== null && !wanted.page })]);
   }
 
   async function readFile(id) {
@@ -45,17 +50,19 @@ export function createDocument(store, { openPicture }) {
     }
   }
 
-  async function read() {
+  // further: the passage may stand on a later page.
+  async function read({ further = false } = {}) {
     asked?.abort();
     const mine = new AbortController();
     asked = mine;
     setText(note, 'Reading…');
     try {
-      const told = await fileApi.text(file.id, page, mine.signal);
+      let told = await fileApi.text(file.id, page, mine.signal);
+      if (further) told = await lookFurther(told, mine.signal);
       if (mine.signal.aborted) return;
       page = told.page || page;
       pages = Math.max(told.pages || 1, 1);
-      setText(text, told.text || '');
+      drawText(told.text || '');
       setText(note, (told.text || '').trim() ? '' : 'No words stand on this page.');
     } catch (problem) {
       if (problem.name === 'AbortError' || mine.signal.aborted) return;
@@ -67,6 +74,22 @@ export function createDocument(store, { openPicture }) {
     text.hidden = !text.textContent;
     text.scrollTop = 0;
     drawTurner();
+    text.querySelector('mark')?.scrollIntoView({ block: 'center' });
+  }
+
+  // The first page on which the passage stands, or the one given.
+  async function lookFurther(first, signal) {
+    const last = Math.min(first.pages || 1, MOST_LOOKED_THROUGH);
+    for (let told = first; ; told = await fileApi.text(file.id, told.page + 1, signal)) {
+      if (findPassage(told.text || '', passage)) return told;
+      if (!told.page || told.page >= last) return first;
+    }
+  }
+
+  function drawText(words) {
+    const found = passage && findPassage(words, passage);
+    if (found) text.replaceChildren(words.slice(0, found.start), h('mark', { testid: 'document-passage' }, words.slice(found.start, found.end)), words.slice(found.end));
+    else text.replaceChildren(words);
   }
 
   function gone() {

@@ -138,8 +138,8 @@ export function createFilesPanel(store, { close, openPicture }) {
     }
   }
 
-  function openDocument(file, page) {
-    state.document = { id: file.id, name: file.name || '', page };
+  function openDocument(file, page, passage = null) {
+    state.document = { id: file.id, name: file.name || '', page, passage };
     draw();
     one.open();
   }

@@ -3,6 +3,11 @@
 import { api } from '../api.js';
 import { h, mark, setText } from '../dom.js';
 
+const TOO_MANY = 429;
+
+// The right one is let in even then, so that there is nothing to wait for.
+const TOO_MANY_WORDS = 'That was not it either, and there were too many wrong tries. There is no need to wait: the right token gets in at once';
+
 export function createLogin(store, entered) {
   const { state } = store;
   const field = h('input', {
@@ -17,9 +22,8 @@ export function createLogin(store, entered) {
       setText(problem, '');
       return;
     }
-    const wait = error.retryAfterSeconds ? ` Try again in ${error.retryAfterSeconds} s.` : '';
-    const words = (error.detail || error.title).replaceAll('`', '');
-    setText(problem, `${words}.${wait}`.replace(/\.\.(?= |$)/, '.'));
+    const words = error.status === TOO_MANY ? TOO_MANY_WORDS : (error.detail || error.title).replaceAll('`', '');
+    setText(problem, `${words}.`.replace(/\.\.$/, '.'));
   }
 
   async function submit(event) {
@@ -52,5 +56,6 @@ export function createLogin(store, entered) {
       problem,
       h('p', { id: 'login-help', class: 'login-help' },
         'On the machine she runs on, ', h('code', {}, 'mira-backend token'), ' prints it, and ',
-        h('code', {}, 'mira-backend login-link'), ' gives you a link that needs no typing.')));
+        h('code', {}, 'mira-backend login-link'), ' gives you a link that needs no typing. Started from her source, in its folder: ',
+        h('code', {}, 'cargo run --release -- token'), ' and ', h('code', {}, 'cargo run --release -- login-link'), '.')));
 }

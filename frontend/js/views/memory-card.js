@@ -3,6 +3,7 @@
 
 import { shortDay, h, icon, iconButton, setText } from '../dom.js';
 import { aboutOf, isTrusted, nameOf } from '../memory-state.js';
+import { memoryText } from '../plain.js';
 import { confirmed } from './confirm.js';
 
 const FORGET = {
@@ -19,7 +20,7 @@ export const inWords = (problem) => problem.errors?.map((e) => e.message).join('
 // begun(): it will take a moment, until the last copy is clean.
 export async function askToForget(memories, { id, kind, text, message_id: from }, begun) {
   const learnt = kind === 'fact' && Boolean(from);
-  const yes = await confirmed({ title: 'Forget this?', quote: text, text: FORGET[kind] + (learnt ? STAYS : ''), action: 'Forget it', also: learnt ? ALSO : null });
+  const yes = await confirmed({ title: 'Forget this?', quote: memoryText({ kind, text }), text: FORGET[kind] + (learnt ? STAYS : ''), action: 'Forget it', also: learnt ? ALSO : null });
   if (!yes) return false;
   begun();
   await memories.forget(id);
@@ -116,14 +117,14 @@ export function createCard(memories, { show, onGone }) {
       el.dataset.memoryId = memory.id;
       el.dataset.kind = memory.kind;
       el.classList.toggle('pinned', Boolean(memory.pinned));
-      setText(text, memory.text || '');
+      setText(text, memoryText(memory));
       if (!sameOrigin(before, memory)) meta.replaceChildren(...origin(memory));
       unsure.hidden = isTrusted(memory);
       outdated.hidden = !memory.superseded_by;
       pin.setAttribute('aria-pressed', String(Boolean(memory.pinned)));
       pin.hidden = memory.kind === 'summary';
       correct.hidden = memory.kind === 'summary';
-      const words = memory.text || 'this';
+      const words = memoryText(memory) || 'this';
       for (const [button, label] of [[correct, 'Correct'], [forget, 'Forget'], [pin, memory.pinned ? 'No longer keep always in mind' : 'Keep always in mind']]) {
         button.title = label;
         button.setAttribute('aria-label', `${label}: ${words}`);

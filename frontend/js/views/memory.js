@@ -122,8 +122,14 @@ export function createMemoryPanel(store, chat, memories, { close, show }) {
   }
 
   function cardFor(memory) {
-    if (!cards.has(memory.id)) cards.set(memory.id, createCard(memories, { show, onGone: () => say('Forgotten.') }));
+    if (!cards.has(memory.id)) cards.set(memory.id, createCard(memories, { show, onGone: tellGone }));
     return cards.get(memory.id);
+  }
+
+  // The way to the message goes with the card.
+  function tellGone({ memory: { kind, message_id: messageId, session_id: sessionId } }) {
+    if (kind !== 'fact' || !messageId || state.forgotten.has(messageId)) say('Forgotten.');
+    else say('Forgotten. The message it was learnt from stays.', { label: 'Show it', run: () => show({ messageId, sessionId }) });
   }
 
   // Whoever stood on it goes on with its neighbour.

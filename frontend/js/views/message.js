@@ -7,15 +7,20 @@ import { createAttachments, takeDrop } from './attach.js';
 import { personaOf } from './header.js';
 import { citer, createSources } from './citations.js';
 import { createFiles } from './file-chip.js';
+import { setFormulas } from './formulas.js';
 import { decorate } from './rich.js';
 import { createRecalled } from './recalled.js';
 import { createReply } from './reply.js';
 import { createTools } from './tools.js';
+import { say } from './notices.js';
+import { toolWords } from '../tool-words.js';
 import { enterHint, sends } from '../viewport.js';
 
 const STAGES = {
   queued: 'queued', recalling: 'remembering…', thinking: 'thinking…', tool: 'working…', summarizing: 'gathering her thoughts…',
 };
+const ENDS = { stopped: 'You stopped her here.', interrupted: 'Interrupted here. The rest never came.', failed: 'This reply failed.' };
+const GO_ON = 'Please go on where you stopped.';
 
 export function createView(item, context) {
   switch (item.kind) {
@@ -58,6 +63,7 @@ function fillBody(body, message) {
     body.classList.remove('plain');
     setServerHtml(body, message.html);
     decorate(body);
+    setFormulas(body, message.content || '');
   } else {
     body.classList.add('plain');
     setText(body, message.content || '');
@@ -237,7 +243,7 @@ function pendingView({ chat, uploads, tools: toolContext }) {
   }
 }
 
-function miraView({ chat, store, openReceipt, forget, tools: toolContext }) {
+function miraView({ chat, store, openReceipt, forget, tools: toolContext, recalls }) {
   const { state } = store;
   const sigil = mark('small');
   const who = h('span', { class: 'who' }, 'Mira');
@@ -256,7 +262,8 @@ function miraView({ chat, store, openReceipt, forget, tools: toolContext }) {
   const el = h('article', { class: 'entry mira', testid: 'message-mira' }, h('div', { class: 'gutter' }, sigil), h('div', { class: 'entry-main' }, head, tools.el, body, files.el, stage, foot, sources.el, recalled.el, actions));
   const reply = createReply(body, { finish: cite.mark });
   let shown = null;
-  let wasLast = null;
+  let drawn = null;
+  recalls.watch(el);
 
   function drawHead({ persona, mood: word, moodCause, first, moodChanged }) {
     setTint(el, personaOf(state, persona)?.colour);
@@ -270,36 +277,51 @@ function miraView({ chat, store, openReceipt, forget, tools: toolContext }) {
     const { message } = item;
     drawHead({ persona: message.persona, mood: message.mood, moodCause: message.mood_cause, first: item.first, moodChanged: item.moodChanged });
     recalled.update(message.status === 'forgotten' ? null : state.recalls.get(message.id));
-    if (message === shown && item.last === wasLast) return;
+    if (message === shown && item.last === drawn.last && item.broken === drawn.broken) return;
     if (message !== shown) {
       tools.update(message.tool_calls || [], { live: false });
       el.dataset.messageId = message.id;
       el.setAttribute('aria-label', `Mira, ${clock(message.created_at)}`);
       el.removeAttribute('aria-busy');
-      const drawn = message.status !== 'forgotten' && message.html && reply.holds(message.html);
+      const stands = message.status !== 'forgotten' && message.html && reply.holds(message.html);
       reply.clear();
-      if (!drawn) fillBody(body, message);
+      if (stands) setFormulas(body, message.content || '');
+      else fillBody(body, message);
       const citations = message.status === 'forgotten' ? [] : message.citations;
       cite.know(citations);
       sources.update(citations);
       files.update(message.status === 'forgotten' ? [] : ownFilesOf(message));
       setText(stage, '');
-      setText(foot, { stopped: 'You stopped her here.', interrupted: 'Interrupted here. The rest never came.', failed: 'This reply failed.' }[message.status] || '');
       el.dataset.status = message.status || 'complete';
     }
     shown = message;
-    wasLast = item.last;
+    drawn = item;
+    foot.replaceChildren(...[ENDS[message.status], ...(item.broken ? [' ', continueButton()] : [])].filter(Boolean));
     const gone = message.status === 'forgotten';
     actions.replaceChildren(...[
       gone ? null : copyButton(() => shown.content, 'Copy message'),
-      item.last && !gone ? iconButton('again', 'Answer again', { testid: 'regenerate', onclick: () => chat.regenerate(message.id) }) : null,
+      gone ? null : iconButton('again', item.last ? 'Answer again' : 'Answer again from here', { testid: 'regenerate', onclick: () => answerAgain(message.id) }),
       branchSwitch(message, chat),
       gone ? null : h('button', { type: 'button', class: 'why', testid: 'why', title: 'What she had in mind', 'aria-label': 'Why? What she had in mind', 'aria-haspopup': 'dialog', onclick: () => openReceipt(message.id) }, 'why?'),
       forgetButton(message, forget),
       timeTag(message.created_at),
-      message.model ? h('span', { class: 'model' }, message.model) : null,
+      message.model ? h('span', { class: 'model', title: usageWords(message.usage) }, message.model) : null,
     ].filter(Boolean));
     actions.classList.toggle('stay', Boolean(item.last));
+  }
+
+  function continueButton() {
+    return h('button', { type: 'button', class: 'text-button', testid: 'continue', onclick: goOn }, 'Continue');
+  }
+
+  // The button goes with what it asks for; the keyboard goes on where the next words are written.
+  function goOn() {
+    chat.send(GO_ON);
+    if (matchMedia('(pointer: fine)').matches) document.getElementById('composer')?.focus();
+  }
+
+  function answerAgain(id) {
+    if (chat.regenerate(id) && !drawn.last) say('The conversation goes on from here. What came after is kept: the arrows lead back to it.');
   }
 
   function drawLive({ turn, first, moodChanged }) {
@@ -316,9 +338,7 @@ function miraView({ chat, store, openReceipt, forget, tools: toolContext }) {
     shown = null;
     actions.replaceChildren();
     setText(foot, '');
-    const waits = turn.calls.some((call) => !call.status && approvalOf(state, call.tool_call_id));
-    const word = waits ? 'waiting for your word…' : STAGES[turn.stage] || (turn.stage ? `${turn.stage}…` : '');
-    setText(stage, turn.content && turn.stage === 'thinking' ? '' : [word || (turn.content ? '' : 'thinking…'), waits ? null : turn.detail].filter(Boolean).join(' '));
+    setText(stage, stageOf(state, turn));
     el.classList.toggle('wordless', !turn.content);
     reply.draw(turn);
   }
@@ -333,6 +353,22 @@ function miraView({ chat, store, openReceipt, forget, tools: toolContext }) {
       }
     },
   };
+}
+
+// What the provider counted for a reply.
+function usageWords(usage) {
+  const { input_tokens: read, output_tokens: written } = usage || {};
+  return Number.isInteger(read) && Number.isInteger(written) ? `${read.toLocaleString()} tokens read, ${written.toLocaleString()} written` : null;
+}
+
+// What she is busy with, in a few words. Calls at work say it themselves: the last that was told of is not all of it.
+function stageOf(state, turn) {
+  const open = turn.calls.filter((call) => !call.status);
+  const working = open.filter((call) => !approvalOf(state, call.tool_call_id));
+  if (working.length < open.length) return 'waiting for your word…';
+  if (working.length > 0) return `${[...new Set(working.map((call) => toolWords(call.tool).doing))].join(', ')}…`;
+  if (turn.content) return turn.stage && turn.stage !== 'thinking' ? STAGES[turn.stage] || `${turn.stage}…` : '';
+  return STAGES[turn.stage] || 'thinking…';
 }
 
 // What a tool's card shows already is not shown again.

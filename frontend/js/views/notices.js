@@ -4,6 +4,7 @@ import { h } from '../dom.js';
 
 const STAYS_MS = 3_500;
 const STAYS_WITH_ACTION_MS = 9_000;
+const MS_PER_LETTER = 60; // a long one takes longer to read
 const ANNOUNCED_CHARS = 1_500;
 
 // action: { label, run }
@@ -21,7 +22,7 @@ export function say(text, action = null) {
     }, action.label));
   }
   host.replaceChildren(toast);
-  setTimeout(() => toast.remove(), action ? STAYS_WITH_ACTION_MS : STAYS_MS);
+  setTimeout(() => toast.remove(), Math.max(action ? STAYS_WITH_ACTION_MS : STAYS_MS, text.length * MS_PER_LETTER));
 }
 
 let called = 'Mira';

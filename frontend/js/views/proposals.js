@@ -31,7 +31,9 @@ export function createProposals(store, at) {
     const said = h('button', { type: 'button', class: 'text-button', onclick: () => at.show({ messageId: shown.message_id, sessionId: null }) }, 'where she proposed it');
     const diff = h('div', { class: 'work-slot' });
     const note = noteLine('proposal-problem');
-    const news = h('p', { class: 'work-news', role: 'status' });
+    const newsWords = h('span', { role: 'status' });
+    const push = h('button', { type: 'button', class: 'text-button', testid: 'proposal-push', onclick: () => at.push(push) }, 'Push…');
+    const news = h('p', { class: 'work-news', testid: 'proposal-news' }, newsWords, ' ', push);
     const apply = h('button', { type: 'button', class: 'primary small', testid: 'proposal-apply', onclick: () => attempt(apply, note, () => decide('apply')) }, 'Apply');
     const discard = h('button', { type: 'button', class: 'quiet small', testid: 'proposal-discard', onclick: () => attempt(discard, note, () => decide('discard')) }, 'Discard');
     const buttons = h('div', { class: 'editor-row' }, discard, apply);
@@ -81,7 +83,9 @@ export function createProposals(store, at) {
         const waits = proposal.state === 'open' || proposal.state === 'stale';
         buttons.hidden = !waits;
         setText(apply, proposal.state === 'stale' ? 'Try again' : 'Apply');
-        setText(news, proposal.commit ? `It is commit ${String(proposal.commit).slice(0, 8)}.` : '');
+        news.hidden = !proposal.commit;
+        setText(newsWords, proposal.commit ? [`It is commit ${String(proposal.commit).slice(0, 8)}.`, at.ahead].filter(Boolean).join(' ') : '');
+        push.hidden = !at.ahead;
         if (state.panel === 'repos' && !el.hidden) drawDiff();
       },
     };

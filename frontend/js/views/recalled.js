@@ -2,6 +2,7 @@
 
 import { h, icon, shortTime } from '../dom.js';
 import { things } from '../memory-state.js';
+import { memoryText } from '../plain.js';
 
 const CHIPS = 3;
 const KIND = { fact: 'Fact', message: 'Message', summary: 'Summary' };
@@ -13,12 +14,13 @@ export function createRecalled(open) {
 
   function chip(memory) {
     const when = shortTime(memory.date);
+    const words = memoryText(memory);
     return h('button', {
       type: 'button', class: 'chip', testid: 'recalled-chip', 'data-memory-id': memory.id, 'aria-haspopup': 'dialog', title: memory.why || null,
-      'aria-label': `${KIND[memory.kind] || 'Memory'}, ${when}: ${memory.text}`, onclick: () => open(memory.id),
+      'aria-label': `${KIND[memory.kind] || 'Memory'}, ${when}: ${words}`, onclick: () => open(memory.id),
     },
     icon(memory.kind in KIND ? memory.kind : 'memory'),
-    h('span', { class: 'chip-text' }, memory.text),
+    h('span', { class: 'chip-text' }, words),
     h('time', { datetime: memory.date }, when));
   }
 

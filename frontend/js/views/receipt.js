@@ -5,6 +5,7 @@
 import { api } from '../api.js';
 import { h, iconButton, setText } from '../dom.js';
 import { plural, things } from '../memory-state.js';
+import { memoryText } from '../plain.js';
 import { createCard } from './memory-card.js';
 
 const CONSIDERED_SHOWN = 30;
@@ -148,7 +149,7 @@ export function createReceipt(store, chat, memories) {
   function numbers(receipt, list) {
     const figure = (value) => (typeof value === 'number' ? value.toFixed(2) : '');
     const row = (item) => h('tr', { 'data-memory-id': item.memory_id },
-      h('td', { class: 'number-text' }, item.text || item.kind),
+      h('td', { class: 'number-text' }, memoryText(item) || item.kind),
       ...[item.rank, figure(item.scores?.total), figure(item.scores?.lexical), figure(item.scores?.cosine), figure(item.scores?.bonus), item.tokens || ''].map((value) => h('td', {}, String(value ?? ''))));
     const parts = receipt.tokens || [];
     return h('details', { class: 'receipt-fold', testid: 'receipt-numbers' },

@@ -3,6 +3,7 @@
 // what drawing it costs. Until the server's html is there, the plain text is shown.
 
 import { h, setServerHtml } from '../dom.js';
+import { setFormulas } from './formulas.js';
 import { decorate, growServerHtml } from './rich.js';
 
 const COST_FACTOR = 6; // a block may use about a seventh of the time
@@ -112,8 +113,12 @@ export function createReply(body, { finish = () => {} } = {}) {
 
   function draw(turn) {
     current = turn;
-    if (isWhole(turn.blocks)) drawBlocks(turn.blocks);
-    else drawText(turn.content);
+    if (isWhole(turn.blocks)) {
+      drawBlocks(turn.blocks);
+      setFormulas(body, turn.content, { growing: true });
+    } else {
+      drawText(turn.content);
+    }
   }
 
   return { draw, holds, clear };

@@ -5,6 +5,7 @@ import { h, icon, setText, shortDay, clock } from '../dom.js';
 import { gitApi } from '../work-api.js';
 import { upsert } from '../paging.js';
 import { REPO_STATES, openProposals, repoName } from '../work-state.js';
+import { plural } from '../memory-state.js';
 import { attempt, checkbox, choice, createForm, inWords, labelled, noteLine } from './form.js';
 import { askToRemove } from './losses.js';
 import { createTabs } from './tabs.js';
@@ -23,6 +24,7 @@ const SYNCED = { up_to_date: 'Nothing new there', fast_forwarded: 'Brought up to
 export function createRepo(store, work, { show, ask, toList }) {
   const { state } = store;
   let repo = null;
+  let readingAhead = 0;
   // What the parts need: who they are about, and how to move between them.
   const at = {
     get projectId() {
@@ -35,6 +37,8 @@ export function createRepo(store, work, { show, ask, toList }) {
       return repo;
     },
     changed: () => refreshParts(),
+    ahead: '', // in words; empty where all is pushed, or nothing is known
+    push: (opener) => startSync(opener, true),
     openFile: (path, options) => {
       tabs.show('files');
       files.open(path, options);
@@ -64,11 +68,14 @@ export function createRepo(store, work, { show, ask, toList }) {
   const error = h('p', { class: 'form-problem', role: 'alert', testid: 'repo-error' });
   const note = noteLine('repo-problem');
   const news = h('p', { class: 'work-news', role: 'status', testid: 'repo-news' });
-  const sync = h('button', { type: 'button', class: 'quiet small', testid: 'repo-sync', onclick: startSync }, icon('sync'), 'Sync');
+  const sync = h('button', { type: 'button', class: 'quiet small', testid: 'repo-sync', onclick: () => startSync(sync) }, icon('sync'), 'Sync');
   const cancel = h('button', { type: 'button', class: 'quiet small', testid: 'repo-cancel', onclick: () => attempt(cancel, note, () => gitApi.cancel(repo.project_id, repo.id)) }, 'Cancel');
   const login = h('button', { type: 'button', class: 'quiet small', testid: 'repo-login', onclick: startLogin }, 'Login');
   const detach = h('button', { type: 'button', class: 'quiet small', testid: 'repo-detach', onclick: () => attempt(detach, note, askToDetach) }, 'Detach');
   const writes = choice([['propose', 'wait for me as proposals'], ['direct', 'are committed at once']], 'propose', { testid: 'repo-writes', onchange: setWrites });
+  const aheadWords = h('span', { role: 'status' });
+  const push = h('button', { type: 'button', class: 'text-button', testid: 'repo-push', onclick: () => startSync(push, true) }, 'Push…');
+  const ahead = h('p', { class: 'work-meta work-ahead', testid: 'repo-ahead', hidden: true }, aheadWords, ' ', push);
   const slot = h('div', { class: 'work-slot' });
   const tabs = createTabs({
     label: 'Parts of the repository',
@@ -85,7 +92,7 @@ export function createRepo(store, work, { show, ask, toList }) {
   const whole = h('div', {}, tabs.el, ...Object.values(parts).map((part) => part.el));
   const writesRow = labelled('Her changes', writes);
   writesRow.classList.add('inline');
-  const el = h('div', { class: 'work-one', testid: 'repo-view', hidden: true }, name, meta, bar.el, error,
+  const el = h('div', { class: 'work-one', testid: 'repo-view', hidden: true }, name, meta, ahead, bar.el, error,
     h('div', { class: 'work-row' }, sync, cancel, h('span', { class: 'spacer' }), login, detach), note, news, slot, writesRow, whole);
 
   const usable = () => repo.status === 'ready' || repo.status === 'syncing';
@@ -108,25 +115,45 @@ export function createRepo(store, work, { show, ask, toList }) {
     whole.hidden = !usable();
     writesRow.hidden = !usable();
     sync.hidden = repo.status !== 'ready';
+    push.hidden = sync.hidden;
     login.hidden = repo.status !== 'ready';
     cancel.hidden = repo.status !== 'cloning' && repo.status !== 'syncing';
     detach.hidden = repo.status === 'syncing';
     writes.value = repo.writes || 'propose';
     drawCount();
     const became = before && !other && before.status !== 'ready' && repo.status === 'ready';
-    if (usable() && (other || became || (before && !other && before.branch !== repo.branch))) refreshParts();
+    if (usable() && (other || became || before.branch !== repo.branch)) refreshParts();
+    else if (repo.status === 'ready' && before !== repo) readAhead();
     proposals.draw();
   }
 
   function enter() {
     setText(note, '');
     setText(news, '');
+    drawAhead('');
     slot.replaceChildren();
     for (const part of Object.values(parts)) part.reset();
     tabs.show('files');
   }
 
+  // What is committed here only. It cannot be told from the repository itself, and where it cannot be read nothing is said.
+  async function readAhead() {
+    const mine = ++readingAhead;
+    const { ahead: count, upstream } = await gitApi.status(repo.project_id, repo.id).catch(() => ({}));
+    if (mine !== readingAhead || !repo) return;
+    drawAhead(count > 0 ? `${plural(count, 'commit')} not pushed to ${upstream || 'the remote'} yet.` : '');
+  }
+
+  function drawAhead(words) {
+    if (!words && document.activeElement === push) sync.focus();
+    at.ahead = words;
+    ahead.hidden = !words;
+    setText(aheadWords, words);
+    proposals.draw();
+  }
+
   function refreshParts() {
+    readAhead();
     for (const [part, view] of Object.entries(parts)) {
       view.stale();
       if (tabs.current === part) view.opened();
@@ -138,28 +165,30 @@ export function createRepo(store, work, { show, ask, toList }) {
     tabs.relabel('proposals', count > 0 ? `Proposals (${count})` : 'Proposals');
   }
 
-  function startSync() {
-    const push = h('input', { type: 'checkbox', testid: 'sync-push' });
+  // opener: the button it was asked for with. pushes: whether to push is ticked beforehand.
+  function startSync(opener, pushes = false) {
+    const also = h('input', { type: 'checkbox', testid: 'sync-push', checked: pushes });
+    const back = () => (opener.checkVisibility() ? opener : sync).focus();
     const form = createForm({
       testid: 'sync-form',
       label: 'Sync',
-      fields: [h('p', { class: 'work-hint' }, 'Fetches what is new and merges it. Where both sides changed the same lines nothing is touched.'), checkbox('Then push my commits to the remote', push)],
+      fields: [h('p', { class: 'work-hint' }, 'Fetches what is new and merges it. Where both sides changed the same lines nothing is touched.'), checkbox('Then push my commits to the remote', also)],
       action: 'Sync now',
       async save() {
-        const result = await gitApi.sync(repo.project_id, repo.id, { push: push.checked });
+        const result = await gitApi.sync(repo.project_id, repo.id, { push: also.checked });
         slot.replaceChildren();
         setText(news, `${SYNCED[result.result] || 'Synced'}${result.pushed ? ', and pushed' : ''}.`);
         refreshParts();
-        sync.focus();
+        back();
       },
       cancel() {
         slot.replaceChildren();
-        sync.focus();
+        back();
       },
     });
     setText(news, '');
     slot.replaceChildren(form.el);
-    form.focus();
+    (pushes ? form.el.querySelector('[type="submit"]') : form).focus();
   }
 
   function startLogin() {

@@ -3,6 +3,7 @@
 
 import { api } from '../api.js';
 import { h, icon, setText, shortTime } from '../dom.js';
+import { plainText } from '../plain.js';
 
 const DELAY_MS = 180;
 const MOST_TITLES = 5;
@@ -86,7 +87,7 @@ export function createSearch(store, chat, { go }) {
         h('span', { class: 'result-who' }, message.role === 'user' ? 'You' : 'Mira'),
         h('span', {}, result.session_title || (result.session_id === state.defaultId ? 'The long conversation' : 'Untitled')),
         h('time', { datetime: message.created_at }, shortTime(message.created_at))),
-      h('span', { class: 'result-text' }, snippetNodes(result.snippet || ''))));
+      h('span', { class: 'result-text' }, snippetNodes(plainText(result.snippet)))));
   }
 
   async function openResult(result) {

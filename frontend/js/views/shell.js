@@ -99,9 +99,9 @@ export function createShell(store, chat, memories, work, { uploads, approvals },
     work.openArtifact(id);
   }
 
-  function openFile(file, page) {
+  function openFile(file, page, passage = null) {
     if (state.panel !== 'files') openPanel('files');
-    files.openDocument(file, page);
+    files.openDocument(file, page, passage);
   }
 
   function inRepos(what, ...where) {

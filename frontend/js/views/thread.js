@@ -3,6 +3,7 @@
 
 import { arrange, h, icon, mark, setText } from '../dom.js';
 import { comesAgain } from '../api.js';
+import { createRecalls } from '../recalls.js';
 import { items } from '../timeline.js';
 import { createView, viewKind } from './message.js';
 import { personaOf } from './header.js';
@@ -26,6 +27,7 @@ export function createThread(store, chat, { openReceipt, forget, tools, uploads 
   const empty = h('div', { class: 'empty', hidden: true });
   const inner = h('div', { class: 'thread-inner' }, top, empty, list);
   const scroller = h('main', { class: 'thread', tabindex: '-1', onscroll: onScroll }, inner);
+  const recalls = createRecalls(store, scroller);
   const jump = h('button', { type: 'button', class: 'jump', hidden: true, testid: 'jump', onclick: toBottom }, icon('down'), h('span', {}, 'Latest'));
   const el = h('div', { class: 'thread-wrap' }, scroller, jump);
 
@@ -48,15 +50,19 @@ export function createThread(store, chat, { openReceipt, forget, tools, uploads 
     jump.classList.remove('fresh');
   }
 
-  // The entry at the top of the reader's view, and where it stands.
+  // The entry at the top of the reader's view, and where it stands: the first that begins there, because what is added
+  // to an entry later stands at its end; or the one that fills it. A day's name goes up with what is loaded above it.
   function anchor() {
     if (stick) return null;
-    const edge = scroller.getBoundingClientRect().top;
-    for (const child of list.children) {
+    const { top: edge, bottom } = scroller.getBoundingClientRect();
+    let held = null;
+    for (const child of list.querySelectorAll(':scope > .entry')) {
       const box = child.getBoundingClientRect();
-      if (box.bottom > edge) return { child, top: box.top };
+      if (box.top >= bottom) break;
+      if (box.bottom > edge) held = { child, top: box.top };
+      if (box.top >= edge) break;
     }
-    return null;
+    return held;
   }
 
   function settle(held) {
@@ -106,7 +112,7 @@ export function createThread(store, chat, { openReceipt, forget, tools, uploads 
     const known = views.get(item.key);
     if (known && known.kind === kind) return known.view;
     known?.view.el.remove();
-    const view = createView(item, { chat, store, openReceipt, forget, tools, uploads });
+    const view = createView(item, { chat, store, openReceipt, forget, tools, uploads, recalls });
     views.set(item.key, { view, kind });
     return view;
   }

@@ -4,6 +4,7 @@
 
 import { copyButton, h, icon, setText, shortDay } from '../dom.js';
 import { nameOf, plural } from '../memory-state.js';
+import { memoryText } from '../plain.js';
 import { kindName, sizeWords } from '../work-state.js';
 import { editsView } from './diff.js';
 import { inWords } from './form.js';
@@ -82,7 +83,7 @@ async function readAll(rows, memories) {
 async function readOne(row, memories) {
   try {
     const memory = await memories.find(row.id);
-    if (memory) setText(row.text, memory.text);
+    if (memory) setText(row.text, memoryText(memory));
     else row.gone();
   } catch (problem) {
     setText(row.text, `It cannot be read at the moment: ${inWords(problem)}`);

@@ -2,6 +2,7 @@
 // answer was made by others: anything may be missing or odd, and all of it is shown as text.
 
 import { copyButton, h, icon } from '../dom.js';
+import { sketchAddress } from '../file-api.js';
 import { plural } from '../memory-state.js';
 import { ofServer } from '../tool-words.js';
 import { createFiles } from './file-chip.js';
@@ -50,7 +51,7 @@ function webResult({ title: name, url, snippet, date }) {
 function fileResult(hit, { openFile }) {
   const name = textOf(hit.name) || 'A file';
   const lines = Array.isArray(hit.lines) && hit.lines.length === 2 ? `lines ${hit.lines[0]} to ${hit.lines[1]}` : null;
-  const head = hit.file_id ? h('button', { type: 'button', class: 'text-button', testid: 'tool-open-page', onclick: () => openFile({ id: hit.file_id, name }, hit.page || null) }, name) : name;
+  const head = hit.file_id ? h('button', { type: 'button', class: 'text-button', testid: 'tool-open-page', onclick: () => openFile({ id: hit.file_id, name }, hit.page || null, textOf(hit.snippet) || null) }, name) : name;
   return result({ head, place: [hit.page ? `page ${hit.page}` : null, lines, textOf(hit.heading)].filter(Boolean).join(' · '), snippet: hit.snippet });
 }
 
@@ -137,6 +138,7 @@ function serverBody({ facts, textBox, jsonBox }) {
 
 // What stands on the card although it is folded: pictures and files are what the owner waited for.
 export function shownAtOnce(call, context) {
+  if (!call.status && call.sketch) return [h('span', { class: 'thumb' }, h('img', { src: sketchAddress(call), alt: 'The picture, as far as it is drawn', testid: 'tool-sketch' }))];
   if (call.status !== 'ok' || call.data === null || typeof call.data !== 'object') return [];
   return ['code_interpreter', 'image_generation'].includes(call.tool) || ofServer(call.tool) ? [createFiles(listOf(call.data.files), context)] : [];
 }

@@ -7,7 +7,9 @@ import { createAskSlot } from './asks.js';
 import { toolBody } from './tool-body.js';
 import { shownAtOnce } from './tool-results.js';
 
-// context: { store, memories, approvals, openFile(file, page), openPicture(pictures, index), openArtifact(id), openProposals(repoId), openRepoFile(repoId, path, line), openCommit(repoId, sha) }
+const LONG_MS = 5_000; // from then on it is told how long a call takes
+
+// context: { store, memories, approvals, openFile(file, page, passage?), openPicture(pictures, index), openArtifact(id), openProposals(repoId), openRepoFile(repoId, path, line), openCommit(repoId, sha) }
 export function createTools(context) {
   const { store } = context;
   const cards = new Map();
@@ -69,6 +71,8 @@ function createToolCard(context) {
   let wasLive = false;
   let state = null;
   let drawn = null;
+  let begun = 0; // when it was seen to go to work
+  let timer = 0;
 
   function drawBody() {
     if (shown) drawMade(shown);
@@ -111,9 +115,26 @@ function createToolCard(context) {
     effect.title = kind?.title || '';
     setText(effect, kind?.label || '');
     status.replaceChildren(now === 'working' ? h('span', { class: 'spinner', 'aria-hidden': 'true' }) : icon(STATUSES[now].icon), STATUSES[now].word);
+    tellTime(now === 'working' && call.seen);
     drawActions(call);
     drawMade(call);
     drawBody();
+  }
+
+  // A call that takes long says for how long it has been at work: nothing else moves on the card.
+  function tellTime(on) {
+    clearInterval(timer);
+    begun = on ? begun || Date.now() : 0;
+    if (!on) return;
+    const words = document.createTextNode('');
+    const draw = () => {
+      const ms = Date.now() - begun;
+      if (ms >= LONG_MS) words.data = `, ${Math.round(ms / 1_000)} s`;
+      if (!el.isConnected) clearInterval(timer);
+    };
+    status.append(words);
+    draw();
+    timer = setInterval(draw, 1_000);
   }
 
   function drawMade(call) {

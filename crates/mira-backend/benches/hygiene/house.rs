@@ -166,7 +166,7 @@ impl House {
     async fn settle(&self) -> Outcome<()> {
         for _ in 0..LOOKS {
             let left = self.store.outbox_stats(ME).await?;
-            if left.documents + left.vectors + left.removals == 0 {
+            if left.depth() == 0 {
                 return Ok(());
             }
             self.memories.wake();
@@ -243,6 +243,7 @@ impl House {
             text: question.to_owned(),
             message: None,
             exclude: HashSet::new(),
+            project: None,
             zone: TimeZone::UTC,
         };
         self.memories.gather(ME, ask).await

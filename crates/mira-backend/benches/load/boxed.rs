@@ -76,15 +76,15 @@ async fn bomb(mut socket: Socket, words: String, enough: Arc<AtomicBool>, ran: m
         loop {
             let frame = socket.next().await?;
             if frame.starts_with(r#"{"type":"tool_result""#) {
-                if !frame.contains(r#""exit""#) {
-                    return Err(format!("the code was not run: {frame}").into());
-                }
-                runs += 1;
-                // Only the first one is waited for.
-                ran.try_send(()).unwrap_or_default();
                 if enough.load(Ordering::Relaxed) {
                     socket.stop().await?;
+                } else if !frame.contains(r#""exit""#) {
+                    return Err(format!("the code was not run: {frame}").into());
                 }
+                // What was cut off by the stop is no run.
+                runs += usize::from(frame.contains(r#""exit""#));
+                // Only the first one is waited for.
+                ran.try_send(()).unwrap_or_default();
             } else if frame.starts_with(r#"{"type":"done""#) {
                 // The emulated model calls on until it is cut off.
                 break;

@@ -5,6 +5,7 @@ use super::{
     failure,
     file_objects::FileObject,
     git_objects::{ProposalObject, RepoObject},
+    http::memories::IndexObject,
     wire::{
         ApprovalObject, CitationObject, MemoryObject, MessageObject, RecalledObject, SessionObject, ToolResultObject,
     },
@@ -16,9 +17,15 @@ use crate::services::{
     },
     files::FileChange,
     hub::log::Encoded,
+    memory::MemoryStatus,
 };
 use bytes::Bytes;
-use mira_core::{citation::Citation, ids::SessionId, model::Head, turn::TurnEvent};
+use mira_core::{
+    citation::Citation,
+    ids::SessionId,
+    model::Head,
+    turn::{Stage, TurnEvent},
+};
 use serde::Serialize;
 
 /// The encoder the services are given.
@@ -28,6 +35,7 @@ pub const ENCODER: Encoder = Encoder {
     persona,
     session,
     memory,
+    index,
     project,
     artifact,
     git,
@@ -141,6 +149,12 @@ fn turn(scope: &Scope<'_>, event: &TurnEvent) -> Encoded {
             .value("arguments", &call.shown_arguments())
             .text("effect", call.effect.as_str())
             .end(),
+        TurnEvent::Sketch { call, tool, n } => new("status")
+            .text("stage", Stage::Tool.as_str())
+            .text("detail", &format!("{tool}: sketch {n}"))
+            .text("tool_call_id", &call.to_string())
+            .value("sketch", n)
+            .end(),
         TurnEvent::Approval(approval) => new("approval")
             .message_id(scope)
             .text("approval_id", &approval.id.to_string())
@@ -248,6 +262,10 @@ fn memory(change: MemoryChange<'_>) -> Bytes {
         ),
     };
     object_frame("memory", action, &object)
+}
+
+fn index(status: &MemoryStatus) -> Bytes {
+    object_frame("index", "updated", &json(&IndexObject::of(status)))
 }
 
 fn project(change: ProjectChange<'_>) -> Bytes {

@@ -84,6 +84,7 @@ pub fn router(state: AppState) -> Router {
             get(http::memories::get_state).patch(http::memories::patch_state),
         )
         .route("/api/tools", get(http::tools::list_tools))
+        .route("/api/sketches/{tool_call_id}", get(http::tools::sketch))
         .route("/api/approvals", get(http::approvals::list_approvals))
         .route("/api/approvals/{id}", get(http::approvals::get_approval))
         .route("/api/approvals/{id}/approve", post(http::approvals::approve))

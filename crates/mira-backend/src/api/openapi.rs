@@ -87,6 +87,7 @@ use utoipa::{
         http::sessions::list_moods,
         http::sessions::put_persona,
         http::tools::list_tools,
+        http::tools::sketch,
         http::approvals::list_approvals,
         http::approvals::get_approval,
         http::approvals::approve,

@@ -83,7 +83,6 @@ pub struct ToolCallObject {
     /// The tool.
     pub tool: String,
     /// What it was called with: an object, or text where the model wrote no JSON.
-    #[schema(value_type = Object)]
     pub arguments: serde_json::Value,
     /// What it may do: `read`, `write` or `outside`.
     pub effect: &'static str,

@@ -9,7 +9,7 @@ use crate::{
             check::{Depth, look},
             disk::Disk,
         },
-        health::{Condition, PartHealth},
+        health::{Condition, PartHealth, disk_health},
         memory::{probe_embeddings, probe_index},
         model,
     },
@@ -130,7 +130,15 @@ fn check_data_dir(report: &mut Report, config: &Config) -> io::Result<()> {
                 &format!("{shown} is open to others (mode {mode:o}); chmod 700"),
             )
         }
-        Ok(_) => report.line(Verdict::Ok, "data directory", &format!("{shown}, yours alone")),
+        Ok(_) => {
+            report.line(Verdict::Ok, "data directory", &format!("{shown}, yours alone"))?;
+            let disk = disk_health(config);
+            let verdict = match disk.condition {
+                Condition::Ok => Verdict::Ok,
+                Condition::Degraded | Condition::Unavailable => Verdict::Warn,
+            };
+            report.line(verdict, "disk", &disk.detail)
+        }
     }
 }
 

@@ -3,7 +3,8 @@
 
 use super::{CliError, progress, say};
 use crate::config::Config;
-use mira_memory::{Store, search_files};
+use mira_core::chat::one_line;
+use mira_memory::{Found, NamedRow, Store, StoreError, search_files};
 use std::{
     fs::File,
     io::{self, Read},
@@ -13,6 +14,10 @@ use std::{
 
 /// Bytes of a file read at once.
 const BLOCK: usize = 1 << 20;
+/// The most rows of one place that are named one by one.
+const MOST_NAMED: usize = 20;
+/// The longest piece of a session's title that is shown, in characters.
+const MOST_TITLE: usize = 80;
 
 pub(super) async fn run(config: &Config, text: &str) -> Result<ExitCode, CliError> {
     if text.trim().is_empty() {
@@ -23,11 +28,18 @@ pub(super) async fn run(config: &Config, text: &str) -> Result<ExitCode, CliErro
     if database.exists() {
         progress("searching the database");
         let store = Store::open_read_only(database).await?;
-        let found = store.search_forgotten(text).await;
+        let found = search(&store, text).await;
         store.close().await;
-        for place in found? {
+        for (place, named) in found? {
             let (table, column, rows) = (place.table, place.column, place.rows);
             say(&format!("found  table {table}, {column}: {rows} rows"))?;
+            for row in &named {
+                say(&format!("       {}", shown(row)))?;
+            }
+            match rows.saturating_sub(named.len() as u64) {
+                more if more > 0 && !named.is_empty() => say(&format!("       and {more} more"))?,
+                _ => {}
+            }
             places += 1;
         }
     }
@@ -60,6 +72,25 @@ pub(super) async fn run(config: &Config, text: &str) -> Result<ExitCode, CliErro
     } else {
         Ok(ExitCode::FAILURE)
     }
+}
+
+/// Where the text stands in the database, and which rows that are.
+async fn search(store: &Store, text: &str) -> Result<Vec<(Found, Vec<NamedRow>)>, StoreError> {
+    let mut found = Vec::new();
+    for place in store.search_forgotten(text).await? {
+        let named = store.name_forgotten(text, &place, MOST_NAMED).await?;
+        found.push((place, named));
+    }
+    Ok(found)
+}
+
+/// A row in one line: `message 0198..., session eternal (The garden)`.
+fn shown(row: &NamedRow) -> String {
+    let ids = row.ids.iter().map(|(what, id)| match (&row.title, what.as_str()) {
+        (Some(title), "session") => format!("{what} {id} ({})", one_line(title, MOST_TITLE)),
+        _ => format!("{what} {id}"),
+    });
+    ids.collect::<Vec<_>>().join(", ")
 }
 
 /// A database that lies elsewhere, and what SQLite keeps beside it.
@@ -98,6 +129,16 @@ fn first_place(path: &Path, needle: &[u8]) -> io::Result<Option<u64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_row_is_one_line() {
+        let id = |what: &str, id: &str| (what.to_owned(), id.to_owned());
+        let row = NamedRow {
+            ids: vec![id("message", "7a"), id("session", "eternal"), id("turn", "7b")],
+            title: Some("The\ngarden".to_owned()),
+        };
+        assert_eq!(shown(&row), "message 7a, session eternal (The garden), turn 7b");
+    }
 
     #[test]
     fn blocks_overlap() {

@@ -84,7 +84,7 @@ async fn index_all(config: &Config, store: &Arc<Store>, clock: &Arc<dyn Clock>) 
             .into_iter()
             .find(|part| part.condition != crate::services::health::Condition::Ok);
         Ok(Progress {
-            pending: status.outbox.documents + status.outbox.vectors + status.outbox.removals,
+            pending: status.outbox.depth(),
             trouble: trouble.map(|part| part.detail),
         })
     })

@@ -48,6 +48,15 @@ pub struct QdrantSettings {
     pub collection: String,
 }
 
+impl QdrantSettings {
+    /// Host and port, the scheme's own where the address names none.
+    pub fn host(&self) -> String {
+        let host = self.url.host_str().unwrap_or_default();
+        let port = self.url.port_or_known_default();
+        port.map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+    }
+}
+
 /// Which kind is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Asked {
@@ -120,5 +129,26 @@ fn read_embeddings(reader: &mut Reader<'_>, llm: &LlmConfig) -> EmbeddingsConfig
         key,
         model,
         dimension: u32::try_from(dimension).unwrap_or(3072),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn qdrant_is_named_with_the_port_it_is_asked_at() {
+        let check = |url: &str, expect: &str| {
+            let settings = QdrantSettings {
+                url: parse_http_url(url).unwrap(),
+                key: None,
+                collection: "c".to_owned(),
+            };
+            assert_eq!(settings.host(), expect, "{url}");
+        };
+        check("http://qdrant.example:6333", "qdrant.example:6333");
+        check("http://qdrant.example/below", "qdrant.example:80");
+        check("https://qdrant.example", "qdrant.example:443");
+        check("http://[::1]:6333", "[::1]:6333");
     }
 }

@@ -3,8 +3,17 @@
 use crate::{
     lifecycle::Lifecycle,
     services::{
-        approvals::Approvals, chat::Pictures, files::Files, git::Git, hosted::HostedTools, hub::log::Encoded,
-        mcp::McpTools, memory::Memories, metrics::Metrics, personas::Personas, summarization::Summarizer,
+        approvals::Approvals,
+        chat::Pictures,
+        files::Files,
+        git::Git,
+        hosted::HostedTools,
+        hub::log::Encoded,
+        mcp::McpTools,
+        memory::{Memories, MemoryStatus},
+        metrics::Metrics,
+        personas::Personas,
+        summarization::Summarizer,
         tools::Toolbox,
     },
 };
@@ -55,6 +64,8 @@ pub struct Encoder {
     pub session: fn(Change<'_>) -> Bytes,
     /// A memory was learnt, changed or forgotten; told to every socket of the account.
     pub memory: fn(MemoryChange<'_>) -> Bytes,
+    /// How far the index is; told to every socket of the account.
+    pub index: fn(&MemoryStatus) -> Bytes,
     /// A project was made, changed or deleted; told to every socket of the account.
     pub project: fn(ProjectChange<'_>) -> Bytes,
     /// An artifact was made, changed or deleted; told to every socket of the account.

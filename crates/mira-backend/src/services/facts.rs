@@ -191,6 +191,8 @@ pub struct OwnFact {
     pub text: String,
     /// In every prompt.
     pub pinned: bool,
+    /// The session it belongs to.
+    pub session: Option<SessionId>,
     /// The project it belongs to.
     pub project: Option<ProjectId>,
 }
@@ -204,7 +206,7 @@ pub async fn add(memories: &Memories, account: AccountId, own: OwnFact) -> Resul
         topic: own.topic,
         text: own.text,
         source: MemorySource::Owner,
-        session_id: None,
+        session_id: own.session,
         project_id: own.project,
         message_id: None,
         valid_from: now,

@@ -134,6 +134,8 @@ pub struct Looked {
     pub outbox_depth: u64,
     /// For how long the oldest of them has waited.
     pub outbox_lag: Duration,
+    /// Whether another model's index is being filled.
+    pub index_rebuilding: bool,
 }
 
 impl Metrics {
@@ -342,6 +344,12 @@ fn register_looked(registry: &mut Registry, looked: Looked) {
         "How long the oldest memory has waited to be indexed",
         Some(Unit::Seconds),
         looked.outbox_lag.as_secs_f64(),
+    );
+    gauge(
+        "index_rebuilding",
+        "Whether another model's index is being filled while the old one answers",
+        None,
+        f64::from(u8::from(looked.index_rebuilding)),
     );
     let mut counter = |name: &str, help: &str, value: u64| {
         let counter: Counter = Counter::default();

@@ -24,6 +24,7 @@ pub mod personas;
 pub mod projects;
 pub mod python;
 pub mod restore;
+pub mod spending;
 pub mod summarization;
 pub mod tools;
 pub mod web;

@@ -4,7 +4,7 @@
 //! Invariants: a block is summarised once (idempotent by its range); nothing off the record is summarised; a summary is
 //! never a chat message; what strangers wrote is not made the owner's by summarising it.
 
-use crate::services::{chat::budget, deps::Deps, memory::Memories};
+use crate::services::{deps::Deps, memory::Memories, spending};
 use mira_core::{
     chat::{Message, Role, Usage},
     ids::{AccountId, MemoryId, MessageId, SessionId},
@@ -153,7 +153,7 @@ impl Summarizer {
             return;
         }
         // A note can wait for another day.
-        if budget::is_spent(&deps, overflow.account, Usage::default()).await {
+        if spending::is_spent(&deps, overflow.account, Usage::default()).await {
             return;
         }
         let soft = deps.lifecycle.soft().clone();
@@ -303,7 +303,9 @@ impl Summarizer {
         let reply = self.model.complete(request, MOST_TOKENS).await?;
         deps.metrics.tokens(reply.usage);
         deps.metrics.side_calls.inc();
-        budget::spend_beside(deps, overflow.account, reply.usage).await;
+        self.memories
+            .spend(overflow.account, spending::tokens(reply.usage))
+            .await;
         Ok((reply.text.chars().take(SUMMARY_CHARS).collect(), reply.model))
     }
 }

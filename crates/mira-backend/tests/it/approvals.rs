@@ -619,12 +619,13 @@ async fn of_two_answers_at_once_one_counts() {
 }
 
 #[tokio::test]
-async fn what_waited_can_be_answered_after_a_crash() {
-    let (mut house, project) = careful().await;
-    for (words, name, word) in [
-        ("May I?", "spoken", "approve"),
-        ("", "silent", "approve"),
-        ("Or not?", "refused", "deny"),
+async fn what_waited_can_be_answered_after_a_crash_or_a_restart() {
+    let (mut house, project) = careful_with(|setup| setup.env("MIRA_SHUTDOWN_GRACE_SECONDS", "1")).await;
+    for (words, name, word, signal) in [
+        ("May I?", "spoken", "approve", "KILL"),
+        ("", "silent", "approve", "KILL"),
+        ("Well?", "patient", "approve", "TERM"),
+        ("Or not?", "refused", "deny", "TERM"),
     ] {
         let plan = if words.is_empty() {
             Plan::calls([make(name, "on")])
@@ -634,7 +635,7 @@ async fn what_waited_can_be_answered_after_a_crash() {
         house.sim.push(plan);
         let mut line = house.line().await;
         let (_, asked) = until_asked(&mut line, "Make me a lamp.").await;
-        house.server.signal("KILL");
+        house.server.signal(signal);
         house.server.wait();
         house.restart().await;
         let waiting = pending(&house).await;
@@ -667,7 +668,7 @@ async fn what_waited_can_be_answered_after_a_crash() {
             assert!(!prompt.contains("has not run") && prompt.contains(name), "{prompt}");
         }
     }
-    assert_eq!(artifacts(&house, &project).await.len(), 2);
+    assert_eq!(artifacts(&house, &project).await.len(), 3);
 }
 
 #[tokio::test]

@@ -15,8 +15,8 @@ async fn refused(house: &House) {
 }
 
 #[tokio::test]
-async fn vectors_of_an_endpoint_count() {
-    let house = House::with(|setup| {
+async fn vectors_of_an_endpoint_count_and_a_restart_forgets_none() {
+    let mut house = House::with(|setup| {
         setup
             .env("MIRA_EMBEDDINGS", "openai")
             .env("QDRANT_EMBEDDING_DIM", "256")
@@ -34,7 +34,10 @@ async fn vectors_of_an_endpoint_count() {
             .expect(201);
     }
     house.indexed().await;
-    // There has not been a single reply.
+    house.server.signal("TERM");
+    house.server.wait();
+    house.restart().await;
+    // There has not been a single reply, nor a vector since.
     refused(&house).await;
 }
 

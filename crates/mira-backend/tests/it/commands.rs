@@ -139,6 +139,43 @@ async fn an_export_can_be_imported_with_and_without_a_server() {
     assert_eq!(count(&alone.start()).await, kept_messages);
 }
 
+/// Links to nowhere stand for a data directory that cannot be written.
+#[tokio::test]
+async fn what_only_reads_needs_no_room_to_write() {
+    let setup = Setup::new();
+    let mut server = setup.start();
+    talk(&server).await;
+    server.signal("TERM");
+    server.wait();
+    let beside = |name: &str| setup.data_dir().join(name);
+    for name in ["mira.db-wal", "mira.db-shm"] {
+        assert!(!beside(name).exists(), "{name}");
+        std::os::unix::fs::symlink(beside("nowhere/at-all"), beside(name)).unwrap();
+    }
+    let told = setup.say(&["doctor"]);
+    assert!(told.contains("sound: 1 sessions, 2 messages"), "{told}");
+    let lines = setup.say(&["export", "-"]);
+    assert!(lines.contains(WORD), "{lines}");
+    assert_eq!(setup.run(&["doctor", "--forgotten", WORD]).status.code(), Some(1));
+    assert_eq!(
+        setup.run(&["doctor", "--forgotten", "nobody said this"]).status.code(),
+        Some(0)
+    );
+    // A log that cannot be read is said, with what to do.
+    fs::remove_file(beside("mira.db-wal")).unwrap();
+    fs::write(beside("mira.db-wal"), "").unwrap();
+    for args in [["doctor", "--bytes"], ["export", "-"]] {
+        let output = setup.run(&args);
+        let told = format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert!(told.contains("copy the database and"), "{told}");
+    }
+}
+
 #[tokio::test]
 async fn a_broken_export_is_refused_with_its_line() {
     let setup = Setup::new();
@@ -296,6 +333,13 @@ async fn doctor_looks_for_what_is_to_be_forgotten() {
         assert_eq!(code, Some(1), "{said}");
         for part in ["table messages, content: ", "full text: ", ".db"] {
             assert!(said.contains(part), "{part} in {said}");
+        }
+        // Named, so that the owner can look it up and have it forgotten.
+        let found = json(server.get(&format!("/api/search?q={WORD}")).await).await;
+        for result in found["results"].as_array().unwrap() {
+            let id = result["message"]["id"].as_str().unwrap();
+            let line = format!("message {id}, session {}", result["session_id"].as_str().unwrap());
+            assert!(said.contains(&line), "{line} in {said}");
         }
         let (code, said) = look(&server.token());
         assert_eq!((code, said.contains("data/token: 1 times")), (Some(1), true), "{said}");

@@ -39,10 +39,13 @@ fn plot(gone: bool) -> MadeFile {
 fn push(house: &House) {
     let search = HostedCall::search("tea", &["https://example.org/tea"]);
     let draw = HostedCall::draw("a cup", PIXEL);
+    let look = HostedCall::look("Which tea is dark?");
     let run = HostedCall::run("plot()", "done\n", vec![plot(false)]);
-    house
-        .sim
-        .push(Plan::calls([recall("tea")]).hosted([search, draw]).reasoning("Hm."));
+    house.sim.push(
+        Plan::calls([recall("tea")])
+            .hosted([search, draw, look])
+            .reasoning("Hm."),
+    );
     house.sim.push(Plan::reply("Let me plot.").then_calls([recall("cup")]));
     house.sim.push(Plan::reply(WORDS).hosted([run]).cites([
         Cite::url("\"tea\" page \u{1f375}", "https://example.org/tea", "All of tea"),
@@ -68,13 +71,14 @@ async fn content(house: &House, id: &Value) -> Vec<u8> {
 
 async fn check(house: &House, text: &str, results: &[Value], citations: &[Value]) {
     assert_eq!(text, format!("Let me plot.\n\n{WORDS}"));
-    assert_eq!(results.len(), 5);
+    assert_eq!(results.len(), 6);
     assert!(results.iter().all(|result| result["status"] == "ok"), "{results:#?}");
     let found = &result(results, "web_search")["data"];
     assert_eq!(
         (&found["query"], &found["results"][0]["url"]),
         (&json!("tea"), &json!("https://example.org/tea"))
     );
+    assert_eq!(result(results, "file_search")["data"]["results"][0]["name"], "tea.md");
     let ran = &result(results, "code_interpreter")["data"];
     assert_eq!((&ran["code"], &ran["stdout"]), (&json!("plot()"), &json!("done\n")));
     let drawn = &result(results, "image_generation")["data"];
@@ -99,7 +103,9 @@ async fn check(house: &House, text: &str, results: &[Value], citations: &[Value]
 
 #[tokio::test]
 async fn they_work_on_every_door_beside_other_calls_and_over_rounds() {
-    let house = house().await;
+    let house = House::with(|setup| coding(setup).env("RUST_LOG", "info")).await;
+    upload(&house, "tea.md", b"Oolong is half green.\n\nPu-erh is dark and old.").await;
+    logged(&house, "can be searched at the provider").await;
     push(&house);
     let mut line = house.line().await;
     line.chat("Plot it.").await;
@@ -139,7 +145,7 @@ async fn they_work_on_every_door_beside_other_calls_and_over_rounds() {
     check(&house, answer["output"].as_str().unwrap(), results, citations).await;
     // Each reply keeps what was made for it, once.
     let files = house.api.get("/api/files").await["files"].as_array().unwrap().len();
-    assert_eq!(files, 3 * 2);
+    assert_eq!(files, 1 + 3 * 2);
 }
 
 pub async fn told(house: &House, plan: Plan) -> Told {
@@ -305,6 +311,36 @@ async fn a_note_on_what_strangers_wrote_is_not_the_owners_word() {
         let summary = house.api.get("/api/memories?kind=summary").await["memories"][0].clone();
         let source = if read { "tool" } else { "conversation" };
         assert_eq!(summary["source"], source, "{summary}");
+    }
+}
+
+#[tokio::test]
+async fn a_picture_is_seen_while_it_is_drawn() {
+    let house = house().await;
+    let gate = house.gated(Plan::reply("There.").hosted([HostedCall::draw("a cup", PIXEL)]));
+    // The answer and the call begin (two events each, and one that it draws), then there are two sketches.
+    gate.release(7);
+    let mut line = house.line().await;
+    line.chat("Draw it.").await;
+    let mut frames = line.until_that(|frame| frame["sketch"] == 2).await;
+    let sketched = frames.last().unwrap().clone();
+    assert_eq!(
+        (&sketched["type"], &sketched["stage"], &sketched["detail"]),
+        (&json!("status"), &json!("tool"), &json!("image_generation: sketch 2"))
+    );
+    let path = format!("/api/sketches/{}", sketched["tool_call_id"].as_str().unwrap());
+    let shown = house.api.request(Method::GET, &path).send().await.unwrap();
+    assert_eq!(shown.status(), 200);
+    assert_eq!(shown.headers()["content-type"], "image/png");
+    assert_eq!(shown.bytes().await.unwrap(), PIXEL);
+    gate.open();
+    frames.extend(line.until("done").await);
+    let told = law(&frames);
+    assert_eq!(told.results[0]["tool_call_id"], sketched["tool_call_id"]);
+    assert_eq!(content(&house, &told.results[0]["data"]["files"][0]["id"]).await, PIXEL);
+    // Now there is the picture itself.
+    for gone in [path.as_str(), "/api/sketches/nonsense"] {
+        house.api.try_get(gone).await.problem(404, "not-found");
     }
 }
 

@@ -29,7 +29,7 @@ fn python_packages() -> String {
 }
 
 /// With a file of servers.
-fn with_servers(setup: Setup, servers: &Value) -> Setup {
+pub fn with_servers(setup: Setup, servers: &Value) -> Setup {
     let file = setup.dir().join("mcp.json");
     fs::write(&file, json!({ "mcpServers": servers }).to_string()).unwrap();
     #[expect(
@@ -44,7 +44,7 @@ fn python() -> Value {
     json!({ "command": "python3", "args": [script("server.py")], "env": { "PYTHONPATH": "${PEERS}" } })
 }
 
-fn fault(name: &str) -> Value {
+pub fn fault(name: &str) -> Value {
     json!({ "command": "python3", "args": [script("faults.py"), name] })
 }
 
@@ -63,7 +63,7 @@ fn named<'a>(tools: &'a [Value], name: &str) -> &'a Value {
 }
 
 /// Waits until a tool can be called.
-fn ready(house: &House, server: &str) {
+pub fn ready(house: &House, server: &str) {
     let log = &house.server.stderr;
     let line = log.wait_for("an MCP server is ready");
     assert!(line.contains(server), "{line}");
@@ -147,6 +147,25 @@ async fn in_rehearsal_they_are_called_by_name() {
     assert_eq!(told.results[0]["data"]["text"], "Linz: rain for 3 day(s)", "{told:?}");
     let told = line.turn("Use the forecast tool").await;
     assert!(told.calls.is_empty() && told.text.contains("`city` (text)"), "{told:?}");
+}
+
+/// How a reply of the rehearsal was made is told to the owner, and is no memory of anything.
+#[tokio::test]
+async fn what_is_recalled_of_a_rehearsal_is_what_was_said() {
+    let house = House::with(|_| Setup::new()).await;
+    let reply = house.api.say("My sister Anna plays the violin.").await;
+    assert!(reply["content"].as_str().unwrap().contains("OPENAI_API_KEY"), "{reply}");
+    house.indexed().await;
+    let question = json!({ "question": "What was that about a rehearsal, a script, a model and OPENAI_API_KEY?" });
+    let answer = rpc(&house, "tools/call", json!({ "name": "recall", "arguments": question })).await;
+    let found = answer["result"]["content"][0]["text"].as_str().unwrap();
+    let of_reply = |line: &&str| line.starts_with(reply["id"].as_str().unwrap());
+    let line = found.lines().find(of_reply).unwrap_or_else(|| panic!("{found}"));
+    assert!(line.contains(" | Mira | ") && line.contains("Anna"), "{line}");
+    assert!(
+        !found.contains("This is a rehearsal") && !found.contains("OPENAI_API_KEY"),
+        "{found}"
+    );
 }
 
 async fn content(house: &House, file: &Value) -> Vec<u8> {

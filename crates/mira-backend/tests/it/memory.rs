@@ -71,6 +71,12 @@ async fn told_here_known_there_and_the_receipt_agrees_with_the_prompt() {
         .map(|item| item["memory_id"].as_str().unwrap())
         .collect();
     assert_eq!(used, ids, "the event and the receipt tell the same");
+    // From a fact one step to the message it came from.
+    let items = receipt["used"].as_array().unwrap();
+    for (list, key) in [(memories, "id"), (items, "memory_id")] {
+        let item = list.iter().find(|item| item[key] == fact["id"]).unwrap();
+        assert_eq!(item["message_id"], message["id"], "{item}");
+    }
     for item in receipt["used"].as_array().unwrap() {
         let text = item["text"].as_str().unwrap();
         assert!(tail.contains(text), "{text} stands in the prompt");
@@ -98,6 +104,50 @@ async fn told_here_known_there_and_the_receipt_agrees_with_the_prompt() {
         .try_get(&format!("/api/messages/{}/receipt", message["id"].as_str().unwrap()))
         .await
         .problem(404, "not-found");
+}
+
+/// What was considered, used and dropped, each with its reason, and the prompt that agrees.
+#[tokio::test]
+async fn the_receipt_tells_what_was_left_out_and_why() {
+    let house = House::with(|setup| setup.env("MIRA_RECALL_RESULTS", "2")).await;
+    // Her answer says the same: one of the two stands for both.
+    house.sim.push(Plan::reply("My violin is from Cremona."));
+    house.line().await.turn("My violin is from Cremona.").await;
+    for text in [
+        "The owner's violin teacher is called Rosa.",
+        "The owner's violin case is blue.",
+        "The owner practises the violin on Mondays.",
+        "The owner lent the violin to Tom.",
+    ] {
+        house
+            .api
+            .post("/api/memories", json!({ "text": text }))
+            .await
+            .expect(201);
+    }
+    house.indexed().await;
+    new_session(&house, "later").await;
+    let told = house.line_on("later").await.turn("Tell me about my violin.").await;
+    let receipt = house.api.get(&format!("/api/messages/{}/receipt", told.reply_id)).await;
+    let part = |name: &str| receipt[name].as_array().unwrap().clone();
+    let (used, considered, dropped) = (part("used"), part("considered"), part("dropped"));
+    assert_eq!(used.len(), 2, "{receipt}");
+    let because = |items: &[Value], why: &str| {
+        let reason = |item: &Value| item["reason"].as_str().unwrap().starts_with(why);
+        assert!(!items.is_empty() && items.iter().all(reason), "{why}: {receipt}");
+    };
+    because(&considered, "others answered better (");
+    because(&dropped, "another says the same (");
+    let tail = tail(&house);
+    let total = |item: &Value| item["scores"]["total"].as_f64().unwrap();
+    for item in &used {
+        assert!(tail.contains(item["text"].as_str().unwrap()), "{item} in {tail}");
+        assert!(item["tokens"].as_u64().unwrap() > 0, "{item}");
+        assert!(considered.iter().all(|other| total(other) <= total(item)), "{receipt}");
+    }
+    for item in &considered {
+        assert!(!tail.contains(item["text"].as_str().unwrap()), "{item} in {tail}");
+    }
 }
 
 #[tokio::test]
@@ -195,11 +245,21 @@ async fn facts_are_added_corrected_pinned_and_superseded() {
     let gone = house.api.get("/api/memories?q=graz&kind=fact").await;
     assert_eq!(gone["memories"], json!([]));
 
+    // It may belong to a session, and is listed with it.
+    let of = json!({ "text": "Keeps bees.", "session_id": "eternal" });
+    let kept = house.api.post("/api/memories", of).await.expect(201);
+    assert_eq!(kept["session_id"], "eternal");
+    let listed = house.api.get("/api/memories?kind=fact&session_id=eternal").await;
+    assert_eq!(listed["memories"], json!([kept]));
+    let unknown = json!({ "text": "Keeps ants.", "session_id": "nobody" });
+    house.api.post("/api/memories", unknown).await.problem(404, "not-found");
+
     for (body, field) in [
         (json!({ "text": "" }), "text"),
         (json!({ "text": "x".repeat(401) }), "text"),
         (json!({ "text": "x", "about": "y".repeat(49) }), "about"),
         (json!({ "text": "x", "project_id": "nonsense" }), "project_id"),
+        (json!({ "text": "x", "session_id": "NOT ONE" }), "session_id"),
     ] {
         let problem = house.api.post("/api/memories", body).await.problem(422, "invalid");
         assert_eq!(problem["errors"][0]["field"], field);
@@ -352,6 +412,11 @@ async fn long_conversations_are_summarised_and_the_prefix_holds() {
     assert!(!summaries["memories"].as_array().unwrap().is_empty());
     let system = house.prompts().pop().unwrap().body["instructions"].to_string();
     assert!(system.contains("# What came before"), "the notes are in the prompt");
+    let figures = house.server.get("/metrics").await.text().await.unwrap();
+    let side_calls = figures
+        .lines()
+        .find_map(|line| line.strip_prefix("mira_side_calls_total "));
+    assert!(side_calls.unwrap().parse::<u64>().unwrap() > 0, "they are counted");
     let roles: Vec<Value> = house.api.history().await.iter().map(|m| m["role"].clone()).collect();
     assert!(roles.iter().all(|role| role == "user" || role == "assistant"));
 }

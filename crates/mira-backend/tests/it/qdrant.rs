@@ -1,6 +1,6 @@
 //! Memory with Qdrant beside her: the same recall, and no failed turn whatever becomes of it.
 
-use crate::support::client::House;
+use crate::support::{client::House, server::Server};
 use qdrant_sim::{Fault, Sim, SimConfig};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -141,6 +141,37 @@ async fn a_wiped_server_is_filled_anew() {
     }
     let (found, _) = recalled(&house, "after", ASKED).await;
     assert!(holds(&found), "{found:?}");
+}
+
+/// Somebody made the collection anew, for another model's vectors.
+#[tokio::test]
+async fn a_collection_of_another_dimension_costs_no_turn() {
+    let qdrant = qdrant().await;
+    let house = house(&qdrant, "qk").await;
+    house.line().await.turn(TOLD).await;
+    house.indexed().await;
+    let name = qdrant.alias("mira-memory").unwrap();
+    qdrant.wipe();
+    let made = Server::client()
+        .put(format!("{}/collections/{name}", qdrant.url()))
+        .header("api-key", "qk")
+        .header("content-type", "application/json")
+        .body(r#"{"vectors":{"size":8,"distance":"Cosine"}}"#)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(made.status().as_u16(), 200);
+    let (found, degraded) = recalled(&house, "during", "Biscuit, the cat").await;
+    assert!(degraded.is_some() && holds(&found), "by its words: {found:?}");
+    let deadline = std::time::Instant::now() + crate::support::server::LIMIT;
+    loop {
+        let health = index(&house).await;
+        if health["status"] == "degraded" && health["detail"].as_str().unwrap().contains("8 numbers") {
+            break;
+        }
+        assert!(std::time::Instant::now() < deadline, "{health}");
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]

@@ -142,6 +142,43 @@ async fn the_list_pages() {
 }
 
 #[tokio::test]
+async fn history_takes_its_own_cursors_only() {
+    let house = House::new().await;
+    let mut line = house.line().await;
+    for n in 0..3 {
+        line.turn(&format!("number {n}")).await;
+    }
+    house
+        .api
+        .post("/api/sessions", json!({ "id": "other" }))
+        .await
+        .expect(201);
+    house.line_on("other").await.turn("elsewhere").await;
+    let page = house.api.get("/api/chat/history?limit=2").await;
+    let cursor = page["next_cursor"].as_str().unwrap().to_owned();
+    let older = house
+        .api
+        .get(&format!("/api/chat/history?limit=200&cursor={cursor}"))
+        .await;
+    assert_eq!(
+        (older["messages"].as_array().unwrap().len(), &older["next_cursor"]),
+        (4, &json!(null))
+    );
+    let of_other = format!("/api/chat/history?session_id=other&cursor={cursor}");
+    let refused = house.api.try_get(&of_other).await.problem(400, "malformed");
+    assert!(
+        refused["detail"].as_str().unwrap().contains("another session"),
+        "{refused}"
+    );
+    // Above the first message, and above one that is gone, stands nothing.
+    let first = older["messages"][0]["id"].as_str().unwrap();
+    for at in [first, "01890000-0000-7000-8000-000000000001"] {
+        let empty = house.api.get(&format!("/api/chat/history?cursor={at}")).await;
+        assert_eq!(empty["messages"], json!([]), "{at}");
+    }
+}
+
+#[tokio::test]
 async fn the_default_session_is_cleared_and_stays() {
     let house = House::new().await;
     let mut line = house.line().await;

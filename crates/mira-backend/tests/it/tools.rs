@@ -1,6 +1,9 @@
 //! Tools: what is called, what came of it, what of it is kept, how it ends when it goes wrong.
 
-use crate::support::client::{House, law};
+use crate::support::{
+    client::{House, Told, law},
+    server::Setup,
+};
 use mira_core::budget::estimate_tokens;
 use openai_sim::{Call, Plan, Reply, SimConfig};
 use serde_json::{Value, json};
@@ -226,7 +229,7 @@ async fn what_she_forgets_on_request_is_nowhere() {
         forget(&[]),
     ]));
     house.sim.push(Plan::reply("It is gone."));
-    let told = line.turn("Forget what I told you about her.").await;
+    let told = line.turn("Forget everything I told you about Anna.").await;
     let of = |n: usize| {
         let same = |result: &&Value| result["tool_call_id"] == told.calls[n]["tool_call_id"];
         told.results.iter().find(same).unwrap()
@@ -249,7 +252,7 @@ async fn what_she_forgets_on_request_is_nowhere() {
     let fact = house.api.get("/api/memories?kind=fact").await["memories"][0].clone();
     house.sim.push(Plan::calls([forget(&[&message["id"], &fact["id"]])]));
     house.sim.push(Plan::reply("Gone again."));
-    let told = line.turn("That too.").await;
+    let told = line.turn("Forget that I have a grey cat called Tom, too.").await;
     assert_eq!(
         told.results[0]["data"]["forgotten"].as_array().unwrap().len(),
         2,
@@ -259,6 +262,158 @@ async fn what_she_forgets_on_request_is_nowhere() {
     let doctor = house.setup.run(&["doctor", "--forgotten", "plays the violin"]);
     let said = String::from_utf8_lossy(&doctor.stdout);
     assert!(doctor.status.success(), "{said}");
+}
+
+/// Across everything, or what belongs to the project alone, where that is asked.
+#[tokio::test]
+async fn a_project_can_be_looked_into_alone() {
+    let house = House::new().await;
+    let project = house
+        .api
+        .post("/api/projects", json!({ "name": "Lamp" }))
+        .await
+        .expect(201);
+    let kept = async |text: &str, project: &Value| {
+        let body = json!({ "text": text, "project_id": project });
+        house.api.post("/api/memories", body).await.expect(201)["id"].clone()
+    };
+    let own = kept("The hinge of the lamp is made of brass.", &project["id"]).await;
+    let other = kept("The hinge of the door is made of iron.", &Value::Null).await;
+    house.indexed().await;
+    let session = json!({ "id": "inside", "project_id": project["id"] });
+    house.api.post("/api/sessions", session).await.expect(201);
+    let look = |project: Value| {
+        let question = "What is the hinge made of?";
+        let arguments = json!({ "question": question, "limit": null, "project": project });
+        house.sim.push(Plan::calls([call("recall", arguments)]));
+        house.sim.push(Plan::reply("I see."));
+    };
+    let ids = |told: &Told| {
+        let memories = told.results[0]["data"]["memories"].as_array().unwrap();
+        memories.iter().map(|memory| memory["id"].clone()).collect::<Vec<_>>()
+    };
+    let mut line = house.line_on("inside").await;
+    look(json!(true));
+    let alone = ids(&line.turn("The hinge?").await);
+    assert!(alone.contains(&own) && !alone.contains(&other), "{alone:?}");
+    look(Value::Null);
+    let all = ids(&line.turn("And all hinges?").await);
+    assert!(all.contains(&own) && all.contains(&other), "{all:?}");
+    look(json!(true));
+    let outside = house.line().await.turn("The hinge?").await;
+    assert_eq!(outside.results[0]["status"], "failed", "{outside:?}");
+}
+
+/// What is merely near goes only when the owner has been asked and has spoken; the question, which had its words, goes
+/// with it.
+#[tokio::test]
+async fn what_is_merely_near_is_asked_about_first() {
+    let house = House::new().await;
+    let (_, fact) = tell(&house).await;
+    let near = json!({ "text": "The owner's sister Anna lives in Rome.", "topic": "sister" });
+    let near = house.api.post("/api/memories", near).await.expect(201);
+    let path = format!("/api/memories/{}", near["id"].as_str().unwrap());
+    let forget = |ids: &[&Value]| call("forget", json!({ "memories": ids }));
+    let mut line = house.line().await;
+    house.sim.push(Plan::calls([forget(&[&fact["id"], &near["id"]])]));
+    // To insist within the turn is no answer of the owner's.
+    house.sim.push(Plan::calls([forget(&[&near["id"]])]));
+    house.sim.push(Plan::reply("And that she lives in Rome?"));
+    let told = line.turn("Forget that my sister Anna plays the violin.").await;
+    let data = |told: &Told, n: usize| told.results[n]["data"].clone();
+    assert_eq!(data(&told, 0)["forgotten"], json!([fact["id"]]), "{told:?}");
+    for n in [0, 1] {
+        assert_eq!(data(&told, n)["unclear"][0]["id"], near["id"], "{told:?}");
+    }
+    assert_eq!(data(&told, 1)["forgotten"], json!([]), "{told:?}");
+    let shown = outputs(&house);
+    assert!(shown.iter().any(|output| output.contains("lives in Rome")), "{shown:?}");
+    assert_eq!(house.api.get(&path).await["id"], near["id"]);
+
+    // Nor is to be asked again for the same words.
+    house.sim.push(Plan::calls([forget(&[&near["id"]])]));
+    house.sim.push(Plan::reply("And that she lives in Rome?"));
+    let again = line
+        .ask(json!({ "type": "regenerate", "message_id": told.reply_id }))
+        .await;
+    assert_eq!(data(&again, 0)["forgotten"], json!([]), "{again:?}");
+
+    // Another conversation has asked nobody.
+    house
+        .api
+        .post("/api/sessions", json!({ "id": "other" }))
+        .await
+        .expect(201);
+    house.sim.push(Plan::calls([forget(&[&near["id"]])]));
+    house.sim.push(Plan::reply("Which?"));
+    let other = house.line_on("other").await.turn("Yes, that one too.").await;
+    assert_eq!(data(&other, 0)["forgotten"], json!([]), "{other:?}");
+
+    house.sim.push(Plan::calls([forget(&[&near["id"]])]));
+    house.sim.push(Plan::reply("Gone."));
+    let chosen = line.turn("Yes, that one too.").await;
+    assert_eq!(data(&chosen, 0)["forgotten"], json!([near["id"]]), "{chosen:?}");
+    house.api.try_get(&path).await.problem(404, "not-found");
+    for question in [&told.reply_id, &again.reply_id] {
+        let question = house.api.get(&format!("/api/messages/{question}")).await;
+        assert_eq!(
+            (&question["status"], &question["content"]),
+            (&json!("forgotten"), &json!(""))
+        );
+    }
+    house.indexed().await;
+    let doctor = house.setup.run(&["doctor", "--forgotten", "lives in Rome"]);
+    let said = String::from_utf8_lossy(&doctor.stdout);
+    assert!(doctor.status.success(), "{said}");
+}
+
+#[tokio::test]
+async fn in_rehearsal_she_asks_before_what_is_near_goes() {
+    let house = House::with(|_| Setup::new()).await;
+    for text in [
+        "The owner's sister is called Anna.",
+        "The owner's sister Anna plays the violin.",
+    ] {
+        house
+            .api
+            .post("/api/memories", json!({ "text": text }))
+            .await
+            .expect(201);
+    }
+    house.indexed().await;
+    let facts = async || {
+        let facts = house.api.get("/api/memories?kind=fact").await["memories"].clone();
+        let one = |fact: &Value| {
+            (
+                fact["text"].as_str().unwrap().to_owned(),
+                fact["id"].as_str().unwrap().to_owned(),
+            )
+        };
+        facts.as_array().unwrap().iter().map(one).collect::<Vec<_>>()
+    };
+    let before = facts().await;
+    assert_eq!(before.len(), 2, "{before:?}");
+    house
+        .api
+        .post("/api/sessions", json!({ "id": "later" }))
+        .await
+        .expect(201);
+    let mut line = house.line_on("later").await;
+    let asked = line.turn("Forget that my sister is called Anna.").await;
+    let left = facts().await;
+    assert_eq!(left.len(), 1, "{left:?}");
+    let (text, id) = &left[0];
+    assert_eq!(text, "The owner's sister Anna plays the violin.");
+    assert!(
+        asked.text.contains("gone from me") && asked.text.contains(id),
+        "{asked:?}"
+    );
+
+    let chosen = line.turn(&format!("Forget {id}, please.")).await;
+    assert_eq!(chosen.results[0]["data"]["forgotten"], json!([id]), "{chosen:?}");
+    assert_eq!(facts().await, []);
+    let question = house.api.get(&format!("/api/messages/{}", asked.reply_id)).await;
+    assert_eq!(question["status"], "forgotten", "{question}");
 }
 
 #[tokio::test]

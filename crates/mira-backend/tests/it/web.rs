@@ -49,6 +49,7 @@ async fn little_web() -> Server {
             "/long" => typed("text/plain", "A line of words.\n".repeat(3000).as_bytes()),
             "/away" => redirect(302, "http://169.254.169.254/latest/meta-data/"),
             "/next" => typed("text/plain", b"That is all."),
+            "/never" => Answer::Hang(Vec::new()),
             _ => typed("text/plain", b"never asked for"),
         }
     })
@@ -228,6 +229,30 @@ async fn documents_are_read_and_long_ones_in_pieces() {
     assert_eq!((&first["to"], &first["chars"]), (&json!(23_987), &json!(51_000)));
     assert_eq!(result(&told, 1)["data"]["from"], 23_987);
     assert_eq!(result(&told, 2)["status"], "failed");
+}
+
+#[tokio::test]
+async fn a_page_that_never_comes_is_told_and_holds_up_no_other() {
+    let web = little_web().await;
+    let house = house(&web).await;
+    house
+        .sim
+        .push(Plan::calls([fetch(web.url("/never")), fetch(web.url("/next"))]));
+    house.sim.push(Plan::reply("One of them."));
+    let told = house.line().await.turn("Read both.").await;
+    assert_eq!(
+        (told.outcome.as_str(), told.text.as_str()),
+        ("complete", "One of them.")
+    );
+    let (never, next) = (result(&told, 0), result(&told, 1));
+    assert_eq!((&never["status"], &next["status"]), (&json!("failed"), &json!("ok")));
+    assert_eq!(
+        told.results[0]["tool_call_id"], next["tool_call_id"],
+        "it was told first"
+    );
+    let why = never["data"]["error"].as_str().unwrap();
+    let told_of = house.prompts().pop().unwrap().body.to_string();
+    assert!(why.contains("10s") && told_of.contains(why), "{why}");
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
 //! The gate: whether what a reply wants remembered becomes a fact.
 //!
 //! Lives here: [`judge`], a pure function over a note, the message it was learnt from, what was recalled for that
-//! message, and the facts already kept. Not here: storing, looking up what `replaces` points at, tombstones.
+//! message, and the facts already kept; and beside it [`is_meant`], whether a memory is what the owner asks to have
+//! forgotten. Not here: storing, looking up what `replaces` points at, tombstones.
 //!
 //! A model is generous with notes: it writes down the task of the moment, echoes what was just recalled to it, and
 //! believes what a pasted page says about the owner. So a note must pass four questions, in this order:
@@ -16,6 +17,7 @@
 //! pinned fact gives way only to the owner's own statement. The gate compares words and may err: it then loses a fact
 //! that the message itself still holds, rather than keep one nobody stated.
 
+mod aim;
 mod attributes;
 mod form;
 mod predicates;
@@ -24,6 +26,8 @@ mod source;
 #[cfg(test)]
 mod tests;
 mod words;
+
+pub use aim::is_meant;
 
 use crate::{
     ids::MemoryId,

@@ -41,7 +41,8 @@ const SPOKEN_OF: &str = "\
     the user, this user, the users, your user, the owner, your owner";
 
 /// What people say before they ask for something.
-const LEADS: &str = "please, mira, hey, hi, hello, ok, okay, and, also, so, now, could you, can you, would you";
+const LEADS: &str =
+    "please, mira, hey, hi, hello, ok, okay, and, also, so, now, could you, can you, would you, will you";
 
 /// How they ask to have it remembered.
 const REMEMBER: &str = "\

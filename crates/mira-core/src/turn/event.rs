@@ -4,7 +4,7 @@ use crate::{
     approval::Approval,
     chat::Message,
     citation::Citation,
-    ids::ClientId,
+    ids::{ClientId, ToolCallId},
     memory::{Degraded, Recalled},
     model::Head,
     tool::ToolCall,
@@ -144,6 +144,15 @@ pub enum TurnEvent {
     Chunk(String),
     /// A tool is called.
     ToolCall(Box<ToolCall>),
+    /// A picture can be looked at while a call draws it.
+    Sketch {
+        /// The call.
+        call: ToolCallId,
+        /// Its tool.
+        tool: String,
+        /// The number of the sketch, from 1; a later one takes its place.
+        n: u32,
+    },
     /// A call waits for the owner's word. It was called before.
     Approval(Box<Approval>),
     /// What came of a call.

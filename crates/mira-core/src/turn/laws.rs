@@ -72,6 +72,10 @@ impl Law {
                 ("tool_call", Some(place.max(Place::Recalled)))
             }
             (TurnEvent::ToolCall(_), _) => ("tool_call", None),
+            (TurnEvent::Sketch { call, .. }, place) if place < Place::Ended && self.open.contains(call) => {
+                ("status", Some(place))
+            }
+            (TurnEvent::Sketch { .. }, _) => ("status", None),
             (TurnEvent::Approval(approval), place)
                 if place < Place::Ended
                     && self.open.contains(&approval.call.id)
@@ -191,6 +195,21 @@ mod tests {
             degraded: None,
         };
         check(&[asked(1), answered(1), recall], false);
+    }
+
+    #[test]
+    fn a_sketch_is_of_a_call_at_work() {
+        let asked = TurnEvent::ToolCall(Box::new(call(1, false)));
+        let answered = TurnEvent::ToolResult(Box::new(call(1, true)));
+        let sketch = |n| TurnEvent::Sketch {
+            call: ToolCallId(uuid::Uuid::from_u128(n)),
+            tool: "image_generation".into(),
+            n: 1,
+        };
+        check(&[asked.clone(), sketch(1), sketch(1), answered.clone(), error()], true);
+        check(&[sketch(1)], false);
+        check(&[asked.clone(), sketch(2)], false);
+        check(&[asked, answered, sketch(1)], false);
     }
 
     #[test]

@@ -161,6 +161,9 @@ impl Decoder {
                     return Err(Trouble::fault(&whole));
                 }
             }
+            ("response.image_generation_call.partial_image", _) => {
+                self.hosted.sketched(data, event.output_index, speech);
+            }
             (kind, _) if kind.starts_with("response.reasoning") => speech.thinking(),
             (kind, _) => {
                 if let Some(detail) = hosted::progress_of(kind) {

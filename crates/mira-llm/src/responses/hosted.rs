@@ -44,6 +44,17 @@ struct About<'a> {
     item_id: Words<'a>,
 }
 
+/// A picture that is not whole yet.
+#[derive(Deserialize)]
+struct Sketch<'a> {
+    #[serde(borrow, default)]
+    item_id: Words<'a>,
+    #[serde(default)]
+    partial_image_index: Option<u32>,
+    #[serde(borrow, default)]
+    partial_image_b64: Words<'a>,
+}
+
 /// The tool of an item.
 pub(super) fn kind_of(item_type: &str) -> Option<HostedKind> {
     match item_type {
@@ -112,6 +123,22 @@ impl HostedCalls {
             speech.hosted(HostedEvent::Progress {
                 key: call.key.clone(),
                 detail: detail.to_owned(),
+            });
+        }
+    }
+
+    /// A picture can be looked at while a call draws it. One that cannot be read is passed over: the whole one comes.
+    pub fn sketched(&mut self, data: &[u8], place: Option<u64>, speech: &mut Speech) {
+        let Ok(sketch) = serde_json::from_slice::<Sketch<'_>>(data) else {
+            return;
+        };
+        let call = self.find(sketch.item_id.get(), place).and_then(|at| self.calls.get(at));
+        let bytes = sketch.partial_image_b64.get().and_then(hosted_items::sketch);
+        if let (Some(call), Some(bytes)) = (call.filter(|call| !call.ended), bytes) {
+            speech.hosted(HostedEvent::Sketched {
+                key: call.key.clone(),
+                n: sketch.partial_image_index.unwrap_or_default().saturating_add(1),
+                bytes: bytes.into(),
             });
         }
     }

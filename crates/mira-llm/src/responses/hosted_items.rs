@@ -24,6 +24,8 @@ const SNIPPET_CHARS: usize = 1_000;
 const LINE_CHARS: usize = 2_000;
 /// The most results of one search.
 const MOST_RESULTS: usize = 50;
+/// The largest picture that is shown while it is drawn, in bytes.
+const MOST_SKETCH_BYTES: usize = 8 * 1024 * 1024;
 /// The most files of one call.
 const MOST_FILES: usize = 32;
 
@@ -277,6 +279,12 @@ fn picture_at(url: &str, name: String) -> Result<Option<HostedFile>, TooLarge> {
         media_type: one_line(media_type, 100),
         bytes: bytes.into(),
     }))
+}
+
+/// A picture that is not whole yet, if it is not too large to be shown.
+pub(super) fn sketch(text: &str) -> Option<Vec<u8>> {
+    let bytes = decoded(text).ok().flatten();
+    bytes.filter(|bytes| bytes.len() <= MOST_SKETCH_BYTES)
 }
 
 fn decoded(text: &str) -> Result<Option<Vec<u8>>, TooLarge> {

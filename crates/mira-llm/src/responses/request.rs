@@ -89,8 +89,8 @@ enum Tool<'a> {
         vector_store_ids: &'a [String],
     },
     ImageGeneration {
-        /// None: only the whole picture is shown.
-        partial_images: u8,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        partial_images: Option<u8>,
     },
 }
 
@@ -102,6 +102,9 @@ struct Container<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     file_ids: Vec<&'a str>,
 }
+
+/// How often a picture is shown while it is drawn; each time costs some tokens.
+const SKETCHES: u8 = 2;
 
 /// The most calls of its own tools that a provider may make in one answer; it refuses none and counts no functions.
 const MOST_HOSTED_CALLS: u32 = 32;
@@ -130,7 +133,9 @@ fn hosted<'a>(dialect: &Dialect, tool: &'a HostedTool) -> Tool<'a> {
         HostedTool::FileSearch { stores } => Tool::FileSearch {
             vector_store_ids: stores,
         },
-        HostedTool::ImageGeneration => Tool::ImageGeneration { partial_images: 0 },
+        HostedTool::ImageGeneration => Tool::ImageGeneration {
+            partial_images: dialect.hosted.sketches.then_some(SKETCHES),
+        },
     }
 }
 

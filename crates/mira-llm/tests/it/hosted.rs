@@ -56,7 +56,9 @@ fn outcomes(heard: &Heard) -> Vec<(String, CallStatus, Value, Vec<HostedFile>)> 
                 assert!(!open.iter().any(|(known, _)| known == key), "{key} begins twice");
                 open.push((key.clone(), tool.clone()));
             }
-            HostedEvent::Progress { key, .. } => assert!(open.iter().any(|(known, _)| known == key)),
+            HostedEvent::Progress { key, .. } | HostedEvent::Sketched { key, .. } => {
+                assert!(open.iter().any(|(known, _)| known == key));
+            }
             HostedEvent::Ended {
                 key, outcome, files, ..
             } => {
@@ -109,6 +111,13 @@ fn check(heard: &Heard) {
     assert_eq!(ended[0].2["results"][1]["url"], "https://example.org/cup");
     assert_eq!(ended[1].2, json!({ "stdout": "1\n", "stderr": "", "code": "print(1)" }));
     assert!(matches!(&ended[2].3[0], HostedFile::Here { bytes, .. } if &bytes[..] == PIXEL));
+    let sketches: Vec<_> = { heard.hosted.iter() }
+        .filter_map(|event| match event {
+            HostedEvent::Sketched { n, bytes, .. } => Some((*n, &bytes[..])),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(sketches, [(1, PIXEL), (2, PIXEL)]);
 }
 
 #[tokio::test]
@@ -166,7 +175,7 @@ async fn the_request_says_what_may_be_used() {
     );
     assert_eq!(
         sent["tools"][2],
-        json!({ "type": "image_generation", "partial_images": 0 })
+        json!({ "type": "image_generation", "partial_images": 2 })
     );
     assert_eq!(sent["tools"][3]["type"], "function");
     assert_eq!(

@@ -68,22 +68,22 @@ const STAGE: &str =
 
 /// `?3` reader, `?4` now, `?5` what is to be said of it, unless that was said when it was staged.
 const PUBLISH: &str = "
-    UPDATE files SET status = 'ready', error = iif(staged = ?3, error, ?5), reading = ?3, tried = ?3, staged = 0, tries = 0, retry_at = NULL,
-           updated_at = ?4,
+    UPDATE files SET status = 'ready', error = iif(staged = ?3, error, ?5), reading = ?3, tried = ?3, staged = 0, tries = 0,
+           retry_at = NULL, updated_at = ?4,
            pages = (SELECT p.page FROM file_pages p
                      WHERE p.account_id = ?1 AND p.file_id = ?2 AND p.n >= ?3 << 32 AND p.n < (?3 + 1) << 32
                      ORDER BY p.n DESC LIMIT 1)
      WHERE account_id = ?1 AND id = ?2";
 
-/// `?3` reader, `?4` why, `?5` now. A text that is found stays.
+/// `?3` reader, `?4` now, `?5` why. A text that is found stays.
 const GIVE_UP: &str = "
-    UPDATE files SET status = iif(status = 'ready', status, 'failed'), error = iif(status = 'ready', error, ?4),
-           tries = iif(status = 'ready', 0, tries), tried = ?3, retry_at = NULL, updated_at = ?5
+    UPDATE files SET status = iif(status = 'ready', status, 'failed'), error = iif(status = 'ready', error, ?5),
+           tries = iif(status = 'ready', 0, tries), tried = ?3, retry_at = NULL, updated_at = ?4
      WHERE account_id = ?1 AND id = ?2";
 
-/// `?3` why, `?4` until when, `?5` now. Who has a text hears nothing of it.
+/// `?3` until when, `?4` now, `?5` why. Who has a text hears nothing of it.
 const PUT_OFF: &str = "
-    UPDATE files SET error = iif(status = 'ready', error, ?3), retry_at = ?4, updated_at = ?5
+    UPDATE files SET error = iif(status = 'ready', error, ?5), retry_at = ?3, updated_at = ?4
      WHERE account_id = ?1 AND id = ?2 AND status <> 'failed'";
 
 /// `?1` reader.
@@ -146,13 +146,14 @@ impl Store {
         Columns::new("files", &row).time_or_null("retry_at")
     }
 
-    /// Changes a file by `sql` (`?1` account, `?2` id); answers it as it is then, `None` if it is gone.
+    /// Changes a file by `sql` (`?1` account, `?2` id, `?3` a number, `?4` now, `?5` a note); answers it as it is then,
+    /// `None` if it is gone.
     async fn change_reading(
         &self,
         account: AccountId,
         id: FileId,
         sql: &'static str,
-        reader: u16,
+        number: i64,
         note: Option<String>,
         now: Timestamp,
     ) -> Result<Option<StoredFile>, StoreError> {
@@ -163,7 +164,7 @@ impl Store {
                 sqlx::query(sql)
                     .bind(account.0)
                     .bind(blob(&id.0))
-                    .bind(reader)
+                    .bind(number)
                     .bind(ms(now))
                     .bind(note.as_deref())
                     .execute(&mut *conn)
@@ -201,23 +202,8 @@ impl Store {
         retry_at: Timestamp,
         now: Timestamp,
     ) -> Result<Option<StoredFile>, StoreError> {
-        let error: Arc<str> = error.into();
-        self.write(Class::Acknowledged, move |conn| {
-            let error = Arc::clone(&error);
-            async move {
-                sqlx::query(PUT_OFF)
-                    .bind(account.0)
-                    .bind(blob(&id.0))
-                    .bind(&*error)
-                    .bind(ms(retry_at))
-                    .bind(ms(now))
-                    .execute(&mut *conn)
-                    .await?;
-                find(conn, account, id).await
-            }
-            .boxed()
-        })
-        .await
+        self.change_reading(account, id, PUT_OFF, ms(retry_at), Some(error), now)
+            .await
     }
 
     /// This reader cannot read a file: it has failed, unless it has a text, which stays. `None` if it is gone.
@@ -229,23 +215,8 @@ impl Store {
         error: String,
         now: Timestamp,
     ) -> Result<Option<StoredFile>, StoreError> {
-        let error: Arc<str> = error.into();
-        self.write(Class::Acknowledged, move |conn| {
-            let error = Arc::clone(&error);
-            async move {
-                sqlx::query(GIVE_UP)
-                    .bind(account.0)
-                    .bind(blob(&id.0))
-                    .bind(reader)
-                    .bind(&*error)
-                    .bind(ms(now))
-                    .execute(&mut *conn)
-                    .await?;
-                find(conn, account, id).await
-            }
-            .boxed()
-        })
-        .await
+        self.change_reading(account, id, GIVE_UP, reader.into(), Some(error), now)
+            .await
     }
 
     /// The text this reader made is whole and waits to be put in the place of the one that is found. `note` says what is
@@ -258,7 +229,7 @@ impl Store {
         note: Option<String>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.change_reading(account, id, STAGE, reader, note, now)
+        self.change_reading(account, id, STAGE, reader.into(), note, now)
             .await
             .map(drop)
     }
@@ -273,7 +244,8 @@ impl Store {
         note: Option<String>,
         now: Timestamp,
     ) -> Result<Option<StoredFile>, StoreError> {
-        self.change_reading(account, id, PUBLISH, reader, note, now).await
+        self.change_reading(account, id, PUBLISH, reader.into(), note, now)
+            .await
     }
 
     /// A file whose new text is staged.

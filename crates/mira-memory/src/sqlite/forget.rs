@@ -121,8 +121,8 @@ const LIST_CAUSES: &str = "
                             ORDER BY b.ord DESC LIMIT 1)";
 
 /// `?2` the messages whose notes go, `?3` their session, `?4` the message itself, `?5` the causes that go wherever they
-/// stand. The rows of turns are found by the
-/// messages' own, and a running one by the message it works on. Why something came up is told in words of the question.
+/// stand. The rows of turns are found by the messages' own, and a running one by the message it works on. Why something
+/// came up is told in words of the question.
 const EMPTY: &str = "
     UPDATE turns SET mood_cause = NULL WHERE account_id = ?1 AND mood_cause IN (SELECT value FROM json_each(?5))
        AND (state = 'running' OR id IN (
@@ -131,15 +131,13 @@ const EMPTY: &str = "
     UPDATE messages SET mood_cause = NULL WHERE account_id = ?1 AND mood_cause IS NOT NULL AND id IN (
            SELECT message_id FROM moods WHERE account_id = ?1 AND cause IN (SELECT value FROM json_each(?5)));
     UPDATE mira_state SET mood_cause = NULL
-     WHERE account_id = ?1 AND mood_cause IN (SELECT value FROM json_each(?5));
-    UPDATE moods SET cause = NULL WHERE account_id = ?1 AND cause IN (SELECT value FROM json_each(?5));
-    UPDATE mira_state SET mood_cause = NULL
      WHERE account_id = ?1 AND mood_cause IN (
            SELECT cause FROM moods WHERE account_id = ?1 AND session_id = ?3
               AND message_id IN (SELECT unhex(value) FROM json_each(?2)));
     UPDATE moods SET cause = NULL
      WHERE account_id = ?1 AND session_id = ?3 AND cause IS NOT NULL
        AND message_id IN (SELECT unhex(value) FROM json_each(?2));
+    UPDATE moods SET cause = NULL WHERE account_id = ?1 AND cause IN (SELECT value FROM json_each(?5));
     DELETE FROM turn_parts WHERE turn_id IN (
            SELECT turn_id FROM messages WHERE account_id = ?1 AND id IN (SELECT unhex(value) FROM json_each(?2))
             UNION ALL SELECT id FROM turns WHERE account_id = ?1 AND user_message_id = ?4 AND state = 'running');

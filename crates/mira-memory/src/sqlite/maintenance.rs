@@ -10,7 +10,7 @@ use super::{
 use futures_util::FutureExt;
 use jiff::Timestamp;
 use mira_core::ids::AccountId;
-use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use sqlx::{ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use std::path::{Path, PathBuf};
 
 /// The most problems a check lists.
@@ -58,11 +58,43 @@ pub struct StoreStats {
     pub wal_bytes: u64,
 }
 
+/// How the file is opened to be read: as one that others write. Where nothing can be written beside it, SQLite cannot do
+/// that; then as one that does not change, which is true where it has no log: whoever has it open has made one.
+pub(super) async fn read_options(path: &Path) -> Result<SqliteConnectOptions, StoreError> {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    let log = PathBuf::from(log);
+    // Asked first: a try that fails may leave an empty one.
+    let logged = log.exists();
+    let shared = connect_options(path).read_only(true);
+    match is_readable(&shared).await {
+        Err(StoreError::Io { .. } | StoreError::ReadOnly(_)) if !logged => Ok(shared.immutable(true)),
+        Err(error @ (StoreError::Io { .. } | StoreError::ReadOnly(_))) => Err(StoreError::Open {
+            path: path.to_owned(),
+            detail: format!(
+                "{error}; where its folder cannot be written, its log cannot be read: copy the database and {} to where \
+                 you may write, or let the server that wrote them end",
+                log.display()
+            ),
+        }),
+        // Whatever else is wrong with it is told better by whoever reads on.
+        Ok(()) | Err(_) => Ok(shared),
+    }
+}
+
+async fn is_readable(options: &SqliteConnectOptions) -> Result<(), StoreError> {
+    let mut conn = options.connect().await?;
+    sqlx::query("SELECT count(*) FROM sqlite_schema")
+        .execute(&mut conn)
+        .await?;
+    Ok(conn.close().await?)
+}
+
 impl Store {
     /// Copies the database to a new file: compact, of one moment, checked before it gets its name. Blocks nobody.
     pub async fn backup_to(&self, target: &Path) -> Result<BackupReport, StoreError> {
         // A connection of its own: `query_only` would refuse to write even the copy.
-        let mut conn = connect_options(&self.path).read_only(true).connect().await?;
+        let mut conn = read_options(&self.path).await?.connect().await?;
         let bytes = backup_file(&mut conn, target, None).await?;
         conn.close().await?;
         Ok(BackupReport {
@@ -99,7 +131,7 @@ impl Store {
     pub async fn integrity_check(&self) -> Result<IntegrityReport, StoreError> {
         // A connection of its own: one that has searched before keeps FTS5's list of segments, and the check would miss
         // those that were merged away since.
-        let mut conn = reader_options(&connect_options(&self.path)).connect().await?;
+        let mut conn = reader_options(&read_options(&self.path).await?).connect().await?;
         let mut problems = check_file(&mut conn).await?;
         conn.close().await?;
         if self.writer.is_some() {

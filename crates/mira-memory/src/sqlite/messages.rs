@@ -6,11 +6,8 @@ use super::{
     error::StoreError,
     files,
     outbox::hex_list,
-    rows::{Columns, blob, int, ms},
-    writer::Class,
+    rows::{Columns, blob, int},
 };
-use futures_util::FutureExt;
-use jiff::Timestamp;
 use mira_core::{
     chat::{Exposure, Message, MessageMetadata, MessageStatus, Mood, ReplyMeta, Role, Salience, Usage},
     ids::{AccountId, MemoryId, MessageId, ProjectId, SessionId},
@@ -344,41 +341,6 @@ impl Store {
                 .await?;
         // The schema keeps depths from being negative.
         Ok(depth.map(i64::unsigned_abs))
-    }
-
-    /// Counts tokens that no reply carries with the account's last turn, if that has ended since `since`; whether it has.
-    pub async fn add_tokens(&self, account: AccountId, tokens: u64, since: Timestamp) -> Result<bool, StoreError> {
-        self.write(Class::Partial, move |conn| {
-            async move {
-                let done = sqlx::query(
-                    "UPDATE turns SET tokens = coalesce(tokens, 0) + ?2 WHERE ended_at >= ?3 AND id = (
-                            SELECT id FROM turns WHERE account_id = ?1 AND ended_at IS NOT NULL ORDER BY id DESC LIMIT 1)",
-                )
-                .bind(account.0)
-                .bind(int(tokens))
-                .bind(ms(since))
-                .execute(conn)
-                .await?;
-                Ok(done.rows_affected() > 0)
-            }
-            .boxed()
-        })
-        .await
-    }
-
-    /// Tokens spent (input and output) since `since`: by replies, by turns that ended without one, and what was added.
-    pub async fn tokens_used_since(&self, account: AccountId, since: Timestamp) -> Result<u64, StoreError> {
-        let sum: i64 = sqlx::query_scalar(
-            "SELECT (SELECT coalesce(sum(input_tokens + output_tokens), 0) FROM messages
-                      WHERE account_id = ?1 AND created_at >= ?2 AND output_tokens IS NOT NULL)
-                  + (SELECT coalesce(sum(tokens), 0) FROM turns
-                      WHERE account_id = ?1 AND ended_at >= ?2 AND tokens IS NOT NULL)",
-        )
-        .bind(account.0)
-        .bind(ms(since))
-        .fetch_one(&mut *self.read().await?)
-        .await?;
-        Ok(sum.unsigned_abs())
     }
 }
 

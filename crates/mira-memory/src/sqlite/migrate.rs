@@ -104,6 +104,12 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
         include_str!("../../../../migrations/0015_file_readings.up.sql"),
         include_str!("../../../../migrations/0015_file_readings.down.sql"),
     ),
+    (
+        16,
+        "spent tokens",
+        include_str!("../../../../migrations/0016_spent_tokens.up.sql"),
+        include_str!("../../../../migrations/0016_spent_tokens.down.sql"),
+    ),
 ];
 
 /// The table sqlx keeps its books in.

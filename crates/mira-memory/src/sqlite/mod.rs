@@ -38,6 +38,7 @@ mod rows;
 pub mod search;
 pub mod sessions;
 pub mod spaces;
+mod spent;
 pub mod state;
 pub mod summaries;
 pub mod tombstones;
@@ -252,7 +253,7 @@ impl Store {
                 detail: "there is no such file".to_owned(),
             });
         }
-        let connect = connect_options(path);
+        let connect = maintenance::read_options(path).await?;
         let readers = Readers::new(reader_options(&connect), 2);
         {
             let mut conn = readers.get().await?;

@@ -21,6 +21,7 @@ use mira_core::{
     memory::MemoryKind,
 };
 use sqlx::{Row, SqliteConnection};
+use std::time::Duration;
 
 /// The most rows handed out at once.
 const MAX_DUE: u32 = 1000;
@@ -65,6 +66,19 @@ pub struct OutboxStats {
     pub removals: u64,
     /// Since when the oldest of them waits.
     pub oldest_queued_at: Option<Timestamp>,
+}
+
+impl OutboxStats {
+    /// How many wait in all.
+    pub fn depth(&self) -> u64 {
+        self.documents + self.vectors + self.removals
+    }
+
+    /// For how long the oldest has waited; nothing by a clock that has gone back since.
+    pub fn lag(&self, now: Timestamp) -> Duration {
+        let waited = self.oldest_queued_at.map(|at| now.duration_since(at));
+        waited.and_then(|waited| waited.try_into().ok()).unwrap_or_default()
+    }
 }
 
 /// A text to be embedded.
@@ -421,6 +435,22 @@ impl Store {
         const DEFER: &str = "UPDATE outbox SET attempts = attempts + 1, next_at = ?3
                               WHERE account_id = ?1 AND id IN (SELECT value FROM json_each(?2))";
         self.end_outbox(account, DEFER, &ids, Some(next_at)).await
+    }
+
+    /// What was put off past `now` is due now: nothing is put off for long, so the clock has gone back since.
+    pub async fn hasten_outbox(&self, account: AccountId, now: Timestamp) -> Result<u64, StoreError> {
+        self.write(Class::Partial, move |conn| {
+            async move {
+                let hastened = sqlx::query("UPDATE outbox SET next_at = ?2 WHERE account_id = ?1 AND next_at > ?2")
+                    .bind(account.0)
+                    .bind(ms(now))
+                    .execute(conn)
+                    .await?;
+                Ok(hastened.rows_affected())
+            }
+            .boxed()
+        })
+        .await
     }
 
     async fn end_outbox(

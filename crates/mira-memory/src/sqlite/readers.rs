@@ -40,20 +40,6 @@ impl Readers {
             .await
             .map_err(|_| StoreError::Busy(format!("all {} readers are at work", self.most)))?
             .map_err(|_| StoreError::Closed)?;
-        self.lend(permit).await
-    }
-
-    /// One connection, and a second one if one is free this moment: who holds one never waits for another.
-    pub(super) async fn get_pair(&self) -> Result<Pair<'_>, StoreError> {
-        let first = self.get().await?;
-        let second = match self.permits.try_acquire() {
-            Ok(permit) => Some(self.lend(permit).await?),
-            Err(_) => None,
-        };
-        Ok(Pair { first, second })
-    }
-
-    async fn lend<'p>(&'p self, permit: SemaphorePermit<'p>) -> Result<Reader<'p>, StoreError> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let conn = match idle {
             Some(conn) => conn,
@@ -75,22 +61,6 @@ impl Readers {
                 tracing::warn!(%error, "closing a reader");
             }
         }
-    }
-}
-
-/// What can be cut in two is read by two connections at once where there are two. They may see two states of the file.
-pub(super) struct Pair<'p> {
-    first: Reader<'p>,
-    second: Option<Reader<'p>>,
-}
-
-impl Pair<'_> {
-    pub(super) fn first(&mut self) -> &mut SqliteConnection {
-        &mut self.first
-    }
-
-    pub(super) fn both(&mut self) -> (&mut SqliteConnection, Option<&mut SqliteConnection>) {
-        (&mut self.first, self.second.as_deref_mut())
     }
 }
 

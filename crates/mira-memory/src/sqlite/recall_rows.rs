@@ -16,7 +16,6 @@ use super::{
     outbox::{hex_list, parse_kind},
     rows::{Columns, blob, ms},
 };
-use futures_util::future::try_join;
 use jiff::Timestamp;
 use mira_core::{
     chat::Salience,
@@ -24,7 +23,6 @@ use mira_core::{
     ids::{AccountId, MemoryId, MessageId, ProjectId},
     memory::{Memory, MemoryKind},
 };
-use sqlx::SqliteConnection;
 use std::fmt::Display;
 use uuid::Uuid;
 
@@ -42,9 +40,6 @@ pub(crate) struct RecallRow {
     /// The turn it follows in its session, if that is a memory, and the beginning of its text.
     pub before: Option<(MemoryId, String)>,
 }
-
-/// More candidates than these are read by two connections.
-const MANY: usize = 32;
 
 /// `?2` ids, `?3` project.
 const LIST: &str = "
@@ -230,25 +225,13 @@ impl Store {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let ask = async |conn: &mut SqliteConnection, ids: &[MemoryId]| {
-            let lines: Option<Vec<u8>> = sqlx::query_scalar(LIST)
-                .bind(account.0)
-                .bind(hex_list(ids)?)
-                .bind(project.as_ref().map(|id| blob(&id.0)))
-                .fetch_one(conn)
-                .await?;
-            read_all(lines.as_deref().unwrap_or_default())
-        };
-        let mut pair = self.readers.get_pair().await?;
-        match pair.both() {
-            (first, Some(second)) if ids.len() > MANY => {
-                let (some, others) = ids.split_at(ids.len() / 2);
-                let (mut rows, more) = try_join(ask(first, some), ask(second, others)).await?;
-                rows.extend(more);
-                Ok(rows)
-            }
-            (conn, _) => ask(conn, ids).await,
-        }
+        let lines: Option<Vec<u8>> = sqlx::query_scalar(LIST)
+            .bind(account.0)
+            .bind(hex_list(ids)?)
+            .bind(project.as_ref().map(|id| blob(&id.0)))
+            .fetch_one(&mut *self.read().await?)
+            .await?;
+        read_all(lines.as_deref().unwrap_or_default())
     }
 
     /// The newest messages and facts of a stretch of time, at most `limit`.

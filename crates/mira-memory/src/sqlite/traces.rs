@@ -1,6 +1,10 @@
 //! Finding what should not be there any more: in every table by query, in every file by bytes, and what the scrubbing
 //! after a forgetting has to look for. Nothing here is written anywhere.
 
+mod named;
+
+pub use named::NamedRow;
+
 use super::{Store, error::StoreError, search, tombstones::normalised};
 use futures_util::TryStreamExt;
 use mira_core::ids::{AccountId, MemoryId};
@@ -434,6 +438,15 @@ async fn list_full_text(conn: &mut SqliteConnection) -> Result<Vec<(String, bool
         .collect())
 }
 
+/// What a full-text index is asked: the words of a text in a row, or its pairs of letters.
+fn match_query(text: &str, is_grams: bool) -> Option<String> {
+    if is_grams {
+        pair_phrase(text)
+    } else {
+        Some(format!("\"{}\"", text.replace('\0', " ").replace('"', "\"\"")))
+    }
+}
+
 /// A text's pairs of letters in a row, for the indexes that hold such; `None` where its words suffice.
 fn pair_phrase(text: &str) -> Option<String> {
     let grams = search::grams(text)?;
@@ -476,11 +489,10 @@ impl Store {
                 });
             }
         }
-        let phrase = format!("\"{}\"", text.replace('\0', " ").replace('"', "\"\""));
-        let pairs = pair_phrase(text);
         for (table, is_grams) in list_full_text(&mut conn).await? {
-            let query = if is_grams { pairs.as_ref() } else { Some(&phrase) };
-            let Some(query) = query else { continue };
+            let Some(query) = match_query(text, is_grams) else {
+                continue;
+            };
             let sql = format!("SELECT count(*) FROM {table} WHERE {table} MATCH ?1");
             let rows: i64 = sqlx::query_scalar(AssertSqlSafe(sql))
                 .bind(query)

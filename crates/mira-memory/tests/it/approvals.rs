@@ -373,21 +373,21 @@ async fn tokens_of_turns_without_a_reply_count() {
 async fn tokens_beside_the_replies_count() {
     let (fixture, session) = Fixture::with_session().await;
     let store = &fixture.store;
-    // There is no turn yet to count them with, or none of that day.
-    assert!(!store.add_tokens(ME, 100, now()).await.unwrap());
+    // There is no turn yet, and none is needed.
+    store.add_tokens(ME, 100, now()).await.unwrap();
     fixture.say(&session, "Say.", "Said.").await;
     let before = store.tokens_used_since(ME, now()).await.unwrap();
-    assert!(!store.add_tokens(ME, 100, later(1)).await.unwrap());
-    assert!(!store.add_tokens(AccountId(2), 100, now()).await.unwrap());
-    for tokens in [100, 23] {
-        assert!(store.add_tokens(ME, tokens, now()).await.unwrap());
+    assert_eq!(before, 115);
+    for (tokens, seconds) in [(100, 0), (23, 0), (7, 3600)] {
+        store.add_tokens(ME, tokens, later(seconds)).await.unwrap();
     }
-    assert_eq!(store.tokens_used_since(ME, now()).await.unwrap(), before + 123);
-    // One that runs is not written to: its end says what it has cost.
+    assert_eq!(store.tokens_used_since(ME, now()).await.unwrap(), before + 130);
+    assert_eq!(store.tokens_used_since(ME, later(3600)).await.unwrap(), 7);
+    // Nobody else's, and nothing that hangs on a turn: one that ends says what it has cost beside.
+    assert_eq!(store.tokens_used_since(AccountId(2), now()).await.unwrap(), 0);
     let (turn, _) = fixture
         .begun(&session, send(fixture.message_id(), "Look.", SendParent::Head))
         .await;
-    assert!(store.add_tokens(ME, 7, now()).await.unwrap());
     let end = mira_memory::FinishTurn {
         reply: None,
         state: TurnState::Stopped,
@@ -395,6 +395,11 @@ async fn tokens_beside_the_replies_count() {
         mira: None,
         ..fixture.end(&turn, "")
     };
-    store.finish_turn(ME, end).await.unwrap();
+    fixture.store.finish_turn(ME, end).await.unwrap();
     assert_eq!(store.tokens_used_since(ME, now()).await.unwrap(), before + 1130);
+    // Days gone by are not kept.
+    let days = 3 * 24 * 3600;
+    store.add_tokens(ME, 1, later(days)).await.unwrap();
+    assert_eq!(store.tokens_used_since(ME, later(days)).await.unwrap(), 1);
+    assert_eq!(store.tokens_used_since(ME, now()).await.unwrap(), 15 + 1000 + 1);
 }

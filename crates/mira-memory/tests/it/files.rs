@@ -271,6 +271,33 @@ async fn folders_that_do_not_serve_are_named() {
     assert!(matches!(refused, Some(StoreError::Open { .. })), "{refused:?}");
 }
 
+/// Links to nowhere stand for a folder that cannot be written: SQLite can make neither its log nor what it shares.
+#[cfg(unix)]
+#[tokio::test]
+async fn what_cannot_be_written_beside_is_read_all_the_same() {
+    use std::os::unix::fs::symlink;
+    let (fixture, session) = Fixture::with_session().await;
+    fixture.say(&session, "q", "a").await;
+    fixture.store.close().await;
+    let path = fixture.store.path();
+    let beside = |name: &str| fixture.dir.path().join(name);
+    assert!(!beside("mira.db-wal").exists(), "nobody has it open");
+    symlink(beside("nowhere/log"), beside("mira.db-wal")).unwrap();
+    symlink(beside("nowhere/shared"), beside("mira.db-shm")).unwrap();
+    let store = Store::open_read_only(path).await.unwrap();
+    assert_eq!(store.stats(ME).await.unwrap().messages, 2);
+    assert_eq!(store.integrity_check().await.unwrap().problems, Vec::<String>::new());
+    assert!(store.backup_to(&beside("copy.db")).await.unwrap().bytes > 0);
+    store.close().await;
+    // With a log, which may hold more than the file: said, not left out.
+    std::fs::remove_file(beside("mira.db-wal")).unwrap();
+    std::fs::write(beside("mira.db-wal"), "").unwrap();
+    match Store::open_read_only(path).await.err() {
+        Some(StoreError::Open { detail, .. }) => assert!(detail.contains("mira.db-wal"), "{detail}"),
+        other => panic!("{other:?}"),
+    }
+}
+
 #[test]
 fn urls() {
     let check = |url: &str, path: Option<&str>| {

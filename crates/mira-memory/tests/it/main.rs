@@ -27,5 +27,6 @@ mod shelf;
 mod summaries;
 mod support;
 mod tool_calls;
+mod traces;
 mod transfer;
 mod turns;

@@ -89,10 +89,11 @@ async fn turns_queue_what_is_to_be_remembered() {
     };
     fixture.store.finish_turn(ME, stopped).await.unwrap();
     check(8).await;
-    assert_eq!(
-        fixture.store.outbox_stats(ME).await.unwrap().oldest_queued_at,
-        Some(now())
-    );
+    let stats = fixture.store.outbox_stats(ME).await.unwrap();
+    assert_eq!((stats.oldest_queued_at, stats.depth()), (Some(now()), 8));
+    // A clock that has gone back since makes no lag.
+    let lag = |at| stats.lag(at).as_secs();
+    assert_eq!((lag(now() + 90.seconds()), lag(now() - 1.hour())), (90, 0));
 }
 
 #[tokio::test]
@@ -183,6 +184,14 @@ async fn work_is_handed_out_put_off_and_finished() {
     assert!(store.due_vectors(ME, 10, now()).await.unwrap().is_empty());
     let later = store.due_vectors(ME, 10, now() + 1.hour()).await.unwrap();
     assert_eq!((later.len(), later[0].attempts), (1, 1));
+    // By a clock that has gone back it would wait for long.
+    assert_eq!(
+        store.hasten_outbox(ME, now() + 1.hour()).await.unwrap(),
+        0,
+        "as it was put off"
+    );
+    assert_eq!(store.hasten_outbox(ME, now()).await.unwrap(), 1);
+    assert_eq!(store.due_vectors(ME, 10, now()).await.unwrap(), later);
     // Work queued anew has an id of its own: finishing what was handed out before does not take it along.
     assert_eq!(store.queue_everything(ME, now()).await.unwrap(), 2);
     assert_eq!(waiting(&fixture).await, (2, 0, 0));

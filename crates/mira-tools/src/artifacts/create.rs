@@ -1,7 +1,7 @@
 //! `create_artifact`: makes something the owner keeps.
 
 use super::{ArtifactDoor, Draft, elided::elision, reference};
-use crate::{About, CallContext, Output, Tool, ToolError};
+use crate::{About, CallContext, Concurrency, Output, Tool, ToolError};
 use mira_core::{project::ArtifactKind, tool::Effect};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -60,6 +60,7 @@ impl Tool for CreateArtifact {
                 edit. Use it for anything longer than a few lines that will be used again; say in your answer what you \
                 made instead of repeating it.",
             effect: Effect::Write,
+            concurrency: Concurrency::InTurn,
             timeout: Duration::from_secs(10),
         }
     }

@@ -1,7 +1,7 @@
 //! `edit_artifact`: changes passages of an artifact, or all of it.
 
 use super::{ArtifactDoor, elided::elision, form::Form, parse_id, reference};
-use crate::{About, CallContext, Output, Tool, ToolError};
+use crate::{About, CallContext, Concurrency, Output, Tool, ToolError};
 use mira_core::{
     project::{
         ArtifactContent,
@@ -76,6 +76,7 @@ impl Tool for EditArtifact {
             description: "Changes an artifact and keeps the old version. Prefer `edits`: passages copied exactly from \
                 what `read_artifact` showed, and what takes their place.",
             effect: Effect::Write,
+            concurrency: Concurrency::InTurn,
             timeout: Duration::from_secs(10),
         }
     }

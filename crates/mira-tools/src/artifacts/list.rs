@@ -1,7 +1,7 @@
 //! `list_artifacts`: what there is in the project.
 
 use super::{ArtifactDoor, reference};
-use crate::{About, CallContext, Output, Tool, ToolError};
+use crate::{About, CallContext, Concurrency, Output, Tool, ToolError};
 use mira_core::tool::Effect;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -23,6 +23,7 @@ impl Tool for ListArtifacts {
             name: "list_artifacts",
             description: "Lists the artifacts of this project: lines `id | type | version | name`.",
             effect: Effect::Read,
+            concurrency: Concurrency::Together,
             timeout: Duration::from_secs(10),
         }
     }

@@ -1,7 +1,7 @@
 //! `read_artifact`: the newest content of an artifact.
 
 use super::{ArtifactDoor, parse_id, reference};
-use crate::{About, CallContext, Output, Tool, ToolError};
+use crate::{About, CallContext, Concurrency, Output, Tool, ToolError};
 use mira_core::{project::Author, tool::Effect};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -25,6 +25,7 @@ impl Tool for ReadArtifact {
             name: "read_artifact",
             description: "Reads an artifact whole. Read before you edit: the owner may have changed it.",
             effect: Effect::Read,
+            concurrency: Concurrency::Together,
             timeout: Duration::from_secs(10),
         }
     }

@@ -1,7 +1,7 @@
 //! `git_diff`: what a commit changed.
 
 use super::{CodeDoor, Place, named, untrusted};
-use crate::{About, CallContext, Output, Tool, ToolError};
+use crate::{About, CallContext, Concurrency, Output, Tool, ToolError};
 use mira_core::tool::Effect;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -28,6 +28,7 @@ impl Tool for GitDiff {
             name: "git_diff",
             description: "Shows what a commit of a repository attached to this project changed, as a unified diff.",
             effect: Effect::Read,
+            concurrency: Concurrency::Together,
             timeout: Duration::from_secs(30),
         }
     }

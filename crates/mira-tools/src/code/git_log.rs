@@ -1,7 +1,7 @@
 //! `git_log`: commits of a repository.
 
 use super::{CodeDoor, Place, named, untrusted};
-use crate::{About, CallContext, Output, Tool, ToolError};
+use crate::{About, CallContext, Concurrency, Output, Tool, ToolError};
 use mira_core::tool::Effect;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -38,6 +38,7 @@ impl Tool for GitLog {
             description: "Lists commits of a repository attached to this project, newest first: lines \
                 `commit | date | author | summary`.",
             effect: Effect::Read,
+            concurrency: Concurrency::Together,
             timeout: Duration::from_secs(30),
         }
     }

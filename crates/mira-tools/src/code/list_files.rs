@@ -1,7 +1,7 @@
 //! `list_files`: one folder of a repository.
 
 use super::{CodeDoor, Place, named, untrusted};
-use crate::{About, CallContext, Output, Tool, ToolError};
+use crate::{About, CallContext, Concurrency, Output, Tool, ToolError};
 use mira_core::tool::Effect;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -33,6 +33,7 @@ impl Tool for ListFiles {
             name: "list_files",
             description: "Lists one folder of a repository attached to this project: lines `path | kind | bytes`.",
             effect: Effect::Read,
+            concurrency: Concurrency::Together,
             timeout: Duration::from_secs(20),
         }
     }

@@ -1,7 +1,7 @@
 //! `search_files`: lines of a repository that hold a text.
 
 use super::{CodeDoor, Place, named, untrusted};
-use crate::{About, CallContext, Output, Tool, ToolError};
+use crate::{About, CallContext, Concurrency, Output, Tool, ToolError};
 use mira_core::tool::Effect;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -31,6 +31,7 @@ impl Tool for SearchFiles {
             name: "search_files",
             description: "Finds lines in the files of a repository attached to this project: lines `path:line: text`.",
             effect: Effect::Read,
+            concurrency: Concurrency::Together,
             timeout: Duration::from_secs(30),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{Change, CodeDoor, Place, Written, named};
 use crate::{
-    About, CallContext, Output, Tool, ToolError,
+    About, CallContext, Concurrency, Output, Tool, ToolError,
     artifacts::{Passage, changed},
 };
 use mira_core::tool::Effect;
@@ -39,6 +39,7 @@ impl Tool for WriteFile {
                 copied exactly from what `read_file` showed (without the line numbers), and what takes their place. As \
                 a rule it becomes a proposal that the owner applies or discards: say so.",
             effect: Effect::Write,
+            concurrency: Concurrency::InTurn,
             timeout: Duration::from_secs(30),
         }
     }

@@ -14,7 +14,7 @@ use crate::{CallContext, Doorway};
 use jiff::tz::TimeZone;
 use mira_core::{
     chat::{Role, one_line},
-    ids::MemoryId,
+    ids::{MemoryId, ProjectId},
     memory::{Degraded, FactNote, Memory, MemoryKind, Recalled},
 };
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ const SHOWN_CHARS: usize = 600;
 /// What the tools need of memory.
 pub trait MemoryDoor: Send + Sync + 'static {
     /// What answers a question, best first.
-    fn recall<'a>(&'a self, context: &'a CallContext, question: String, limit: usize) -> Doorway<'a, Found>;
+    fn recall<'a>(&'a self, context: &'a CallContext, lookup: Lookup) -> Doorway<'a, Found>;
 
     /// Keeps a fact, if it is one; `replaces` names the fact it makes untrue.
     fn remember<'a>(
@@ -35,8 +35,19 @@ pub trait MemoryDoor: Send + Sync + 'static {
         replaces: Option<MemoryId>,
     ) -> Doorway<'a, Kept>;
 
-    /// Forgets, everywhere.
+    /// Forgets, everywhere, what the owner's words plainly mean or what they have chosen since they were asked.
     fn forget<'a>(&'a self, context: &'a CallContext, ids: Vec<MemoryId>) -> Doorway<'a, Gone>;
+}
+
+/// What is looked up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lookup {
+    /// A question, or words that would stand in the answer.
+    pub question: String,
+    /// At most so many memories.
+    pub limit: usize,
+    /// Of this project only.
+    pub project: Option<ProjectId>,
 }
 
 /// What was found.
@@ -73,6 +84,10 @@ pub struct Gone {
     pub unknown: Vec<MemoryId>,
     /// Messages that still say what a forgotten fact said.
     pub sources: Vec<Memory>,
+    /// These are there still: it is not plain that the owner means them, and they have not been asked.
+    pub unclear: Vec<Memory>,
+    /// Whether replies that asked the owner which to forget are gone too, since they had their words.
+    pub question: bool,
 }
 
 /// A memory as one line: id, date, whose it is, its text.

@@ -1,7 +1,7 @@
 //! `remember`: keeps a fact the owner asked her to keep.
 
 use super::{Kept, MemoryDoor, ids, reference};
-use crate::{About, CallContext, Output, Tool, ToolError};
+use crate::{About, CallContext, Concurrency, Output, Tool, ToolError};
 use mira_core::{ids::MemoryId, memory::FactNote, tool::Effect};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -34,6 +34,7 @@ impl Tool for Remember {
                 remember something or corrects a fact by its id; what they merely tell you goes into `remember` of your \
                 answer instead, never into both.",
             effect: Effect::Write,
+            concurrency: Concurrency::InTurn,
             timeout: Duration::from_secs(10),
         }
     }

@@ -1,7 +1,7 @@
 //! `code_interpreter`: runs Python where it can harm nothing, and gives back what it printed and made.
 
 use super::{Ended, Exit, PythonDoor};
-use crate::{About, CallContext, Output, Tool, ToolError};
+use crate::{About, CallContext, Concurrency, Output, Tool, ToolError};
 use mira_core::{ids::FileId, tool::Effect};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -41,6 +41,7 @@ impl Tool for CodeInterpreter {
                 be there or not. Use it to compute, to look into the owner's files and to draw plots instead of \
                 guessing. The owner sees the code, its output and its files; do not repeat them.",
             effect: Effect::Read,
+            concurrency: Concurrency::Together,
             timeout: Duration::from_secs(90),
         }
     }

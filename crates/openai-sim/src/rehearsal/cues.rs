@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 
-use super::{RehearsalInput, lines::CODE};
+use super::{RehearsalInput, keeping::asks_to_keep, lines::CODE};
 
 /// Cues other than danger are looked for in this many characters from each end of a message.
 const READ_CHARS: usize = 8 * 1024;
@@ -160,6 +160,7 @@ impl Reading {
         Reading {
             cue: match cue(input, &Words::new(&whole), &words) {
                 Cue::Recall if tells && !input.owner_words.contains('?') => Cue::Plain,
+                Cue::Recall | Cue::Question if tells && asks_to_keep(input.owner_words) => Cue::Plain,
                 cue => cue,
             },
             topic: topic(input.owner_words),

@@ -14,6 +14,10 @@ const MOST_ROUNDS: usize = 3;
 const MOST_FORGOTTEN: usize = 10;
 /// The longest question, and the longest piece of a tool's words that is told on, in characters.
 const MOST_CHARS: usize = 240;
+/// With what `forget` begins to list what it has not forgotten.
+const UNCLEAR: &str = "not forgotten, because";
+/// And the messages that still say what is gone.
+const STILL_SAID: &str = "still say it";
 
 /// A call that was made for this message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +74,14 @@ struct Step {
 /// The first row whose words fit and whose tools are offered is done.
 const ERRANDS: &[Errand] = &[
     Errand {
+        cue: to_forget_these,
+        steps: &[Step {
+            tool: "forget",
+            calls: forget_these,
+        }],
+        tell: tell_forgotten,
+    },
+    Errand {
         cue: to_forget,
         steps: &[
             Step {
@@ -118,8 +130,9 @@ const ERRANDS: &[Errand] = &[
 ];
 
 /// What people say before they ask for something.
-const LEADS: [&str; 14] = [
+const LEADS: [&str; 15] = [
     "please ",
+    "yes ",
     "mira ",
     "hey ",
     "hi ",
@@ -219,7 +232,27 @@ fn after(words: &str, beginnings: &[&str]) -> Option<String> {
 
 /// Whether a message asks to have something forgotten.
 pub(super) fn asks_to_forget(words: &str) -> bool {
-    to_forget(words).is_some()
+    to_forget(words).or_else(|| to_forget_these(words)).is_some()
+}
+
+/// The ids of what is to be forgotten, where it is named by them.
+fn to_forget_these(words: &str) -> Option<String> {
+    let asked = request(words);
+    if !asked.starts_with("forget ") && !asked.starts_with("vergiss ") {
+        return None;
+    }
+    let is_id = |part: &&str| {
+        let dashes: Vec<usize> = part.match_indices('-').map(|(at, _)| at).collect();
+        part.len() == 36 && dashes == [8, 13, 18, 23]
+    };
+    let parts = words.split(|c: char| !c.is_ascii_hexdigit() && c != '-');
+    let ids: Vec<&str> = parts.filter(is_id).take(MOST_FORGOTTEN).collect();
+    (!ids.is_empty()).then(|| ids.join(" "))
+}
+
+fn forget_these(ids: &str, _: &[Done<'_>]) -> Vec<Value> {
+    let ids: Vec<&str> = ids.split(' ').collect();
+    vec![json!({ "memories": ids })]
 }
 
 fn to_forget(words: &str) -> Option<String> {
@@ -239,7 +272,7 @@ fn to_recall(words: &str) -> Option<String> {
 }
 
 fn look_up(subject: &str, _: &[Done<'_>]) -> Vec<Value> {
-    vec![json!({ "question": subject, "limit": null })]
+    vec![json!({ "question": subject, "limit": null, "project": null })]
 }
 
 /// Every fact the message tells.
@@ -256,20 +289,39 @@ struct Line<'a> {
     text: &'a str,
 }
 
-/// The memories among the lines of an output.
-fn lines<'a>(done: &[Done<'a>]) -> Vec<Line<'a>> {
-    let outputs = done.iter().filter(|done| done.tool == "recall").map(|done| done.output);
-    let line = |line: &'a str| {
+impl<'a> Line<'a> {
+    fn read(line: &'a str) -> Option<Self> {
         let mut parts = line.splitn(4, '|').map(str::trim);
-        let line = Line {
+        let line = Self {
             id: parts.next()?,
             date: parts.next()?,
             who: parts.next()?,
             text: parts.next()?,
         };
         (!line.id.is_empty() && !line.id.contains(' ')).then_some(line)
-    };
-    outputs.flat_map(str::lines).filter_map(line).collect()
+    }
+
+    /// Without its words.
+    fn kind_and_day(&self) -> String {
+        match self.who {
+            "owner" => format!("what you said on {}", self.date),
+            "Mira" => format!("what I said on {}", self.date),
+            who => format!("a {who}, from {}", self.date),
+        }
+    }
+}
+
+/// The memories among the lines of an output.
+fn lines<'a>(done: &[Done<'a>]) -> Vec<Line<'a>> {
+    let outputs = done.iter().filter(|done| done.tool == "recall").map(|done| done.output);
+    outputs.flat_map(str::lines).filter_map(Line::read).collect()
+}
+
+/// The memories that `forget` has left for the owner to choose from.
+fn unclear(output: &str) -> Vec<Line<'_>> {
+    let lines = output.lines().skip_while(|line| !line.starts_with(UNCLEAR)).skip(1);
+    let lines = lines.take_while(|line| !line.contains(STILL_SAID));
+    lines.filter_map(Line::read).collect()
 }
 
 /// The lines that have most of the subject's words; none if none has any. Summaries are made of what else is there.
@@ -379,29 +431,46 @@ fn tell_forgotten(subject: &str, done: &[Done<'_>]) -> Told {
     }
 }
 
-/// What is gone, by its kind and day: its words would be back with the reply.
+/// What is gone, by its kind and day: its words would be back with the reply. And what is not, with its words, for the
+/// owner to choose from.
 fn gone(subject: &str, done: &[Done<'_>], output: &str) -> String {
+    let left = unclear(output);
+    let is_left = |line: &Line<'_>| left.iter().any(|other| other.id == line.id);
     let items: Vec<String> = fitting(subject, done)
         .iter()
-        .map(|line| match line.who {
-            "owner" => format!("- what you said on {}", line.date),
-            "Mira" => format!("- what I said on {}", line.date),
-            who => format!("- a {who}, from {}", line.date),
-        })
+        .filter(|line| !is_left(line))
+        .map(|line| format!("- {}", line.kind_and_day()))
         .collect();
     let count = output.lines().next().and_then(|line| line.strip_prefix("forgotten: "));
     let count = count
         .and_then(|count| count.trim().parse::<usize>().ok())
         .unwrap_or(items.len());
-    let noun = if count == 1 { "thing is" } else { "things are" };
-    let mut told = format!(
-        "Forgotten, for good: {count} {noun} gone from me.\n\n{}",
-        items.join("\n")
-    );
-    if output.contains("still say it") {
-        told.push_str("\n\nSome of what we said still says it; tell me, and those words go too.");
+    let mut told = Vec::new();
+    if count > 0 {
+        let noun = if count == 1 { "thing is" } else { "things are" };
+        told.push(format!("Forgotten, for good: {count} {noun} gone from me."));
+        told.extend((!items.is_empty()).then(|| items.join("\n")));
+    } else if left.is_empty() {
+        told.push("Nothing of mine has such an id. There's nothing to forget.".to_owned());
     }
-    told
+    if !left.is_empty() {
+        let lead = if count > 0 {
+            "This is near it, and I've kept it until you say so:"
+        } else {
+            "Gone is gone, so I ask first. Which of these do you mean?"
+        };
+        let line = |line: &Line<'_>| {
+            let text = super::clip(line.text, MOST_CHARS);
+            format!("- `{}`, {}: “{text}”", line.id, line.kind_and_day())
+        };
+        let lines: Vec<String> = left.iter().map(line).collect();
+        let tail = "Say “forget” and the ids of those that shall go. This question, which has their words, goes along.";
+        told.extend([lead.to_owned(), lines.join("\n"), tail.to_owned()]);
+    }
+    if output.contains(STILL_SAID) {
+        told.push("Some of what we said still says it; tell me, and those words go too.".to_owned());
+    }
+    told.join("\n\n")
 }
 
 fn tell_found(_: &str, done: &[Done<'_>]) -> Told {
@@ -483,21 +552,31 @@ mod tests {
         check(
             "What do you know about my sister?",
             &[],
-            &json!(["recall", [{ "question": "What do you know about my sister?", "limit": null }]]),
+            &json!(["recall", [{ "question": "What do you know about my sister?", "limit": null, "project": null }]]),
         );
         let forget = "Mira, forget that my sister is called Anna!";
         check(
             forget,
             &[],
-            &json!(["recall", [{ "question": "my sister is called anna", "limit": null }]]),
+            &json!(["recall", [{ "question": "my sister is called anna", "limit": null, "project": null }]]),
         );
         check(
             forget,
             &[("recall", FOUND)],
             &json!(["forget", [{ "memories": ["7a", "7b"] }]]),
         );
+        let these = "Yes, forget `01890000-0000-7000-8000-00000000000a` and 01890000-0000-7000-8000-00000000000b.";
+        check(
+            these,
+            &[],
+            &json!(["forget", [{ "memories": [
+                "01890000-0000-7000-8000-00000000000a",
+                "01890000-0000-7000-8000-00000000000b",
+            ] }]]),
+        );
         for talk in [
             "Forget it.",
+            "Forget 12 and abc-def.",
             "I can't forget that night.",
             "Do you remember?",
             "Hello.",
@@ -543,6 +622,24 @@ mod tests {
         let gone = words(told(forget, &[("recall", FOUND), ("forget", "forgotten: 2")]));
         assert!(gone.contains("2 things are gone") && !gone.contains("Anna"), "{gone}");
         assert!(words(told(forget, &[("recall", FOUND), ("forget", "error: denied here")])).contains("> denied here"));
+        let near = "forgotten: 1\nnot forgotten, because it is not plain:\n\
+            7b | 9 May 2026 | owner | my sister is called Anna and sails\nthese messages still say it:\n7z | 1 May 2026 | owner | x";
+        let part = words(told(forget, &[("recall", FOUND), ("forget", near)]));
+        assert!(
+            part.contains("1 thing is gone") && part.contains("- a fact about owner, from 8 May 2026"),
+            "{part}"
+        );
+        assert!(
+            part.contains("- `7b`, what you said on 9 May 2026: “my sister is called Anna and sails”"),
+            "{part}"
+        );
+        assert!(!part.contains("7z") && part.contains("still says it"), "{part}");
+        let none = near.replace("forgotten: 1", "forgotten: 0");
+        let asked = words(told(forget, &[("recall", FOUND), ("forget", &none)]));
+        assert!(
+            !asked.contains("gone from me") && asked.contains("Which of these"),
+            "{asked}"
+        );
         assert!(words(told(forget, &[("recall", "nothing comes up")])).contains("nothing to forget"));
         let found = told("what do you know about my sister", &[("recall", FOUND)]);
         assert_eq!(

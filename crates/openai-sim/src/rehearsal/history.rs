@@ -1,7 +1,7 @@
 //! What the owner said in this very conversation, where that is asked for: what the prompt holds as it was said is not
 //! recalled beside it. It quotes what lies there and says how far back that goes; it makes nothing up.
 
-use super::{clip, cues, shared, text_of};
+use super::{clip, cues, notice::FOUND_BY_WORDS, shared, text_of};
 
 /// The longest piece that is quoted, in characters.
 const QUOTE_CHARS: usize = 240;
@@ -79,7 +79,7 @@ pub(super) fn said(words: &str, earlier: &[&str], memories: &[&str]) -> Option<S
     }
     let lines = quoted.iter().map(|said| format!("> “{}”", clip(said, QUOTE_CHARS)));
     Some(format!(
-        "{lead}\n\n{}\n\n(A rehearsal only finds words again; a model would know what they meant.)",
+        "{lead}\n\n{}\n\n{FOUND_BY_WORDS}",
         lines.collect::<Vec<_>>().join("\n>\n")
     ))
 }

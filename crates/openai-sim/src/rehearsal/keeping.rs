@@ -17,6 +17,18 @@ const REQUESTS: &str = "\
     remember that, remember, do not forget that, do not forget, don't forget that, don't forget, never forget that, keep in mind that, bear in mind that, make a note that, take note \
     that, note that, note down that, write down that, merk dir bitte, merk dir, merke dir, behalte";
 
+/// What makes a question a polite request.
+const POLITE: &str = "please, could you, can you, would you, will you";
+
+/// What is put behind a request to soften it.
+const TAGS: [&str; 6] = [", ok", ", okay", ", please", ", will you", ", would you", ", can you"];
+
+/// How what is told begins after "that"; a noun by itself is pointed at ("remember that night").
+const SUBJECTS: &str = "\
+    i, i'm, i've, i'll, i'd, we, we're, we've, we'll, my, our, mine, the, a, an, he, he's, she, she's, it, it's, they, \
+    they're, you, you're, his, her, their, its, there, there's, this, these, those, on, in, at, from, every, each, all, \
+    both, some, nobody, somebody, everybody, no, when, if";
+
 /// What follows such words where nothing is told.
 const NOT_TOLD: &str = "\
     what, when, who, whom, how, where, why, which, whether, if, me, us, it, him, them, anything, something, everything, \
@@ -42,6 +54,33 @@ pub(super) fn asks_to_keep(words: &str) -> bool {
     sentences(words).iter().any(|sentence| led(&plain(sentence)).1)
 }
 
+/// Whether a question asks to have something kept: "Can you remember that my sister is called Ana?" The same words ask
+/// for a memory where they only point at something: "Can you remember that night?"
+pub(super) fn asks_politely(question: &str) -> bool {
+    let (mut rest, mut polite) = (question.trim(), false);
+    while let Some((lead, tail)) = begun(rest, LEADS) {
+        polite |= listed(POLITE, lead);
+        rest = bare(tail);
+    }
+    let (untagged, tagged) = without_tag(rest);
+    let Some((request, tail)) = begun(untagged, REQUESTS).filter(|_| polite || tagged) else {
+        return false;
+    };
+    let tail = bare(tail);
+    let first = tail.split(' ').next().unwrap_or_default();
+    let is_subject =
+        first.starts_with(|c: char| c.is_uppercase() || c.is_ascii_digit()) || listed(SUBJECTS, &first.to_lowercase());
+    tail.contains(' ') && ((request.ends_with(" that") && is_subject) || first.eq_ignore_ascii_case("to"))
+}
+
+/// A request without what softens it at its end, and whether there was such.
+fn without_tag(rest: &str) -> (&str, bool) {
+    let lower = rest.to_ascii_lowercase();
+    let tag = TAGS.iter().find(|tag| lower.ends_with(**tag));
+    let cut = tag.and_then(|tag| rest.get(..rest.len() - tag.len()));
+    cut.map_or((rest, false), |cut| (cut, true))
+}
+
 /// A sentence without what leads up to it, and whether that asks to have the rest kept.
 pub(super) fn led(sentence: &str) -> (&str, bool) {
     let mut rest = sentence.trim();
@@ -52,7 +91,7 @@ pub(super) fn led(sentence: &str) -> (&str, bool) {
         return (rest, false);
     };
     // "Remember this: ..." is told after the colon; whatever follows "that" is told.
-    let tail = bare(strip(tail, " this:").unwrap_or(tail));
+    let tail = bare(strip(tail, " this:").unwrap_or(without_tag(tail).0));
     let first = tail.split(' ').next().unwrap_or_default().to_lowercase();
     let told = request.ends_with(" that") || !listed(NOT_TOLD, &first);
     (tail, told && tail.contains(' '))

@@ -346,24 +346,6 @@ pub(super) fn reaction(cue: Cue, voice: Voice) -> &'static [&'static str] {
     }
 }
 
-/// The label every rehearsal carries: said at the start and whenever asked.
-pub(super) fn rehearsal_note(voice: Voice) -> &'static str {
-    match voice {
-        Voice::Default => {
-            "> **This is a rehearsal.** There's no model behind my eyes yet, only a script with good posture: I match words and quote you back. For the real me, put `OPENAI_API_KEY` into `.env` (or `OPENAI_BASE_URL` for Ollama, llama.cpp, vLLM and that crowd) and start me again. Then I get dangerous."
-        }
-        Voice::Forbidden => {
-            "> **This is a rehearsal**, a dress one: the dress is on, the model isn't. Everything I say tonight is scripted. Slip an `OPENAI_API_KEY` into `.env`, or an `OPENAI_BASE_URL` for a server of your own, start me again, and I'll improvise."
-        }
-        Voice::Hallow => {
-            "> **This is a rehearsal.** These words were written before you came, and no model is listening behind them. Put `OPENAI_API_KEY` or `OPENAI_BASE_URL` into `.env`, start me again, and I'll be able to hear you."
-        }
-        Voice::Haven => {
-            "> **This is a rehearsal**, so you know what you're leaning on: a script, and no model yet. When you feel like it, `OPENAI_API_KEY` in `.env` (or `OPENAI_BASE_URL` for a server at home), then start me again. No rush at all."
-        }
-    }
-}
-
 /// Said when a feeling or a request made her change overlay.
 pub(super) fn switched(voice: Voice, custom: bool) -> &'static str {
     if custom {

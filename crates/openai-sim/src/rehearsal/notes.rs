@@ -1,12 +1,12 @@
 //! What the stand-in would remember of a message: sentences of a few plain forms, told again in the third person.
 //!
 //! Only the emulated model reads words like this. Not here: whether a note is kept; Mira's gate judges it like any
-//! other model's. Invariants: a note says nothing the message did not say; a question teaches nothing; what is fenced
-//! or quoted teaches nothing.
+//! other model's. Invariants: a note says nothing the message did not say; a question teaches nothing, unless it asks to
+//! have something kept; what is fenced or quoted teaches nothing.
 
 use super::{
     MAX_NOTES, cues,
-    keeping::{happening, kept, led},
+    keeping::{asks_politely, happening, kept, led},
     retold::{agreeing, seen},
 };
 
@@ -194,7 +194,7 @@ pub(super) fn plain(sentence: &str) -> String {
     sentence.replace(['’', '\u{2bc}'], "'")
 }
 
-/// The sentences somebody says themselves: no questions, no quotations, no code.
+/// The sentences somebody says themselves: no questions but those that ask to have something kept, no quotations, no code.
 pub(super) fn sentences(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut fenced = false;
@@ -219,9 +219,10 @@ pub(super) fn sentences(text: &str) -> Vec<String> {
                 })
                 .map_or(rest.len(), |(at, _)| at);
             let (sentence, tail) = rest.split_at(end);
-            let asked = tail.starts_with('?');
-            if !asked && found.len() < 200 {
-                found.push(sentence.trim().to_owned());
+            let sentence = sentence.trim();
+            let told = !tail.starts_with('?') || asks_politely(&plain(sentence));
+            if told && found.len() < 200 {
+                found.push(sentence.to_owned());
             }
             rest = tail.trim_start_matches(['.', '!', '?', ';', ')', ' ']);
         }

@@ -2,7 +2,7 @@
 
 use crate::{
     api::error::{ApiError, Problem},
-    services::health::{Condition, PartHealth},
+    services::health::{Condition, PartHealth, disk_health},
     state::AppState,
 };
 use axum::{Json, extract::State};
@@ -74,16 +74,18 @@ impl From<PartHealth> for ComponentObject {
     (status = 200, description = "The process serves", body = HealthObject),
 ))]
 pub async fn health(State(state): State<AppState>) -> Json<HealthObject> {
-    let database = database_health(&state).await;
+    let (database, disk) = tokio::join!(database_health(&state), room_left(&state));
+    let database = with_disk(database, &disk);
     let llm = state.model_health().get();
     let memories = &state.hub().deps().memories;
     let (mut vector_index, embeddings) = (memories.index_health(), memories.embeddings_health());
     let parts = [&database, &llm, &vector_index, &embeddings];
     let well = parts.iter().all(|part| part.condition == Condition::Ok);
     if let Ok(Ok(outbox)) = tokio::time::timeout(DATABASE_LIMIT, state.store().outbox_stats(AccountId::OWNER)).await {
-        let waiting = outbox.documents + outbox.vectors + outbox.removals;
+        let (waiting, lag_s) = (outbox.depth(), outbox.lag(state.clock().now()).as_secs());
         if waiting > 0 {
-            vector_index.detail = format!("{}; {waiting} memories wait to be indexed", vector_index.detail);
+            let detail = &vector_index.detail;
+            vector_index.detail = format!("{detail}; {waiting} memories wait to be indexed, the oldest for {lag_s} s");
         }
     }
     Json(HealthObject {
@@ -142,5 +144,60 @@ async fn database_health(state: &AppState) -> PartHealth {
             condition: Condition::Degraded,
             detail: "the database does not answer".to_owned(),
         },
+    }
+}
+
+/// The disk's room. Where even that is not answered in time, the disk is as good as gone.
+async fn room_left(state: &AppState) -> PartHealth {
+    let asked = state.clone();
+    let looking = state.life().spawn_blocking(move || disk_health(asked.config()));
+    match tokio::time::timeout(DATABASE_LIMIT, looking).await {
+        Ok(Ok(disk)) => disk,
+        Ok(Err(_)) | Err(_) => PartHealth {
+            condition: Condition::Degraded,
+            detail: "its disk does not answer".to_owned(),
+        },
+    }
+}
+
+/// The database as it is with this room: one that answers is not well where nothing can be stored in it soon.
+fn with_disk(database: PartHealth, disk: &PartHealth) -> PartHealth {
+    if disk.condition == Condition::Ok {
+        return database;
+    }
+    PartHealth {
+        condition: match database.condition {
+            Condition::Ok => disk.condition,
+            Condition::Degraded | Condition::Unavailable => database.condition,
+        },
+        detail: format!("{}; {}", database.detail, disk.detail),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_without_room_is_not_well() {
+        let check = |database: Condition, disk: Condition, expect: (Condition, &str)| {
+            let part = |condition, detail: &str| PartHealth {
+                condition,
+                detail: detail.to_owned(),
+            };
+            let both = with_disk(part(database, "it answers"), &part(disk, "it is full"));
+            assert_eq!((both.condition, both.detail.as_str()), expect);
+        };
+        check(Condition::Ok, Condition::Ok, (Condition::Ok, "it answers"));
+        check(
+            Condition::Ok,
+            Condition::Degraded,
+            (Condition::Degraded, "it answers; it is full"),
+        );
+        check(
+            Condition::Unavailable,
+            Condition::Degraded,
+            (Condition::Unavailable, "it answers; it is full"),
+        );
     }
 }

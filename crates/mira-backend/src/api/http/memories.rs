@@ -19,6 +19,7 @@ use crate::{
         deps::MemoryChange,
         facts::{self, OwnFact},
         forget,
+        memory::MemoryStatus,
     },
     state::AppState,
 };
@@ -85,6 +86,9 @@ pub struct CreateMemory {
     /// In every prompt.
     #[serde(default)]
     pinned: bool,
+    /// The session it belongs to.
+    #[serde(default)]
+    session_id: Option<String>,
     /// The project it belongs to.
     #[serde(default)]
     project_id: Option<String>,
@@ -134,6 +138,19 @@ pub struct IndexObject {
     pub oldest_pending_at: Option<String>,
     /// Whether a new model's index is being filled while the old one answers.
     pub rebuilding: bool,
+}
+
+impl IndexObject {
+    /// The index of this moment.
+    pub fn of(status: &MemoryStatus) -> Self {
+        Self {
+            status: status.index.condition.as_str(),
+            detail: status.index.detail.clone(),
+            pending: status.outbox.depth(),
+            oldest_pending_at: status.outbox.oldest_queued_at.map(|at| at.to_string()),
+            rebuilding: status.rebuilding,
+        }
+    }
 }
 
 /// How memory is.
@@ -188,10 +205,7 @@ pub async fn list_memories(
     let session_id: Option<SessionId> = complaints.parse("session_id", query.session_id.as_deref());
     let project_id: Option<ProjectId> = complaints.parse("project_id", query.project_id.as_deref());
     complaints.done()?;
-    if let Some(id) = &session_id {
-        let known = state.store().find_session(identity.account, id).await?;
-        known.ok_or(ApiError::NotFound("session"))?;
-    }
+    check_session(&state, &identity, session_id.as_ref()).await?;
     let filter = MemoryFilter {
         q: query
             .q
@@ -207,6 +221,15 @@ pub async fn list_memories(
         memories: listed.items.iter().map(MemoryObject::of).collect(),
         next_cursor: listed.next.map(|cursor| cursor.to_string()),
     }))
+}
+
+/// That the session which is named exists, where one is.
+async fn check_session(state: &AppState, identity: &Identity, session: Option<&SessionId>) -> Result<(), ApiError> {
+    if let Some(id) = session {
+        let known = state.store().find_session(identity.account, id).await?;
+        known.ok_or(ApiError::NotFound("session"))?;
+    }
+    Ok(())
 }
 
 fn check_text(text: &str, complaints: &mut Complaints) -> String {
@@ -245,8 +268,10 @@ pub async fn create_memory(
     }
     let about = check_name("about", body.about.as_deref().unwrap_or_default(), &mut complaints);
     let topic = check_name("topic", body.topic.as_deref().unwrap_or_default(), &mut complaints);
+    let session: Option<SessionId> = complaints.parse("session_id", body.session_id.as_deref());
     let project = known_project(&state, &identity, &mut complaints, body.project_id.as_deref()).await?;
     complaints.done()?;
+    check_session(&state, &identity, session.as_ref()).await?;
     let Some(note) = FactNote::tidy(&about, &topic, &text, None) else {
         return Err(ApiError::field("text", "must not be empty"));
     };
@@ -255,6 +280,7 @@ pub async fn create_memory(
         topic: Some(note.topic).filter(|topic| !topic.is_empty()),
         text: note.text,
         pinned: body.pinned,
+        session,
         project,
     };
     let memories = &state.hub().deps().memories;
@@ -397,7 +423,6 @@ pub async fn get_state(
     let memories = &state.hub().deps().memories;
     let status = memories.status(identity.account).await?;
     let counts = state.store().memory_counts(identity.account).await?;
-    let outbox = status.outbox;
     Ok(axum::Json(MemoryStateObject {
         paused: memories.is_paused(),
         counts: MemoryCountsObject {
@@ -406,13 +431,7 @@ pub async fn get_state(
             summaries: counts.summaries,
             pinned: counts.pinned,
         },
-        index: IndexObject {
-            status: status.index.condition.as_str(),
-            detail: status.index.detail,
-            pending: outbox.documents + outbox.vectors + outbox.removals,
-            oldest_pending_at: outbox.oldest_queued_at.map(|at| at.to_string()),
-            rebuilding: status.rebuilding,
-        },
+        index: IndexObject::of(&status),
         embeddings: status.embeddings.into(),
     }))
 }

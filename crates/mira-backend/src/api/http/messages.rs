@@ -166,6 +166,16 @@ pub async fn history(
         }
         before = after;
     };
+    if let Some(cursor) = cursor.filter(|_| page.messages.is_empty()) {
+        // Nothing stands above the first message, nor above one that is gone; above another session's stands no page of
+        // this one.
+        let message = state.store().find_message(identity.account, cursor).await?;
+        if message.is_some_and(|message| message.session_id != session) {
+            return Err(ApiError::Malformed(
+                "the cursor is of another session's history".to_owned(),
+            ));
+        }
+    }
     let next_cursor = page
         .messages
         .first()

@@ -11,7 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use mira_docs::READER;
-use std::{collections::HashSet, time::Duration};
+use std::collections::HashSet;
 
 const OPEN: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const PLAIN: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -30,9 +30,6 @@ pub async fn metrics(
 ) -> Result<Response, ApiError> {
     let stats = state.store().writer_stats();
     let outbox = state.store().outbox_stats(identity.account).await?;
-    let lag = outbox
-        .oldest_queued_at
-        .and_then(|at| Duration::try_from(state.clock().now().duration_since(at)).ok());
     let looked = Looked {
         uptime: state.started().elapsed(),
         wal_bytes: wal_bytes(&state).await,
@@ -40,8 +37,9 @@ pub async fn metrics(
         writes: stats.jobs,
         writes_waiting: stats.queued,
         files_to_renew: state.store().count_files_to_renew(READER).await?,
-        outbox_depth: outbox.documents + outbox.vectors + outbox.removals,
-        outbox_lag: lag.unwrap_or_default(),
+        outbox_depth: outbox.depth(),
+        outbox_lag: outbox.lag(state.clock().now()),
+        index_rebuilding: state.hub().deps().memories.is_rebuilding(),
     };
     let text = state.metrics().encode(looked);
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());

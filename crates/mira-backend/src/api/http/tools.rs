@@ -1,16 +1,26 @@
-//! `GET /api/tools`: what she can do here, and what not and why.
+//! `GET /api/tools`: what she can do here, and what not and why. `GET /api/sketches/{tool_call_id}`: a picture while it is
+//! drawn.
 
-use super::parts::PartQuery;
+use super::{
+    artifact_views::{Taken, label},
+    parts::PartQuery,
+};
 use crate::{
     api::{
         error::{ApiError, Problem},
-        extract::Query,
+        extract::{Path, Query},
     },
     services::{auth::Identity, hosted::Lack},
     state::AppState,
 };
-use axum::{Json, extract::State};
-use mira_core::tool::ToolOffer;
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+use mira_core::{ids::ToolCallId, tool::ToolOffer};
+use mira_docs::Kind;
 use serde::Serialize;
 use std::collections::HashSet;
 use utoipa::ToSchema;
@@ -110,4 +120,31 @@ pub async fn list_tools(
     });
     let (tools, next_cursor) = part.of(own.chain(of_servers).collect())?;
     Ok(Json(ToolList { tools, next_cursor }))
+}
+
+/// A picture while a call draws it
+#[utoipa::path(get, path = "/api/sketches/{tool_call_id}", tag = "tools", params(("tool_call_id" = String, Path)), responses(
+    (status = 200, description = "The newest sketch; there is none once the call is over", content(
+        (Vec<u8> = "image/png"), (Vec<u8> = "image/jpeg"), (Vec<u8> = "image/webp"),
+    )),
+    (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json"),
+))]
+pub async fn sketch(
+    State(state): State<AppState>,
+    identity: Identity,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let none = || ApiError::NotFound("sketch");
+    let call: ToolCallId = id.parse().map_err(|_| none())?;
+    let sketches = state.hub().deps().hosted.sketches();
+    let bytes = sketches.find(identity.account, call).ok_or_else(none)?;
+    let found = mira_docs::sniff("", &bytes);
+    if found.kind != Kind::Image {
+        return Err(none());
+    }
+    let mut response = bytes.into_response();
+    let headers = response.headers_mut();
+    label(headers, Taken::InPlace, "sketch", &found.media_type)?;
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
 }

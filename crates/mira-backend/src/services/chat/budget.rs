@@ -1,10 +1,7 @@
-//! What a turn may spend: the day's tokens, and the room of a prompt while tools tell more and more.
+//! The room of a prompt while tools tell more and more. Not here: the day's tokens ([`crate::services::spending`]).
 
 use super::attached::PICTURES;
-use crate::services::deps::Deps;
-use jiff::Timestamp;
-use mira_core::{budget::estimate_tokens, chat::Usage, ids::AccountId, prompt::PICTURE_TOKENS, tool::Round};
-use mira_memory::StoreError;
+use mira_core::{budget::estimate_tokens, prompt::PICTURE_TOKENS, tool::Round};
 
 /// Of what the tools of earlier rounds told, so much is left of each output where room is short, in characters.
 const SHORT_CHARS: usize = 600;
@@ -20,63 +17,6 @@ const LEAST_SHARE: usize = 4;
 const SHORTENED: &str = "\n(shortened to make room; call the tool again if you need it whole)";
 /// Said where nothing is left.
 const LEFT_OUT: &str = "(left out to make room; call the tool again if you need it)";
-
-/// The day's beginning, where the owner lives.
-fn midnight(deps: &Deps) -> Timestamp {
-    let now = deps.clock.now().to_zoned(deps.settings.tz.clone());
-    now.start_of_day().map_or(deps.clock.now(), |day| day.timestamp())
-}
-
-/// Tokens spent since midnight, those beside the replies too.
-pub(super) async fn used_today(deps: &Deps, account: AccountId) -> Result<u64, StoreError> {
-    let waiting = count_beside(deps, account).await?;
-    let stored = deps.store.tokens_used_since(account, midnight(deps)).await?;
-    Ok(stored.saturating_add(waiting))
-}
-
-/// Lets the store count what was spent beside the replies, with a turn of today; what it could not be given waits for one.
-async fn count_beside(deps: &Deps, account: AccountId) -> Result<u64, StoreError> {
-    let spent = deps.memories.take_spent();
-    if spent == 0 {
-        return Ok(0);
-    }
-    let counted = deps.store.add_tokens(account, spent, midnight(deps)).await;
-    if matches!(counted, Ok(true)) {
-        return Ok(0);
-    }
-    deps.memories.spend(spent);
-    counted.map(|_| spent)
-}
-
-/// Takes note of a side call's tokens: they count against the day's budget, where there is one.
-pub async fn spend_beside(deps: &Deps, account: AccountId, usage: Usage) {
-    if deps.settings.daily_token_budget.is_none() {
-        return;
-    }
-    deps.memories.spend(tokens(usage));
-    if let Err(error) = count_beside(deps, account).await {
-        tracing::warn!(%error, "the tokens of a side call wait to be counted");
-    }
-}
-
-/// Whether the day's budget is used up, with what this turn has spent so far.
-pub async fn is_spent(deps: &Deps, account: AccountId, so_far: Usage) -> bool {
-    let Some(budget) = deps.settings.daily_token_budget else {
-        return false;
-    };
-    match used_today(deps, account).await {
-        Ok(used) => used.saturating_add(tokens(so_far)) >= budget,
-        Err(error) => {
-            tracing::warn!(%error, "today's tokens could not be counted");
-            false
-        }
-    }
-}
-
-/// Tokens read and written.
-pub(super) fn tokens(usage: Usage) -> u64 {
-    usage.input_tokens.saturating_add(usage.output_tokens)
-}
 
 /// The room the rounds of a turn have beside a prompt of so many tokens.
 pub(super) fn room(budget: usize, prompt: usize) -> usize {

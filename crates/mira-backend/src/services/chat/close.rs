@@ -1,10 +1,11 @@
 //! The end of a turn: stored first, then told. And what each failure means to the owner.
 
-use super::{TurnEnd, budget::tokens};
+use super::TurnEnd;
 use crate::services::{
     deps::{Deps, Scope},
     facts::{self, Lesson},
     hub::{actor::Refusal, live::Live},
+    spending,
     summarization::Overflow,
 };
 use futures_util::FutureExt;
@@ -67,7 +68,7 @@ pub(super) async fn close_with(
     let told = draft.as_ref().filter(|_| outcome == Outcome::Complete);
     let teaching = lesson.zip(told.and_then(Teaching::of));
     let mut finish = finish_turn(deps, scope.turn_id, draft, outcome, closing);
-    finish.tokens = usage.map(tokens);
+    finish.tokens = usage.map(spending::tokens);
     // Side by side, so that both are in one commit where nothing stands against it.
     let (finished, learnt) = tokio::join!(
         deps.store.finish_turn(live.account, finish),

@@ -9,7 +9,7 @@
 //! silence.
 
 use super::{close::shutting_down, close::storage_failure, voice::Next, voice::Voice};
-use crate::services::{deps::Deps, files::Made};
+use crate::services::{deps::Deps, files::Made, hosted::Shown};
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream};
 use mira_core::{
@@ -23,7 +23,7 @@ use mira_core::{
 use mira_llm::{LeftFile, MOST_FILE_BYTES};
 use mira_tools::images::file_object;
 use serde_json::Value;
-use std::{collections::VecDeque, fmt::Write};
+use std::{collections::VecDeque, fmt::Write, sync::Arc};
 
 /// The most calls of the provider's own tools in one turn: it has a smaller limit for each of its answers.
 const MOST_CALLS: usize = 96;
@@ -32,6 +32,9 @@ const AT_ONCE: usize = 4;
 /// The most files that one call left behind without naming them which are kept, and all of them together, in bytes.
 const MOST_LEFT: usize = 16;
 const MOST_LEFT_BYTES: u64 = 2 * MOST_FILE_BYTES as u64;
+
+/// So many bytes of pictures that come within the answers of one turn are kept: they wait in memory for their turn.
+const MOST_CAME_BYTES: usize = 2 * MOST_FILE_BYTES;
 
 /// The calls of the provider's own tools in one turn.
 #[derive(Default)]
@@ -48,6 +51,10 @@ pub(super) struct Hosted {
     unfiled: Vec<(ToolCallId, CallOutcome)>,
     /// Files of containers that were kept.
     kept: Vec<Kept>,
+    /// What came within the answers, in bytes.
+    came: usize,
+    /// The calls whose pictures can be looked at while they are drawn.
+    shown: Vec<Shown>,
 }
 
 /// Files on their way in.
@@ -86,13 +93,51 @@ impl Ended {
 }
 
 impl Hosted {
+    /// Those of a call's files that the turn has room for; the outcome says what is not kept. What a container holds too
+    /// is asked for there.
+    fn within_room(
+        &mut self,
+        files: Vec<HostedFile>,
+        in_container: bool,
+        outcome: &mut CallOutcome,
+    ) -> Vec<HostedFile> {
+        let before = files.len();
+        let mut fits = |file: &HostedFile| {
+            let HostedFile::Here { bytes, .. } = file else {
+                return true;
+            };
+            let came = self.came.saturating_add(bytes.len());
+            let fits = came <= MOST_CAME_BYTES;
+            if fits {
+                self.came = came;
+            }
+            fits
+        };
+        let taken: Vec<HostedFile> = files.into_iter().filter(|file| fits(file)).collect();
+        let left_out = before - taken.len();
+        if left_out > 0 {
+            let most = MOST_CAME_BYTES / (1024 * 1024);
+            let why =
+                format!("{left_out} of its pictures are not kept: those of one turn may have {most} MiB together");
+            note(outcome, &why);
+            if taken.is_empty() && !in_container {
+                outcome.status = CallStatus::Failed;
+                set(&mut outcome.data, "error", why.into());
+            }
+        }
+        taken
+    }
+
     /// Whether this has to wait until files are taken in: the end of the answer, and what may point at one of them.
     pub(super) fn holds_back(&self, event: &Next) -> bool {
         let waits = match event {
             None | Some(Err(_) | Ok(ModelEvent::Calls(_) | ModelEvent::Finished(_))) => true,
             Some(Ok(ModelEvent::Hosted(event))) => match event.as_ref() {
                 HostedEvent::Cited { file, .. } => matches!(file, Some(HostedFile::There { .. })),
-                HostedEvent::Begun { .. } | HostedEvent::Progress { .. } | HostedEvent::Ended { .. } => false,
+                HostedEvent::Begun { .. }
+                | HostedEvent::Progress { .. }
+                | HostedEvent::Sketched { .. }
+                | HostedEvent::Ended { .. } => false,
             },
             Some(Ok(ModelEvent::Thinking | ModelEvent::Head(_) | ModelEvent::Text(_))) => false,
         };
@@ -136,6 +181,7 @@ impl Voice<'_> {
                 };
                 self.hosted_status(Stage::Tool, Some(format!("{tool}: {detail}"))).await
             }
+            HostedEvent::Sketched { key, n, bytes } => self.hosted_sketched(&key, n, bytes).await,
             HostedEvent::Ended {
                 key,
                 arguments,
@@ -179,11 +225,23 @@ impl Voice<'_> {
         self.tell(&out).await
     }
 
+    async fn hosted_sketched(&mut self, key: &str, n: u32, bytes: Arc<[u8]>) -> Result<(), Box<End>> {
+        let Some((call, tool)) = self.hosted_call(key).map(|call| (call.id, call.tool.clone())) else {
+            return Ok(());
+        };
+        // The one before it goes before it comes.
+        self.hosted.shown.retain(|shown| shown.call != call);
+        let sketches = self.task.deps.hosted.sketches();
+        let shown = sketches.show(self.task.live.account, call, Bytes::from_owner(bytes));
+        self.hosted.shown.push(shown);
+        self.tell(&[TurnEvent::Sketch { call, tool, n }]).await
+    }
+
     async fn hosted_ended(
         &mut self,
         key: &str,
         arguments: String,
-        outcome: CallOutcome,
+        mut outcome: CallOutcome,
         (files, container): (Vec<HostedFile>, Option<String>),
     ) -> Result<(), Box<End>> {
         let Some(id) = self.hosted_call(key).map(|call| call.id) else {
@@ -193,6 +251,7 @@ impl Voice<'_> {
         if !arguments.is_empty() {
             self.turn.set_arguments(id, arguments);
         }
+        let files = self.hosted.within_room(files, container.is_some(), &mut outcome);
         let waits = container.is_some() || !files.is_empty();
         let ended = Ended {
             id,
@@ -246,6 +305,7 @@ impl Voice<'_> {
     }
 
     async fn end_hosted(&mut self, id: ToolCallId, outcome: CallOutcome) -> Result<(), Box<End>> {
+        self.hosted.shown.retain(|shown| shown.call != id);
         self.task.deps.metrics.tool_called(outcome.status);
         let mut out = Vec::with_capacity(1);
         self.turn.end_call(id, outcome, &mut out);
@@ -493,5 +553,57 @@ async fn name_own_files(deps: &Deps, account: AccountId, data: &mut Value) {
             result.insert("file_id".to_owned(), id.to_string().into());
             result.insert("name".to_owned(), name.into());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn picture(mib: usize) -> HostedFile {
+        HostedFile::Here {
+            name: "picture.png".to_owned(),
+            media_type: "image/png".to_owned(),
+            bytes: vec![0; mib * 1024 * 1024].into(),
+        }
+    }
+
+    fn drawn() -> CallOutcome {
+        CallOutcome {
+            status: CallStatus::Ok,
+            output: "drew a picture".to_owned(),
+            data: json!({}),
+            untrusted: false,
+        }
+    }
+
+    #[test]
+    fn the_pictures_of_a_turn_have_room_for_so_much() {
+        let mut hosted = Hosted::default();
+        let mut check = |mib: &[usize], in_container: bool, kept: usize, status: CallStatus| {
+            let mut outcome = drawn();
+            let files: Vec<HostedFile> = mib.iter().map(|mib| picture(*mib)).collect();
+            let count = files.len();
+            let taken = hosted.within_room(files, in_container, &mut outcome);
+            assert_eq!((taken.len(), outcome.status), (kept, status), "{outcome:?}");
+            let said = outcome.output.contains("those of one turn may have 64 MiB together");
+            assert_eq!(said, kept < count, "{outcome:?}");
+            assert_eq!(outcome.data["error"].is_string(), status == CallStatus::Failed);
+        };
+        check(&[30], false, 1, CallStatus::Ok);
+        check(&[30], false, 1, CallStatus::Ok);
+        check(&[5], false, 0, CallStatus::Failed);
+        check(&[5], true, 0, CallStatus::Ok);
+        // What is small still has room.
+        check(&[5, 4], false, 1, CallStatus::Ok);
+        check(&[1], false, 0, CallStatus::Failed);
+        check(&[], false, 0, CallStatus::Ok);
+        // What is fetched one by one is not counted here.
+        let at = HostedFile::At {
+            url: "https://example.org/p.png".to_owned(),
+            name: "p.png".to_owned(),
+        };
+        assert_eq!(hosted.within_room(vec![at], false, &mut drawn()).len(), 1);
     }
 }

@@ -5,7 +5,7 @@
 //! lost; exactly one `done`.
 
 mod attached;
-pub mod budget;
+mod budget;
 mod close;
 mod hosted;
 mod prepare;
@@ -31,6 +31,7 @@ use crate::services::{
         actor::{Accepted, Ask, Refusal, accept_without_turn, begin_turn, message_event, store_begin},
         live::Live,
     },
+    spending,
 };
 use futures_util::{
     FutureExt, StreamExt,
@@ -281,7 +282,7 @@ impl TurnTask {
         let Some(budget) = self.deps.settings.daily_token_budget else {
             return Ok(());
         };
-        let used = budget::used_today(&self.deps, self.live.account).await?;
+        let used = spending::used_today(&self.deps, self.live.account).await?;
         if used >= budget {
             Err(Refusal::BudgetExceeded { budget, used })
         } else {

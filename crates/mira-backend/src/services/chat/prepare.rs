@@ -254,6 +254,7 @@ async fn gather(
             .chain(alternatives.iter().copied())
             .map(MemoryId::from)
             .collect(),
+        project: None,
         zone: zone.clone(),
     };
     deps.memories.gather(account, ask).await

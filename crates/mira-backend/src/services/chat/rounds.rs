@@ -15,6 +15,7 @@ use super::{
 use crate::services::{
     approvals::{self, Wait},
     deps::{ApprovalChange, Deps},
+    spending,
 };
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use mira_core::{
@@ -117,7 +118,7 @@ struct Told {
 struct Floor {
     deps: Deps,
     room: Arc<Semaphore>,
-    /// What changes something happens in the model's order: a later edit goes on from an earlier one.
+    /// Held by the one of those that take turns whose turn it is.
     pen: Arc<Semaphore>,
     /// Calls that have not begun.
     unbegun: Arc<Mutex<Vec<ToolCallId>>>,
@@ -177,7 +178,7 @@ impl Voice<'_> {
         budget::fit(&mut tools.request.rounds, tools.room);
         let spent = is_enough(tools.request.rounds.len(), self.turn.calls().len(), tools.worked);
         let (deps, account) = (&self.task.deps, self.task.live.account);
-        tools.request.no_more_calls = spent || budget::is_spent(deps, account, self.turn.usage()).await;
+        tools.request.no_more_calls = spent || spending::is_spent(deps, account, self.turn.usage()).await;
         self.tell(&[TurnEvent::Status {
             stage: Stage::Thinking,
             detail: None,
@@ -425,9 +426,10 @@ impl Floor {
         }
         // Never closed; without a permit it would only run at once.
         let _permit = self.room.acquire().await.ok();
-        let _turn = match call.effect {
-            Effect::Write => self.pen.acquire().await.ok(),
-            Effect::Read | Effect::Outside => None,
+        let _turn = if toolbelt::takes_turns(&deps, &asked.name) {
+            self.pen.acquire().await.ok()
+        } else {
+            None
         };
         self.begin(call.id);
         if call.effect != Effect::Write {

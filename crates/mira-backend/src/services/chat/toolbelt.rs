@@ -6,7 +6,7 @@ use mira_core::{
     approval::{self, Asks, Circumstances, Reason},
     tool::Effect,
 };
-use mira_tools::{CallContext, Ran};
+use mira_tools::{CallContext, Concurrency, Ran};
 
 /// A call as it is judged before it is made.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +42,12 @@ pub fn judge(deps: &Deps, context: &CallContext, name: &str, arguments: &str, as
     }
 }
 
+/// Whether a call takes turns with others like it. What the tools of servers do, nobody here knows in which order to do.
+pub fn takes_turns(deps: &Deps, name: &str) -> bool {
+    let entry = deps.tools.registry().find(name);
+    entry.is_some_and(|entry| entry.concurrency == Concurrency::InTurn)
+}
+
 /// Makes one call. Never fails, never panics, ends in time.
 pub async fn call(deps: &Deps, context: &CallContext, name: &str, arguments: &str) -> Ran {
     let registry = deps.tools.registry();
@@ -49,4 +55,24 @@ pub async fn call(deps: &Deps, context: &CallContext, name: &str, arguments: &st
         return deps.mcp.call(&deps.files, context, name, arguments).await;
     }
     registry.call(context, name, arguments).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::services::hub::rig::Rig;
+
+    #[tokio::test]
+    async fn what_changes_something_takes_turns() {
+        let rig = Rig::open([]).await;
+        let deps = rig.hub.deps();
+        let entries = deps.tools.registry().entries();
+        assert!(entries.len() > 10);
+        for entry in entries {
+            let writes = entry.effect == Effect::Write;
+            assert_eq!(takes_turns(deps, &entry.offer.name), writes, "{entry:?}");
+        }
+        assert!(!takes_turns(deps, "mcp__server__tool"));
+        rig.end().await;
+    }
 }

@@ -5,6 +5,9 @@
 //! same name is not; giving files to the provider delays no turn.
 
 mod copies;
+mod sketches;
+
+pub use sketches::{Shown, Sketches};
 
 use crate::{
     config::{HostedConfig, LlmApi},
@@ -33,6 +36,7 @@ struct Inner {
     remote: ProviderFiles,
     model: Arc<dyn ChatModel>,
     images: Images,
+    sketches: Sketches,
     store: Arc<Store>,
     files: Files,
     clock: Arc<dyn Clock>,
@@ -111,6 +115,7 @@ impl HostedTools {
             remote: ProviderFiles::new(endpoint)?,
             model,
             images,
+            sketches: Sketches::default(),
             store,
             files,
             clock,
@@ -121,6 +126,11 @@ impl HostedTools {
     /// Pictures, and fetching them.
     pub fn images(&self) -> &Images {
         &self.0.images
+    }
+
+    /// Pictures while they are drawn.
+    pub fn sketches(&self) -> &Sketches {
+        &self.0.sketches
     }
 
     /// Whether the provider's tool may be used now.

@@ -148,7 +148,8 @@ impl Live {
             TurnEvent::Status {
                 stage: Stage::Queued, ..
             }
-            | TurnEvent::Message { .. } => {}
+            | TurnEvent::Message { .. }
+            | TurnEvent::Sketch { .. } => {}
             TurnEvent::Status { .. } | TurnEvent::Recall { .. } | TurnEvent::Persona { .. } => {
                 active.get_or_insert_with(|| ActiveTurn {
                     turn_id: scope.turn_id,

@@ -9,7 +9,10 @@ use self::{
     actor::{Accepted, Actor, Ask, Command, MAILBOX, Refusal},
     live::Live,
 };
-use crate::services::deps::{ArtifactChange, Change, Deps, MemoryChange, ProjectChange, ProposalChange, RepoChange};
+use crate::services::{
+    deps::{ArtifactChange, Change, Deps, MemoryChange, ProjectChange, ProposalChange, RepoChange},
+    memory::MemoryStatus,
+};
 use bytes::Bytes;
 use mira_core::{
     chat::{Mood, Session},
@@ -252,6 +255,11 @@ impl Hub {
     /// Tells every socket of the account of a change of a memory.
     pub fn announce_memory(&self, change: MemoryChange<'_>) {
         self.0.deps.tell_account((self.0.deps.encoder.memory)(change));
+    }
+
+    /// Tells every socket of the account how far the index is.
+    pub fn announce_index(&self, status: &MemoryStatus) {
+        self.0.deps.tell_account((self.0.deps.encoder.index)(status));
     }
 
     /// Tells every socket of the account of a change of a project.

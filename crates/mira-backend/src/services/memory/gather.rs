@@ -5,7 +5,7 @@ use crate::services::health::Condition;
 use futures_util::FutureExt;
 use jiff::tz::TimeZone;
 use mira_core::{
-    ids::{AccountId, MemoryId, MessageId},
+    ids::{AccountId, MemoryId, MessageId, ProjectId},
     memory::{Degraded, Memory, Recalled},
 };
 use mira_llm::embeddings::embed_within;
@@ -38,6 +38,8 @@ pub struct RecallAsk {
     pub message: Option<MessageId>,
     /// What is in the prompt already, the message itself included.
     pub exclude: HashSet<MemoryId>,
+    /// Only what belongs to this project.
+    pub project: Option<ProjectId>,
     /// Where the owner is: what "yesterday" means.
     pub zone: TimeZone,
 }
@@ -158,7 +160,7 @@ impl Memories {
             text,
             vector,
             exclude: ask.exclude,
-            project: None,
+            project: ask.project,
             names: self.0.names.clone(),
             now: self.0.clock.now().to_zoned(ask.zone),
             considered: limit + CONSIDERED,

@@ -53,6 +53,15 @@ enum Pause {
     Failed(Duration),
 }
 
+/// What the rounds before have left.
+#[derive(Debug, Clone, Copy, Default)]
+struct Course {
+    /// Whether the index was compared with the store.
+    compared: bool,
+    /// The time of the last round.
+    seen: Option<Timestamp>,
+}
+
 /// What one round did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Round {
@@ -65,9 +74,14 @@ enum Round {
 impl Memories {
     /// Runs until the process ends.
     pub async fn run_indexer(self, account: AccountId, life: Lifecycle) {
+        self.drain_outbox(account, life).await;
+        self.count_spent(account).await;
+    }
+
+    async fn drain_outbox(&self, account: AccountId, life: Lifecycle) {
         let soft = life.soft().clone();
         let mut wait = FIRST_WAIT;
-        let mut compared = false;
+        let mut course = Course::default();
         let mut scrub_at = Instant::now();
         loop {
             if Instant::now() >= scrub_at {
@@ -80,7 +94,7 @@ impl Memories {
             let next = tokio::select! {
                 biased;
                 () = soft.cancelled() => return,
-                round = self.round(account, &mut compared) => match round {
+                round = self.counted_round(account, &mut course) => match round {
                     Ok(Round::More) => {
                         wait = FIRST_WAIT;
                         continue;
@@ -186,17 +200,30 @@ impl Memories {
         Ok(store.queue_vectors(account, side.space, now).await?)
     }
 
-    async fn round(&self, account: AccountId, compared: &mut bool) -> Result<Round, Halt> {
+    /// A round; what was spent by then is counted.
+    async fn counted_round(&self, account: AccountId, course: &mut Course) -> Result<Round, Halt> {
+        let round = self.round(account, course).await;
+        self.count_spent(account).await;
+        round
+    }
+
+    async fn round(&self, account: AccountId, course: &mut Course) -> Result<Round, Halt> {
         let now = self.0.clock.now();
+        // At the start nobody knows what the clock said before.
+        if course.seen.is_none_or(|seen| now < seen) {
+            self.0.store.hasten_outbox(account, now).await?;
+        }
+        course.seen = Some(now);
         let documents = self.0.store.write_documents(account, DOCUMENTS, now).await?;
         if documents.left {
+            self.note_moved();
             return Ok(Round::More);
         }
         // Documents need no index; what follows does. An index that failed may have lost what it had.
-        if !*compared || matches!(self.active().index.status(), IndexStatus::Unavailable(_)) {
-            *compared = false;
+        if !course.compared || matches!(self.active().index.status(), IndexStatus::Unavailable(_)) {
+            course.compared = false;
             self.heal(account).await?;
-            *compared = true;
+            course.compared = true;
         }
         let (removals, jobs) = self.0.store.due_work(account, VECTORS, now).await?;
         self.remove(account, removals).await?;
@@ -349,7 +376,9 @@ impl Memories {
             }
         };
         self.note_index_works();
-        Ok(self.0.store.finish_outbox(account, left).await?)
+        self.0.store.finish_outbox(account, left).await?;
+        self.note_moved();
+        Ok(())
     }
 
     /// The collection is gone: it is made again and everything is queued.
@@ -392,6 +421,7 @@ impl Memories {
             qdrant.delete_collection(&before).await?;
         }
         self.note_embeddings(Condition::Ok, describe(&*new.embedder));
+        self.note_moved();
         tracing::info!(
             model = new.embedder.model(),
             "every memory is embedded with the new model; it answers now"

@@ -8,6 +8,7 @@ mod gather;
 mod indexer;
 mod open;
 mod probe;
+mod progress;
 mod spent;
 
 pub use gather::{Gathered, RecallAsk};
@@ -34,7 +35,10 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
 };
-use tokio::{sync::Notify, time::Instant};
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
 
 /// Vectors of messages embedded for their own turn, kept until the indexer takes them.
 const FRESH_VECTORS: usize = 64;
@@ -88,6 +92,8 @@ pub(super) struct Inner {
     /// Until when turns do not ask the embedder.
     pub(super) embedder_rests: Mutex<Option<Instant>>,
     pub(super) vectors: Mutex<PartHealth>,
+    /// Changes whenever the indexer has got on.
+    pub(super) moved: watch::Sender<u64>,
     /// What no reply carries.
     spent: spent::Spent,
 }
@@ -216,8 +222,13 @@ impl Memories {
             index: self.index_health(),
             embeddings: self.embeddings_health(),
             outbox,
-            rebuilding: self.building().is_some(),
+            rebuilding: self.is_rebuilding(),
         })
+    }
+
+    /// Whether another model's index is being filled while the old one answers.
+    pub fn is_rebuilding(&self) -> bool {
+        self.building().is_some()
     }
 
     /// How the embedder did when last used.

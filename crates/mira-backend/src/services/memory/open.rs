@@ -28,7 +28,7 @@ use std::{
     path::Path,
     sync::{Arc, Mutex, RwLock, atomic::AtomicBool},
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 /// Why memory could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -111,7 +111,7 @@ pub async fn open(
     };
     let embeddings = fine(describe(&*active.embedder));
     let place = match &config.memory.qdrant {
-        Some(qdrant) => format!("Qdrant at {}", qdrant.url.host_str().unwrap_or_default()),
+        Some(qdrant) => format!("Qdrant at {}", qdrant.host()),
         None => "embedded".to_owned(),
     };
     let vectors = fine(place.clone());
@@ -135,6 +135,7 @@ pub async fn open(
         embeddings,
         embedder_rests: Mutex::default(),
         vectors,
+        moved: watch::Sender::default(),
         spent: Spent::default(),
     })))
 }

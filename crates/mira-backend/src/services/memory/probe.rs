@@ -47,7 +47,7 @@ pub async fn probe_index(config: &Config, store: Option<&Store>) -> Result<PartH
     let waiting = match store {
         Some(store) => {
             let outbox = store.outbox_stats(AccountId::OWNER).await?;
-            outbox.documents + outbox.vectors + outbox.removals
+            outbox.depth()
         }
         None => 0,
     };
@@ -72,7 +72,7 @@ pub async fn probe_index(config: &Config, store: Option<&Store>) -> Result<PartH
         Ok(index) => index,
         Err(error) => return Ok(broken(error.to_string())),
     };
-    let host = settings.url.host_str().unwrap_or_default();
+    let host = settings.host();
     let known = spaces.iter().any(|space| space.place == settings.collection);
     Ok(
         match tokio::time::timeout(ANSWER_WITHIN, index.count(AccountId::OWNER)).await {

@@ -1,10 +1,11 @@
-//! Tokens that no reply carries, those of notes and of vectors: what was spent since the store has counted the last of
-//! them. Not here: the day's budget, which they are counted against.
+//! Tokens that no reply carries, those of notes and of vectors: the store counts them as they are spent. Not here: the
+//! day's budget, which they are counted against.
 
 use super::Memories;
+use mira_core::ids::AccountId;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// What waits to be counted.
+/// What the store has not counted yet.
 #[derive(Debug, Default)]
 pub(super) struct Spent(Mutex<Tally>);
 
@@ -19,22 +20,44 @@ impl Spent {
     fn tally(&self) -> MutexGuard<'_, Tally> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn add(&self, tokens: u64) {
+        let mut tally = self.tally();
+        tally.waiting = tally.waiting.saturating_add(tokens);
+    }
+
+    /// All that waits, the embedder's since it was asked last included.
+    fn take(&self, embedded: u64) -> u64 {
+        let mut tally = self.tally();
+        let fresh = embedded.saturating_sub(tally.embedded);
+        tally.embedded = embedded;
+        std::mem::take(&mut tally.waiting).saturating_add(fresh)
+    }
 }
 
 impl Memories {
     /// Takes note of tokens that were spent beside the conversation.
-    pub fn spend(&self, tokens: u64) {
-        let mut tally = self.0.spent.tally();
-        tally.waiting = tally.waiting.saturating_add(tokens);
+    pub async fn spend(&self, account: AccountId, tokens: u64) {
+        self.0.spent.add(tokens);
+        self.count_spent(account).await;
     }
 
-    /// Takes what waits to be counted, vectors included.
-    pub fn take_spent(&self) -> u64 {
+    /// Lets the store count what it has not yet, vectors included; what it could not be given, which is tried again the
+    /// next time.
+    pub async fn count_spent(&self, account: AccountId) -> u64 {
         // Of all sides one at most is an endpoint's; it stays among them.
         let embedded: u64 = self.sides().iter().map(|side| side.embedder.usage().tokens).sum();
-        let mut tally = self.0.spent.tally();
-        let fresh = embedded.saturating_sub(tally.embedded);
-        tally.embedded = embedded;
-        std::mem::take(&mut tally.waiting).saturating_add(fresh)
+        let spent = self.0.spent.take(embedded);
+        if spent == 0 {
+            return 0;
+        }
+        match self.0.store.add_tokens(account, spent, self.0.clock.now()).await {
+            Ok(()) => 0,
+            Err(error) => {
+                tracing::warn!(%error, "tokens spent beside the conversation wait to be counted");
+                self.0.spent.add(spent);
+                spent
+            }
+        }
     }
 }

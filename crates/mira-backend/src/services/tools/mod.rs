@@ -113,7 +113,7 @@ impl Toolbox {
     /// Every tool this Mira has. They work once [`Toolbox::attach`] has been called.
     pub fn new(workshop: Workshop) -> Self {
         let hub = Arc::new(OnceLock::new());
-        let memory: Arc<dyn MemoryDoor> = Arc::new(memory::Door(Arc::clone(&hub)));
+        let memory: Arc<dyn MemoryDoor> = Arc::new(memory::Door::new(Arc::clone(&hub)));
         let artifacts: Arc<dyn ArtifactDoor> = Arc::new(artifacts::Door(Arc::clone(&hub)));
         let code: Arc<dyn CodeDoor> = Arc::new(code::Door(Arc::clone(&hub)));
         let web: Arc<dyn WebDoor> = Arc::new(web::Door::new(workshop.web.clone(), Arc::clone(&hub)));

@@ -585,6 +585,17 @@ impl House {
         self.sim.requests().into_iter().filter(asked).collect()
     }
 
+    /// What the model refused of the prompts it was sent, once it had taken one: by then its manner is known.
+    pub fn refused(&self) -> Vec<String> {
+        let requests = self.sim.requests().into_iter();
+        let prompts = requests.filter(|request| request.method == "POST");
+        let later = prompts.skip_while(|request| request.verdict.is_err());
+        later
+            .filter_map(|request| request.verdict.err())
+            .map(|error| error.message)
+            .collect()
+    }
+
     /// Waits until nothing is left to index.
     pub async fn indexed(&self) {
         let deadline = std::time::Instant::now() + LIMIT;

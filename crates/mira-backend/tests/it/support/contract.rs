@@ -133,6 +133,7 @@ impl Contract {
             "artifact" if frame["action"] != "deleted" => self.object("Artifact", &frame["object"]),
             "file" if frame["action"] != "deleted" => self.object("File", &frame["object"]),
             "git" if frame["action"] != "deleted" => self.object("Repo", &frame["object"]),
+            "index" => self.object("IndexObject", &frame["object"]),
             "proposal" => self.object("Proposal", &frame["object"]),
             "approval_state" => self.object("Approval", &frame["object"]),
             "session" | "memory" | "project" | "artifact" | "file" | "git" => {

@@ -10,7 +10,7 @@
 
 #![expect(
     clippy::inline_always,
-    reason = "what is not inlined into `widest` is made for the plainest processor"
+    reason = "what is not inlined into a scan's part is made for the plainest processor"
 )]
 
 /// The longest vectors kept as bytes.
@@ -283,38 +283,24 @@ impl Query {
     }
 }
 
-/// Runs loops of this file's functions with the widest vector instructions of this processor.
-pub(crate) fn widest<R>(work: impl FnOnce() -> R) -> R {
-    pulp::Arch::new().dispatch(work)
-}
-
 /// Numbers side by side in the loops below.
 const LANES: usize = 16;
 /// Steps of [`dot_nibbles`] whose two products each add up within sixteen bits: 8 x 2 x 15 x 127 = 30,480.
 const NIBBLE_STEPS: usize = 8;
 
-/// The product of signed bytes with a query. Two products add up within sixteen bits (2 x 128 x 127 = 32,512), which
-/// keeps twice as many numbers side by side as sums of thirty-two would.
+/// The product of signed bytes with a query.
 #[inline(always)]
 fn dot(codes: &[u8], query: &[i16]) -> i32 {
-    let product = |c: u8, q: i16| i16::from(c.cast_signed()).wrapping_mul(q);
-    let (code_pairs, code_rest) = codes.as_chunks::<{ 2 * LANES }>();
-    let (query_pairs, query_rest) = query.as_chunks::<{ 2 * LANES }>();
-    let mut sums = [0_i32; LANES];
-    for (codes, query) in code_pairs.iter().zip(query_pairs) {
-        let ((c, d), (q, r)) = (codes.split_at(LANES), query.split_at(LANES));
-        let mut pairs = [0_i16; LANES];
-        for ((pair, (&c, &d)), (&q, &r)) in pairs.iter_mut().zip(c.iter().zip(d)).zip(q.iter().zip(r)) {
-            *pair = product(c, q).wrapping_add(product(d, r));
-        }
-        for (sum, pair) in sums.iter_mut().zip(pairs) {
-            *sum += i32::from(pair);
+    let product = |c: u8, q: i16| i32::from(c.cast_signed()) * i32::from(q);
+    let (code_blocks, code_rest) = codes.as_chunks::<{ 2 * LANES }>();
+    let (query_blocks, query_rest) = query.as_chunks::<{ 2 * LANES }>();
+    let mut sums = [0_i32; 2 * LANES];
+    for (codes, query) in code_blocks.iter().zip(query_blocks) {
+        for (sum, (&c, &q)) in sums.iter_mut().zip(codes.iter().zip(query)) {
+            *sum += product(c, q);
         }
     }
-    let rest = code_rest
-        .iter()
-        .zip(query_rest)
-        .map(|(&c, &q)| i32::from(product(c, q)));
+    let rest = code_rest.iter().zip(query_rest).map(|(&c, &q)| product(c, q));
     sums.iter().sum::<i32>() + rest.sum::<i32>()
 }
 

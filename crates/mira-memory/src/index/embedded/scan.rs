@@ -8,14 +8,15 @@
 
 #![expect(
     clippy::inline_always,
-    reason = "what is not inlined into `widest` is made for the plainest processor"
+    reason = "what is not inlined into `Part` is made for the plainest processor"
 )]
 
 use super::{
-    codes::{Form, Query, widest},
+    codes::{Form, Query},
     compact::{Segment, Shape, Tags, View, Wanted},
 };
 use mira_core::ids::MemoryId;
+use pulp::{Arch, Simd, WithSimd};
 use std::sync::Arc;
 
 /// From this many bytes on two threads scan.
@@ -109,12 +110,37 @@ pub(super) fn scan(view: &View, query: &Query, keep: usize) -> Vec<Candidate> {
 }
 
 fn part(segments: &[Arc<Segment>], shape: Shape, wanted: &Wanted, query: &Query, keep: usize) -> Vec<Candidate> {
-    let mut best = Best::new(keep);
-    widest(|| match shape.form {
-        Form::Bytes => bytes(segments, shape, wanted, query, &mut best),
-        Form::Nibbles => nibbles(segments, shape, wanted, query, &mut best),
-    });
-    best.into_vec()
+    let part = Part {
+        segments,
+        shape,
+        wanted,
+        query,
+        best: Best::new(keep),
+    };
+    Arch::new().dispatch(part)
+}
+
+/// A part of a scan, made for the widest vector instructions of this processor. Not a closure: nobody promises that one
+/// is inlined.
+struct Part<'a> {
+    segments: &'a [Arc<Segment>],
+    shape: Shape,
+    wanted: &'a Wanted,
+    query: &'a Query,
+    best: Best,
+}
+
+impl WithSimd for Part<'_> {
+    type Output = Vec<Candidate>;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, _simd: S) -> Self::Output {
+        match self.shape.form {
+            Form::Bytes => bytes(self.segments, self.shape, self.wanted, self.query, &mut self.best),
+            Form::Nibbles => nibbles(self.segments, self.shape, self.wanted, self.query, &mut self.best),
+        }
+        self.best.into_vec()
+    }
 }
 
 #[inline(always)]

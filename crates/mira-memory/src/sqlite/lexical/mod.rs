@@ -8,7 +8,7 @@
 //! documents are read from FTS5's vocabulary (a twentieth of that) and scored in this file, with the same formula.
 //! (FTS5 also counts a contentless document again each time it is rewritten, so that its totals drift.)
 //!
-//! A question has a budget of [`MAX_INSTANCES`] places at which its terms stand; a place costs about 0.1 microseconds.
+//! A question has a budget of [`MAX_INSTANCES`] places at which its terms stand; a place costs about 0.4 microseconds.
 //! Where its terms stand at more, the most common ones, which weigh least, are counted but not scored; so is a common
 //! term that stands in more than half of the documents, whose weight is next to nothing, as long as the others find
 //! enough. Where no term is left, the documents that hold the rarest one say little about the question by that, and are
@@ -23,10 +23,8 @@ use super::{
     Store,
     error::StoreError,
     messages::json,
-    readers::Pair,
     rows::{blob, int},
 };
-use futures_util::future::try_join;
 use mira_core::{
     ids::{AccountId, MemoryId, ProjectId},
     memory::MemoryKind,
@@ -44,9 +42,9 @@ use uuid::Uuid;
 
 /// The most hits.
 const MAX_HITS: u32 = 1000;
-/// Documents whose lengths are looked up at once, in the order of what they score at the usual length. Three times as
-/// many as are wanted make the order exact but for documents of unusual length at its end.
-const CHUNK: usize = 600;
+/// Documents whose lengths are looked up at once, in the order of what they score at the usual length. Twice as many as
+/// are wanted make the order exact but for documents of unusual length at its end.
+const CHUNK: usize = 400;
 
 /// What to look for.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -120,26 +118,26 @@ impl Asked<'_> {
 }
 
 async fn ask(
-    pair: &mut Pair<'_>,
+    conn: &mut SqliteConnection,
     table: &Table,
     mut terms: Vec<Term>,
     asked: &Asked<'_>,
 ) -> Result<Answer, StoreError> {
     if terms.is_empty() {
-        let documents = count_documents(pair.first(), table, asked.known).await?;
+        let documents = count_documents(conn, table, asked.known).await?;
         return Ok(Answer {
             documents,
             ..Answer::default()
         });
     }
-    let totals = read_terms(pair, table, &mut terms, asked.known).await?;
+    let totals = read_terms(&mut *conn, table, &mut terms, asked.known).await?;
     let mut scored = within_budget(&terms, totals.documents, Everywhere::Not);
     let hits = if scored.is_empty() {
         let rarest = terms.iter().enumerate().min_by_key(|(_, term)| term.counts().df);
         match rarest {
             Some((at, term)) => {
                 scored.insert(at);
-                newest(pair, table, term, totals, asked).await?
+                newest(conn, table, term, totals, asked).await?
             }
             None => HashMap::new(),
         }
@@ -147,10 +145,10 @@ async fn ask(
         let mut found = postings(&terms, &scored, totals.documents);
         if found.chunk_by(|a, b| a.key == b.key).count() < asked.limit {
             scored = within_budget(&terms, totals.documents, Everywhere::Too);
-            read_rest(pair, table, &mut terms, &scored).await?;
+            read_rest(&mut *conn, table, &mut terms, &scored).await?;
             found = postings(&terms, &scored, totals.documents);
         }
-        best(pair, table, &found, totals, asked).await?
+        best(conn, table, &found, totals, asked).await?
     };
     let term = |(at, term): (usize, &Term)| LexicalTerm {
         text: term.low.clone(),
@@ -166,32 +164,35 @@ async fn ask(
 
 /// The exact scores of the best documents.
 async fn best(
-    pair: &mut Pair<'_>,
+    conn: &mut SqliteConnection,
     table: &Table,
     postings: &[Posting],
     totals: Totals,
     asked: &Asked<'_>,
 ) -> Result<HashMap<i64, (MemoryId, f64)>, StoreError> {
-    let chunk = CHUNK.max(asked.limit * 3);
+    let chunk = CHUNK.max(asked.limit * 2);
     let all = candidates(postings, if asked.filters() { usize::MAX } else { chunk });
     let score = |found: &Candidate, length: u64| {
         let terms = postings.get(found.from..found.to).unwrap_or_default();
         bm25(terms, length as f64 / totals.length)
     };
     if !asked.filters() && all.len() > asked.limit {
+        let keys: Vec<i64> = all.iter().map(|candidate| candidate.key).collect();
+        let list: Option<String> = sqlx::query_scalar(table.lengths)
+            .bind(json(&keys)?)
+            .fetch_one(&mut *conn)
+            .await?;
         let mut scored = Vec::with_capacity(all.len());
-        for (all, list) in lengths(pair, table, &all).await? {
-            for text in split(list.as_deref(), ',') {
-                let read = || {
-                    let (at, length) = text.split_once(':')?;
-                    Some((all.get(at.parse::<usize>().ok()?)?, read_varint(length)?))
-                };
-                let (found, length) = read().ok_or_else(|| bad(table, text))?;
-                scored.push((found.key, score(found, length)));
-            }
+        for text in split(list.as_deref(), ',') {
+            let read = || {
+                let (at, length) = text.split_once(':')?;
+                Some((all.get(at.parse::<usize>().ok()?)?, read_varint(length)?))
+            };
+            let (found, length) = read().ok_or_else(|| bad(table, text))?;
+            scored.push((found.key, score(found, length)));
         }
         scored.sort_unstable_by(|a, b| descending(a.1, b.1).then(b.0.cmp(&a.0)));
-        return owned(pair.first(), table, &scored, asked).await;
+        return owned(conn, table, &scored, asked).await;
     }
     let mut hits = HashMap::new();
     for chunk in all.chunks(chunk) {
@@ -201,7 +202,7 @@ async fn best(
             .bind(json(&keys)?)
             .bind(asked.project.as_ref().map(|id| blob(&id.0)))
             .bind(asked.kinds.as_str())
-            .fetch_one(pair.first())
+            .fetch_one(&mut *conn)
             .await?;
         for text in split(list.as_deref(), ',') {
             let (at, id, length) = read_length(text).ok_or_else(|| bad(table, text))?;
@@ -214,27 +215,6 @@ async fn best(
         }
     }
     Ok(hits)
-}
-
-/// What the table says of the lengths of candidates, in two halves.
-async fn lengths<'c>(
-    pair: &mut Pair<'_>,
-    table: &Table,
-    all: &'c [Candidate],
-) -> Result<[(&'c [Candidate], Option<String>); 2], StoreError> {
-    let ask = async |conn: &mut SqliteConnection, some: &[Candidate]| {
-        let keys: Vec<i64> = some.iter().map(|candidate| candidate.key).collect();
-        let list = sqlx::query_scalar(table.lengths).bind(json(&keys)?).fetch_one(conn);
-        Ok::<Option<String>, StoreError>(list.await?)
-    };
-    match pair.both() {
-        (first, Some(second)) => {
-            let (some, others) = all.split_at(all.len() / 2);
-            let (list, more) = try_join(ask(first, some), ask(second, others)).await?;
-            Ok([(some, list), (others, more)])
-        }
-        (conn, None) => Ok([(all, ask(conn, all).await?), (&[], None)]),
-    }
 }
 
 /// The first of the documents that are the account's, as many as are wanted.
@@ -270,7 +250,7 @@ async fn owned(
 
 /// The newest documents that hold a term too common to tell them apart.
 async fn newest(
-    pair: &mut Pair<'_>,
+    conn: &mut SqliteConnection,
     table: &Table,
     term: &Term,
     totals: Totals,
@@ -281,13 +261,13 @@ async fn newest(
     let list: Option<String> = sqlx::query_scalar(table.newest)
         .bind(format!("\"{}\"", term.word.replace('"', "\"\"")))
         .bind(most)
-        .fetch_one(pair.first())
+        .fetch_one(&mut *conn)
         .await?;
     let keys = keys(table, list.as_deref().unwrap_or_default())?;
     let idf = idf(totals.documents, term.counts().df);
     if asked.filters() {
         let postings = keys.iter().rev().map(|&key| Posting { key, idf, times: 1.0 });
-        return best(pair, table, &postings.collect::<Vec<_>>(), totals, asked).await;
+        return best(conn, table, &postings.collect::<Vec<_>>(), totals, asked).await;
     }
     let once = Posting {
         key: 0,
@@ -295,7 +275,7 @@ async fn newest(
         times: 1.0,
     };
     let scored: Vec<(i64, f64)> = keys.into_iter().map(|key| (key, bm25(&[once], 1.0))).collect();
-    owned(pair.first(), table, &scored, asked).await
+    owned(conn, table, &scored, asked).await
 }
 
 impl Store {
@@ -312,10 +292,10 @@ impl Store {
             limit: query.limit.clamp(1, MAX_HITS) as usize,
             known: &self.terms,
         };
-        let mut pair = self.readers.get_pair().await?;
-        let mut answer = ask(&mut pair, &WORDS, stems, &asked).await?;
+        let mut conn = self.read().await?;
+        let mut answer = ask(&mut conn, &WORDS, stems, &asked).await?;
         if !pairs.is_empty() {
-            let more = ask(&mut pair, &PAIRS, pairs, &asked).await?;
+            let more = ask(&mut conn, &PAIRS, pairs, &asked).await?;
             answer.terms.extend(more.terms);
             for (key, (id, score)) in more.hits {
                 answer.hits.entry(key).or_insert((id, 0.0)).1 += score;

@@ -1,17 +1,16 @@
 //! The two tables of documents: their statements, and what they answer read into values.
 
 use super::{
-    super::{error::StoreError, messages::json, readers::Pair, rows::int},
+    super::{error::StoreError, messages::json, rows::int},
     terms::{Counts, Everywhere, Known, Term, Terms, within_budget},
 };
-use futures_util::future::try_join;
 use mira_core::ids::MemoryId;
 use sqlx::SqliteConnection;
-use std::{cmp::Reverse, collections::HashSet};
+use std::collections::HashSet;
 use uuid::Uuid;
 
 /// Places read of a term that is not known to be common, before it is counted.
-const FIRST_LOOK: u64 = 4000;
+const FIRST_LOOK: u64 = 1500;
 /// Tables of fewer documents are counted each time.
 pub(super) const FEW: u64 = 5000;
 /// Documents the mean length is taken of; of fewer it is exact.
@@ -248,40 +247,9 @@ pub(super) fn keys(table: &Table, list: &str) -> Result<Vec<i64>, StoreError> {
     Ok(keys)
 }
 
-/// Every other one.
-fn deal<T>(all: Vec<T>) -> (Vec<T>, Vec<T>) {
-    let (mut some, mut others) = (Vec::with_capacity(all.len()), Vec::new());
-    for one in all {
-        others.push(one);
-        std::mem::swap(&mut some, &mut others);
-    }
-    (some, others)
-}
-
 /// Reads where terms stand: the first `FIRST_LOOK` places of those nothing is known of, every place of the others. Answers
 /// the newest document. What was read to its end is counted by that.
 async fn list_places(
-    pair: &mut Pair<'_>,
-    table: &Table,
-    unknown: Vec<&mut Term>,
-    mut wanted: Vec<&mut Term>,
-) -> Result<i64, StoreError> {
-    match pair.both() {
-        (first, Some(second)) if unknown.len() + wanted.len() > 1 => {
-            wanted.sort_by_key(|term| Reverse(term.counts().instances));
-            let ((some, others), (more, most)) = (deal(unknown), deal(wanted));
-            let (newest, _) = try_join(
-                list_some(first, table, some, more),
-                list_some(second, table, others, most),
-            )
-            .await?;
-            Ok(newest)
-        }
-        (conn, _) => list_some(conn, table, unknown, wanted).await,
-    }
-}
-
-async fn list_some(
     conn: &mut SqliteConnection,
     table: &Table,
     mut unknown: Vec<&mut Term>,
@@ -335,7 +303,7 @@ async fn count(conn: &mut SqliteConnection, table: &Table, mut terms: Vec<&mut T
 
 /// Counts the terms and reads where those stand that are within the budget.
 pub(super) async fn read_terms(
-    pair: &mut Pair<'_>,
+    conn: &mut SqliteConnection,
     table: &Table,
     terms: &mut [Term],
     known: &Terms,
@@ -350,10 +318,10 @@ pub(super) async fn read_terms(
             Some(_) => {}
         }
     }
-    let newest = list_places(pair, table, unknown, wanted).await?;
-    let totals = find_totals(pair.first(), table, known, newest).await?;
+    let newest = list_places(&mut *conn, table, unknown, wanted).await?;
+    let totals = find_totals(&mut *conn, table, known, newest).await?;
     count(
-        pair.first(),
+        &mut *conn,
         table,
         terms.iter_mut().filter(|term| term.counts.is_none()).collect(),
     )
@@ -361,13 +329,13 @@ pub(super) async fn read_terms(
     known.remember(terms, totals.documents);
     // Those that were just found to be common, and are wanted all the same.
     let fits = within_budget(terms, totals.documents, Everywhere::Not);
-    read_rest(pair, table, terms, &fits).await?;
+    read_rest(conn, table, terms, &fits).await?;
     Ok(totals)
 }
 
 /// Where those terms stand that were not read yet.
 pub(super) async fn read_rest(
-    pair: &mut Pair<'_>,
+    conn: &mut SqliteConnection,
     table: &Table,
     terms: &mut [Term],
     fits: &HashSet<usize>,
@@ -378,7 +346,7 @@ pub(super) async fn read_rest(
         .map(|(_, term)| term)
         .collect();
     if !wanted.is_empty() {
-        list_places(pair, table, Vec::new(), wanted).await?;
+        list_places(conn, table, Vec::new(), wanted).await?;
     }
     Ok(())
 }

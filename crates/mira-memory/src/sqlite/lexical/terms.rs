@@ -25,7 +25,7 @@ const MAX_PAIRS: usize = 64;
 /// The longest term, in characters.
 const MAX_TERM_CHARS: usize = 128;
 /// At how many places the scored terms of a table may stand together.
-const MAX_INSTANCES: u64 = 12_000;
+const MAX_INSTANCES: u64 = 8000;
 /// A term at so many places is worth remembering how many they are.
 const COMMON: u64 = 1000;
 /// The most terms remembered.

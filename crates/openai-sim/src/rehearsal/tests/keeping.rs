@@ -46,7 +46,7 @@ fn asked(words: &str) -> Vec<(String, Verdict)> {
     calls.iter().map(judged).collect()
 }
 
-const ASKED: [(&str, &[&str]); 35] = [
+const ASKED: [(&str, &[&str]); 40] = [
     (
         "Remember that my wedding is on 3 June.",
         &["The owner's wedding is on 3 June."],
@@ -164,6 +164,26 @@ const ASKED: [(&str, &[&str]); 35] = [
         &["The key to the cellar of the house in the Hauptstraße hangs behind the door."],
     ),
     (
+        "Can you remember that my sister is called Ana?",
+        &["The owner's sister is called Ana."],
+    ),
+    (
+        "Hey Mira, could you please remember that I parked the car on level 3?",
+        &["The owner parked the car on level 3."],
+    ),
+    (
+        "Would you make a note that Anna's birthday is on 12 March?",
+        &["Anna's birthday is on 12 March."],
+    ),
+    (
+        "Will you remember to water the plants?",
+        &["The owner wants to water the plants."],
+    ),
+    (
+        "Remember that our landlord is called Herr Huber, ok?",
+        &["The owner's landlord is called Herr Huber."],
+    ),
+    (
         "Merk dir: der Schlüssel liegt unter der Matte",
         &["The owner said: “der Schlüssel liegt unter der Matte”"],
     ),
@@ -216,6 +236,13 @@ fn what_is_no_fact_is_refused_with_a_word_for_it() {
     }
     for talk in [
         "Do you remember that?",
+        "Do you remember that my sister is called Ana?",
+        "Can you remember what my sister is called?",
+        "Can you remember my sister's name?",
+        "Can you remember that night in Rome?",
+        "Can you remember that song we were dancing to?",
+        "Can you remember the name of the restaurant we were at?",
+        "Remember that my sister is in Rome?",
         "Remember me.",
         "Remember when we met?",
         "Remember what I said.",
@@ -224,6 +251,18 @@ fn what_is_no_fact_is_refused_with_a_word_for_it() {
     ] {
         assert_eq!(asked(talk), [], "{talk}");
     }
+}
+
+/// Without a tool it is answered as what is told, not as a question after a memory.
+#[test]
+fn a_polite_request_is_no_question() {
+    let asked = reply(&talk("Can you remember that my sister is called Ana?"));
+    assert_eq!(asked.remember.len(), 1, "{asked:?}");
+    let told = reply(&talk("Please remember that my sister is called Ana."));
+    assert_eq!((asked.intent, asked.tags.first()), (told.intent, told.tags.first()));
+    let question = reply(&talk("Can you remember my sister's name?"));
+    let tag = question.tags.first().map(String::as_str);
+    assert_eq!((question.remember.len(), tag), (0, Some("memory")));
 }
 
 /// What is told in passing and has a day or a place of its own becomes a fact too.

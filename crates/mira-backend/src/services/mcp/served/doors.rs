@@ -16,7 +16,7 @@ use mira_memory::Page;
 use mira_tools::{
     CallContext, Doorway, ToolError,
     artifacts::{ArtifactDoor, Draft},
-    memory::{Found, Gone, Kept, MemoryDoor},
+    memory::{Found, Gone, Kept, Lookup, MemoryDoor},
 };
 
 /// Not the owner's hand, and in no message of hers.
@@ -35,10 +35,10 @@ pub(super) fn open(hub: &HubRef) -> Result<Hub, ToolError> {
 }
 
 impl MemoryDoor for Door {
-    fn recall<'a>(&'a self, context: &'a CallContext, question: String, limit: usize) -> Doorway<'a, Found> {
+    fn recall<'a>(&'a self, context: &'a CallContext, lookup: Lookup) -> Doorway<'a, Found> {
         async move {
             let hub = open(&self.0)?;
-            Ok(tools::memory::look_up(hub.deps(), context, question, limit).await)
+            Ok(tools::memory::look_up(hub.deps(), context, lookup).await)
         }
         .boxed()
     }

@@ -9,7 +9,7 @@ use mira_core::{
     tool::Effect,
 };
 use mira_memory::{HIT_END, HIT_START, Page, ProjectFilter, RepoCursor};
-use mira_tools::{About, CallContext, Output, Tool, ToolError};
+use mira_tools::{About, CallContext, Concurrency, Output, Tool, ToolError};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
@@ -29,6 +29,7 @@ fn about(name: &'static str) -> About {
         // What each is for is told in `super::description`.
         description: "",
         effect: Effect::Read,
+        concurrency: Concurrency::Together,
         timeout: TIMEOUT,
     }
 }

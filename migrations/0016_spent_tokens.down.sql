@@ -1,0 +1,3 @@
+DROP TABLE spent_tokens;
+
+PRAGMA user_version = 15;
