@@ -113,6 +113,7 @@ async fn run(
     let grace = config.shutdown_grace;
     let memories = memory::open(&config, AccountId::OWNER, &store, &clock, &metrics).await?;
     life.spawn(memories.clone().run_indexer(AccountId::OWNER, life.clone()));
+    life.spawn(memories.clone().warm_up(AccountId::OWNER, life.clone()));
     let hub = open_hub(&config, &store, &clock, &metrics, &opened, memories, life).await?;
     life.spawn(services::forget::again(hub.clone(), AccountId::OWNER));
     life.spawn(tell_index(hub.clone(), life.clone()));

@@ -31,7 +31,7 @@ use mira_memory::{
         embedded::EmbeddedIndex,
         qdrant::{QdrantConfig, QdrantIndex},
     },
-    recall::{RecallOutcome, RecallQuery, recall},
+    recall::{RecallOutcome, RecallQuery, recall, warm_up},
 };
 use qdrant_sim::{Sim, SimConfig};
 use std::{
@@ -56,6 +56,13 @@ const STEPS: [&str; 6] = ["begin_turn", "embed", "recall", "finish_turn", "docum
 
 fn now() -> Timestamp {
     Timestamp::from_millisecond(1_800_000_000_000).unwrap()
+}
+
+fn names() -> SpeakerNames {
+    SpeakerNames {
+        owner: "User".to_owned(),
+        mira: "Mira".to_owned(),
+    }
 }
 
 fn persona() -> PersonaName {
@@ -316,10 +323,7 @@ impl Talk {
             vector,
             exclude: self.recent.iter().rev().take(WINDOW).copied().collect::<HashSet<_>>(),
             project: None,
-            names: SpeakerNames {
-                owner: "User".to_owned(),
-                mira: "Mira".to_owned(),
-            },
+            names: names(),
             now: now().to_zoned(TimeZone::UTC),
             considered: CONSIDERED,
         };
@@ -398,11 +402,20 @@ async fn main() {
     };
     let clock = Instant::now();
     fill(&store, &mut numbers, past).await;
-    while store.write_documents(ME, 256, now()).await.unwrap().left {}
-    println!(
-        "{past} messages imported, documents written: {:.1} s",
-        clock.elapsed().as_secs_f64()
-    );
+    println!("{past} messages imported: {:.1} s", clock.elapsed().as_secs_f64());
+    // By the tenth, so that growth shows.
+    let (mut clock, mut written) = (Instant::now(), 0);
+    loop {
+        let report = store.write_documents(ME, 256, now()).await.unwrap();
+        written += report.written as usize;
+        if !report.left || written >= past / 10 {
+            println!("{written} documents: {:.1} s", clock.elapsed().as_secs_f64());
+            (clock, written) = (Instant::now(), 0);
+        }
+        if !report.left {
+            break;
+        }
+    }
     let clock = Instant::now();
     while embed_due(&store, &*index, &embedder).await > 0 {}
     println!("vectors: {:.1} s", clock.elapsed().as_secs_f64());
@@ -426,6 +439,10 @@ async fn main() {
         varied: std::env::args().any(|it| it == "--varied"),
         found: 0,
     };
+    let clock = Instant::now();
+    let zoned = now().to_zoned(TimeZone::UTC);
+    warm_up(&talk.store, ME, &names(), &zoned).await.unwrap();
+    println!("as after a start, warmed up: {:.1} s", clock.elapsed().as_secs_f64());
     // Twice, so that growth with the conversation shows.
     for part in 1..=2 {
         let mut steps: [Step; 6] = Default::default();

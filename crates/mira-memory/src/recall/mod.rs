@@ -8,7 +8,10 @@
 
 use crate::{
     index::{Filter, Hit, IndexError, IndexStatus, Vector, VectorIndex},
-    sqlite::{Store, documents::SpeakerNames, error::StoreError, lexical::LexicalQuery, recall_rows::RecallRow},
+    sqlite::{
+        Page, Store, documents::SpeakerNames, error::StoreError, lexical::LexicalQuery, memories::MemoryFilter,
+        recall_rows::RecallRow,
+    },
 };
 use futures_util::future::{join3, try_join, try_join_all};
 use jiff::Zoned;
@@ -21,7 +24,7 @@ use mira_core::{
         words::asks,
     },
     ids::{AccountId, MemoryId, ProjectId},
-    memory::{Degraded, Memory, Recalled},
+    memory::{Degraded, Memory, MemoryKind, Recalled},
 };
 use std::{
     collections::{HashMap, HashSet},
@@ -34,6 +37,8 @@ const CANDIDATES: usize = 200;
 const RANKED: usize = 120;
 /// How many of a stretch of time are candidates: the nearest, and as many of the newest.
 const OF_A_TIME: usize = 50;
+/// How many of the newest messages [`warm_up`] asks for.
+const WARMED: u32 = 200;
 /// How many successors of successors are followed.
 const MAX_STEPS: usize = 8;
 
@@ -123,6 +128,30 @@ pub async fn recall(
         merged,
         degraded: meaning.degraded,
     })
+}
+
+/// Asks by their words what the newest messages would ask, and drops the answers: the common words among them are counted
+/// and their pages read by then, which after a start would make the first turns wait.
+pub async fn warm_up(store: &Store, account: AccountId, names: &SpeakerNames, now: &Zoned) -> Result<(), StoreError> {
+    let names = Names {
+        owner: &names.owner,
+        mira: &names.mira,
+    };
+    let filter = MemoryFilter {
+        kind: Some(MemoryKind::Message),
+        ..MemoryFilter::default()
+    };
+    for memory in store.list_memories(account, filter, Page::first(WARMED)).await?.items {
+        if let Some(question) = Question::read(&memory.text, names, now) {
+            let query = LexicalQuery {
+                terms: question.words,
+                limit: 1,
+                ..LexicalQuery::default()
+            };
+            store.find_lexical(account, query).await?;
+        }
+    }
+    Ok(())
 }
 
 /// The [`RANKED`] candidates that say most about the question, by words, by meaning, or by being of a time it names; what

@@ -140,7 +140,7 @@ fn fact_document(names: &SpeakerNames, about: &str, topic: &str, text: &str, at:
 type Documents = Vec<(i64, Option<String>)>;
 
 /// `?2` ids of messages. For each message whose document they are in: its key, and the window around it.
-const LIST_WINDOWS: &str = "
+pub(super) const LIST_WINDOWS: &str = "
     WITH base (ord, id, parent_id, session_id) AS MATERIALIZED (
         SELECT m.ord, m.id, m.parent_id, m.session_id
           FROM json_each(?2) j CROSS JOIN messages m ON m.account_id = ?1 AND m.id = unhex(j.value)),
@@ -404,7 +404,7 @@ pub(super) async fn delete_all(conn: &mut SqliteConnection, account: AccountId) 
 // ---- the outbox's step `document` -----------------------------------------------------------------------------------
 
 /// `?2` now, `?3` the most.
-const DUE_DOCUMENTS: &str = "
+pub(super) const DUE_DOCUMENTS: &str = "
     SELECT o.id, o.memory_id, o.kind, t.owner_name, t.mira_name
       FROM outbox o CROSS JOIN mira_state t ON t.account_id = o.account_id
      WHERE o.step = 'document' AND o.next_at <= ?2 AND o.account_id = ?1 ORDER BY o.next_at, o.id LIMIT (?3 + 0)";
@@ -418,7 +418,7 @@ macro_rules! message_source {
 pub(super) use message_source;
 
 /// `?2` ids of messages: those that can be remembered and are not yet.
-const INSERT_MEMORIES: &str = concat!(
+pub(super) const INSERT_MEMORIES: &str = concat!(
     "INSERT INTO memories (account_id, id, kind, session_id, message_id, project_id, about, salience, source, valid_from,
                           created_at, updated_at)
     SELECT ?1, m.id, 'message', m.session_id, m.id, m.project_id,
@@ -433,13 +433,13 @@ const INSERT_MEMORIES: &str = concat!(
 
 /// `?2` rows done, `?3` the memories they are about. What is no memory, or a summary, ends here; the others go on to be
 /// embedded, in place of what waited for that before.
-const ADVANCE: &str = "
-    DELETE FROM outbox WHERE account_id = ?1 AND step = 'vector' AND space_id = 0
+pub(super) const ADVANCE: &str = "
+    DELETE FROM outbox INDEXED BY outbox_memory WHERE account_id = ?1 AND step = 'vector' AND space_id = 0
        AND memory_id IN (SELECT unhex(value) FROM json_each(?3));
-    DELETE FROM outbox WHERE account_id = ?1 AND id IN (SELECT value FROM json_each(?2))
+    DELETE FROM outbox WHERE +account_id = ?1 AND id IN (SELECT value FROM json_each(?2))
        AND (kind = 'summary' OR NOT EXISTS (SELECT 1 FROM memories k WHERE k.account_id = ?1 AND k.id = memory_id));
     UPDATE outbox SET step = 'vector', space_id = 0, attempts = 0, next_at = 0
-     WHERE account_id = ?1 AND id IN (SELECT value FROM json_each(?2));
+     WHERE +account_id = ?1 AND id IN (SELECT value FROM json_each(?2));
     SELECT changes()";
 
 async fn write_due(

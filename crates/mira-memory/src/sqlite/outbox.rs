@@ -215,7 +215,7 @@ macro_rules! due_removals {
 
 const DUE_VECTORS: &str = due_vectors!();
 const DUE_REMOVALS: &str = due_removals!();
-const DUE_WORK: &str = concat!(due_removals!(), ";", due_vectors!());
+pub(super) const DUE_WORK: &str = concat!(due_removals!(), ";", due_vectors!());
 /// How many columns a row of [`DUE_REMOVALS`] has; one of [`DUE_VECTORS`] has more.
 const REMOVAL_COLUMNS: usize = 2;
 
@@ -245,6 +245,26 @@ fn read_job(row: &sqlx::sqlite::SqliteRow) -> Result<VectorJob, StoreError> {
     })
 }
 
+/// `?2` after this `ord`, `?3` how many.
+pub(super) const MESSAGE_SLICE: &str = "SELECT max(ord) FROM (
+    SELECT ord FROM messages WHERE +account_id = ?1 AND ord > ?2 ORDER BY ord LIMIT (?3 + 0))";
+/// `?2` after this `ord`, `?3` up to this one, `?4` now.
+pub(super) const QUEUE_MESSAGES: &str = "
+    DELETE FROM outbox INDEXED BY outbox_memory WHERE account_id = ?1 AND step = 'vector' AND space_id = 0
+       AND memory_id IN (SELECT id FROM messages WHERE +account_id = ?1 AND ord > ?2 AND ord <= ?3);
+    INSERT INTO outbox (account_id, memory_id, kind, step, queued_at)
+    SELECT ?1, m.id, 'message', 'document', ?4
+      FROM messages m CROSS JOIN memories k ON k.account_id = ?1 AND k.id = m.id AND k.kind = 'message'
+     WHERE +m.account_id = ?1 AND m.ord > ?2 AND m.ord <= ?3
+       AND NOT EXISTS (SELECT 1 FROM outbox o
+                        WHERE o.account_id = ?1 AND o.memory_id = m.id AND o.step = 'document')
+     ORDER BY m.ord";
+/// `?2` after this `ord`, `?3` up to this one.
+pub(super) const COUNT_QUEUED: &str = "
+    SELECT count(*) FROM messages m CROSS JOIN outbox o
+        ON o.account_id = ?1 AND o.memory_id = m.id AND o.step = 'document'
+     WHERE +m.account_id = ?1 AND m.ord > ?2 AND m.ord <= ?3";
+
 /// One slice of [`Store::queue_everything`]: messages with `ord` beyond `after` that are memories, or wait to become
 /// ones. Answers how many are queued and where the slice ended.
 async fn queue_message_slice(
@@ -253,47 +273,34 @@ async fn queue_message_slice(
     after: i64,
     now: Timestamp,
 ) -> Result<(u64, Option<i64>), StoreError> {
-    let end: Option<i64> = sqlx::query_scalar(
-        "SELECT max(ord) FROM (SELECT ord FROM messages WHERE account_id = ?1 AND ord > ?2 ORDER BY ord LIMIT (?3 + 0))",
-    )
-    .bind(account.0)
-    .bind(after)
-    .bind(SLICE)
-    .fetch_one(&mut *conn)
-    .await?;
+    let end: Option<i64> = sqlx::query_scalar(MESSAGE_SLICE)
+        .bind(account.0)
+        .bind(after)
+        .bind(SLICE)
+        .fetch_one(&mut *conn)
+        .await?;
     let Some(end) = end else { return Ok((0, None)) };
-    let queue = sqlx::query(
-        "DELETE FROM outbox WHERE account_id = ?1 AND step = 'vector' AND space_id = 0
-            AND memory_id IN (SELECT id FROM messages WHERE account_id = ?1 AND ord > ?2 AND ord <= ?3);
-         INSERT INTO outbox (account_id, memory_id, kind, step, queued_at)
-         SELECT ?1, m.id, 'message', 'document', ?4
-           FROM messages m CROSS JOIN memories k ON k.account_id = ?1 AND k.id = m.id AND k.kind = 'message'
-          WHERE m.account_id = ?1 AND m.ord > ?2 AND m.ord <= ?3
-            AND NOT EXISTS (SELECT 1 FROM outbox o
-                             WHERE o.account_id = ?1 AND o.memory_id = m.id AND o.step = 'document')
-          ORDER BY m.ord",
-    )
-    .bind(account.0)
-    .bind(after)
-    .bind(end)
-    .bind(ms(now));
+    let queue = sqlx::query(QUEUE_MESSAGES)
+        .bind(account.0)
+        .bind(after)
+        .bind(end)
+        .bind(ms(now));
     bind_spare(queue, SPARE).execute(&mut *conn).await?;
-    let queued: i64 = sqlx::query_scalar(
-        "SELECT count(*) FROM messages m CROSS JOIN outbox o
-             ON o.account_id = ?1 AND o.memory_id = m.id AND o.step = 'document'
-          WHERE m.account_id = ?1 AND m.ord > ?2 AND m.ord <= ?3",
-    )
-    .bind(account.0)
-    .bind(after)
-    .bind(end)
-    .fetch_one(conn)
-    .await?;
+    let queued: i64 = sqlx::query_scalar(COUNT_QUEUED)
+        .bind(account.0)
+        .bind(after)
+        .bind(end)
+        .fetch_one(conn)
+        .await?;
     Ok((queued.unsigned_abs(), Some(end)))
 }
 
+/// `?2` after this key, `?3` how many.
+pub(super) const MEMORY_SLICE: &str = "SELECT max(key) FROM (
+    SELECT key FROM memories WHERE +account_id = ?1 AND key > ?2 ORDER BY key LIMIT (?3 + 0))";
 /// `?2` after this key, `?3` up to this one, `?4` now.
-const QUEUE_FACTS: &str = "
-    DELETE FROM outbox WHERE account_id = ?1 AND kind = 'fact' AND step IN ('document', 'vector')
+pub(super) const QUEUE_FACTS: &str = "
+    DELETE FROM outbox INDEXED BY outbox_memory WHERE account_id = ?1 AND kind = 'fact' AND step IN ('document', 'vector')
        AND coalesce(space_id, 0) = 0
        AND memory_id IN (SELECT id FROM memories WHERE account_id = ?1 AND kind = 'fact' AND key > ?2 AND key <= ?3);
     INSERT INTO outbox (account_id, memory_id, kind, step, queued_at)
@@ -301,9 +308,9 @@ const QUEUE_FACTS: &str = "
      WHERE account_id = ?1 AND kind = 'fact' AND key > ?2 AND key <= ?3 ORDER BY key";
 
 /// The same, into the space `?5`.
-const QUEUE_VECTORS: &str = "
-    DELETE FROM outbox WHERE account_id = ?1 AND step = 'vector' AND space_id = ?5
-       AND memory_id IN (SELECT id FROM memories WHERE account_id = ?1 AND key > ?2 AND key <= ?3);
+pub(super) const QUEUE_VECTORS: &str = "
+    DELETE FROM outbox INDEXED BY outbox_memory WHERE account_id = ?1 AND step = 'vector' AND space_id = ?5
+       AND memory_id IN (SELECT id FROM memories WHERE +account_id = ?1 AND key > ?2 AND key <= ?3);
     INSERT INTO outbox (account_id, memory_id, kind, step, queued_at, space_id)
     SELECT ?1, id, kind, 'vector', ?4, ?5 FROM memories
      WHERE account_id = ?1 AND kind IN ('message', 'fact') AND key > ?2 AND key <= ?3 ORDER BY key";
@@ -317,14 +324,12 @@ async fn queue_key_slice(
     space: Option<SpaceId>,
     now: Timestamp,
 ) -> Result<(u64, Option<i64>), StoreError> {
-    let end: Option<i64> = sqlx::query_scalar(
-        "SELECT max(key) FROM (SELECT key FROM memories WHERE account_id = ?1 AND key > ?2 ORDER BY key LIMIT (?3 + 0))",
-    )
-    .bind(account.0)
-    .bind(after)
-    .bind(SLICE)
-    .fetch_one(&mut *conn)
-    .await?;
+    let end: Option<i64> = sqlx::query_scalar(MEMORY_SLICE)
+        .bind(account.0)
+        .bind(after)
+        .bind(SLICE)
+        .fetch_one(&mut *conn)
+        .await?;
     let Some(end) = end else { return Ok((0, None)) };
     let query = sqlx::query(sql)
         .bind(account.0)
@@ -336,6 +341,12 @@ async fn queue_key_slice(
     let queued: i64 = sqlx::query_scalar("SELECT changes()").fetch_one(conn).await?;
     Ok((queued.unsigned_abs(), Some(end)))
 }
+
+/// `?2` rows done.
+pub(super) const FINISH: &str = "DELETE FROM outbox WHERE +account_id = ?1 AND id IN (SELECT value FROM json_each(?2))";
+/// `?2` rows, `?3` until when.
+pub(super) const DEFER: &str = "UPDATE outbox SET attempts = attempts + 1, next_at = ?3
+                      WHERE +account_id = ?1 AND id IN (SELECT value FROM json_each(?2))";
 
 impl Store {
     /// How much waits for the indexer.
@@ -426,14 +437,11 @@ impl Store {
 
     /// These rows are done. Work queued since for the same memories has ids of its own and stays.
     pub async fn finish_outbox(&self, account: AccountId, ids: Vec<i64>) -> Result<(), StoreError> {
-        const FINISH: &str = "DELETE FROM outbox WHERE account_id = ?1 AND id IN (SELECT value FROM json_each(?2))";
         self.end_outbox(account, FINISH, &ids, None).await
     }
 
     /// These rows could not be done; they are due again at `next_at`, with one attempt more on their count.
     pub async fn defer_outbox(&self, account: AccountId, ids: Vec<i64>, next_at: Timestamp) -> Result<(), StoreError> {
-        const DEFER: &str = "UPDATE outbox SET attempts = attempts + 1, next_at = ?3
-                              WHERE account_id = ?1 AND id IN (SELECT value FROM json_each(?2))";
         self.end_outbox(account, DEFER, &ids, Some(next_at)).await
     }
 

@@ -8,7 +8,7 @@ use super::{
     Store,
     error::StoreError,
     messages::json,
-    outbox::{SpaceId, hex_list, parse_kind},
+    outbox::{FINISH, MEMORY_SLICE, SpaceId, hex_list, parse_kind},
     rows::{Columns, int, ms},
     writer::Class,
 };
@@ -141,7 +141,7 @@ async fn put(
         insert(&mut *conn, space, rows).await?;
     }
     if !done_outbox.is_empty() {
-        sqlx::query("DELETE FROM outbox WHERE account_id = ?1 AND id IN (SELECT value FROM json_each(?2))")
+        sqlx::query(FINISH)
             .bind(account.0)
             .bind(json(&done_outbox)?)
             .execute(conn)
@@ -152,7 +152,7 @@ async fn put(
 
 /// One slice of [`Store::queue_missing_vectors`]. A memory whose document is still to be written is embedded into the
 /// active space by that, so it is missing only from a space that is being built.
-const QUEUE_MISSING: &str = "
+pub(super) const QUEUE_MISSING: &str = "
     INSERT INTO outbox (account_id, memory_id, kind, step, space_id, queued_at)
     SELECT ?1, k.id, k.kind, 'vector', CASE s.state WHEN 'active' THEN 0 ELSE s.id END, ?3
       FROM spaces s CROSS JOIN memories k ON k.account_id = ?1
@@ -171,15 +171,12 @@ async fn queue_missing_slice(
     after: i64,
     now: Timestamp,
 ) -> Result<(u64, Option<i64>), StoreError> {
-    let end: Option<i64> = sqlx::query_scalar(
-        "SELECT max(key) FROM (SELECT key FROM memories WHERE account_id = ?1 AND key > ?2 ORDER BY key
-                                LIMIT (?3 + 0))",
-    )
-    .bind(account.0)
-    .bind(after)
-    .bind(SLICE)
-    .fetch_one(&mut *conn)
-    .await?;
+    let end: Option<i64> = sqlx::query_scalar(MEMORY_SLICE)
+        .bind(account.0)
+        .bind(after)
+        .bind(SLICE)
+        .fetch_one(&mut *conn)
+        .await?;
     let Some(end) = end else { return Ok((0, None)) };
     let done = sqlx::query(QUEUE_MISSING)
         .bind(account.0)

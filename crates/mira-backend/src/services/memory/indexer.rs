@@ -3,7 +3,7 @@
 
 use super::{Memories, Side, open::describe};
 use crate::{lifecycle::Lifecycle, services::health::Condition};
-use jiff::Timestamp;
+use jiff::{Timestamp, tz::TimeZone};
 use mira_core::{
     ids::{AccountId, MemoryId, MessageId},
     memory::MemoryKind,
@@ -76,6 +76,16 @@ impl Memories {
     pub async fn run_indexer(self, account: AccountId, life: Lifecycle) {
         self.drain_outbox(account, life).await;
         self.count_spent(account).await;
+    }
+
+    /// Asks by words what was said last, so that the first turns after a start wait no longer than others.
+    pub async fn warm_up(self, account: AccountId, life: Lifecycle) {
+        // Times are not asked for: any zone will do.
+        let now = self.0.clock.now().to_zoned(TimeZone::UTC);
+        let asked = mira_memory::recall::warm_up(&self.0.store, account, &self.0.names, &now);
+        if let Some(Err(error)) = life.soft().run_until_cancelled(asked).await {
+            tracing::warn!(%error, "recall was not warmed up");
+        }
     }
 
     async fn drain_outbox(&self, account: AccountId, life: Lifecycle) {

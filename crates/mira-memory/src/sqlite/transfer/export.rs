@@ -95,19 +95,19 @@ const EXPORT_SESSIONS: &str = "
     SELECT id, recency, title, pinned_persona, project_id, head_id, memory, pinned, archived, created_at, updated_at
       FROM sessions WHERE account_id = ?1 AND recency > ?2 ORDER BY recency LIMIT (?3 + 0)";
 
-const EXPORT_MESSAGES: &str = concat!(
+pub(in crate::sqlite) const EXPORT_MESSAGES: &str = concat!(
     "SELECT ",
     message_columns!(),
-    ", m.client_id FROM messages m WHERE m.account_id = ?1 AND m.ord > ?2 ORDER BY m.ord LIMIT (?3 + 0)"
+    ", m.client_id FROM messages m WHERE +m.account_id = ?1 AND m.ord > ?2 ORDER BY m.ord LIMIT (?3 + 0)"
 );
 
-const EXPORT_MOODS: &str = concat!(
+pub(in crate::sqlite) const EXPORT_MOODS: &str = concat!(
     "SELECT ",
     mood_columns!(),
-    " FROM moods WHERE account_id = ?1 AND ord > ?2 ORDER BY ord LIMIT (?3 + 0)"
+    " FROM moods WHERE +account_id = ?1 AND ord > ?2 ORDER BY ord LIMIT (?3 + 0)"
 );
 
-const EXPORT_FACTS: &str = concat!(
+pub(in crate::sqlite) const EXPORT_FACTS: &str = concat!(
     "SELECT ",
     memory_columns!(),
     " FROM memories k",

@@ -89,7 +89,7 @@ const EXPORT_FILES: &str = concat!(
     ", f.key, (SELECT json_group_array(json_object('message_id', hex(a.message_id), 'n', a.n)
                                        ORDER BY a.message_id, a.n)
                  FROM message_files a WHERE a.account_id = f.account_id AND a.file_id = f.id)
-       FROM files f WHERE f.account_id = ?1 AND f.key > ?2 ORDER BY f.key LIMIT (?3 + 0)"
+       FROM files f WHERE +f.account_id = ?1 AND f.key > ?2 ORDER BY f.key LIMIT (?3 + 0)"
 );
 
 fn read_file(row: &SqliteRow) -> Result<(i64, FileLine), StoreError> {

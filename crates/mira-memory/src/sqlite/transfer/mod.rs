@@ -9,7 +9,7 @@
 //! this installation's.
 
 mod attached;
-mod export;
+pub(super) mod export;
 mod files;
 mod import;
 mod works;

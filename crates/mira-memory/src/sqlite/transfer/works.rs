@@ -188,7 +188,7 @@ pub(super) const EXPORT_VERSIONS: &str = concat!(
     " FROM artifact_versions v
      CROSS JOIN artifacts a ON a.account_id = v.account_id AND a.id = v.artifact_id
      CROSS JOIN artifact_blobs b ON b.account_id = v.account_id AND b.sha256 = v.sha256
-     WHERE v.account_id = ?1 AND v.ord > ?2 ORDER BY v.ord LIMIT (?3 + 0)"
+     WHERE +v.account_id = ?1 AND v.ord > ?2 ORDER BY v.ord LIMIT (?3 + 0)"
 );
 
 pub(super) fn read_version(row: &SqliteRow) -> Result<(i64, VersionLine), StoreError> {
