@@ -2,6 +2,7 @@
 //! first failure, and its last line says what failed.
 
 use std::fs;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -100,7 +101,8 @@ fn cargo_test() -> Result<()> {
     visible(
         command("cargo")
             .args(["test", "--workspace", "--locked"])
-            .env("CI", "true"),
+            .env("CI", "true")
+            .env("RUST_TEST_THREADS", (2 * processors()).to_string()),
     )
 }
 
@@ -137,7 +139,7 @@ fn end_to_end() -> Result<()> {
             .env("MIRA_CHROMIUM", chromium)
             .args([
                 "--test",
-                &format!("--test-concurrency={}", files_at_once()),
+                &format!("--test-concurrency={}", processors().max(2)),
                 "--test-reporter=spec",
                 "--test-reporter-destination=stdout",
             ])
@@ -148,10 +150,10 @@ fn end_to_end() -> Result<()> {
     judge_report(&fs::read_to_string(report).context("node wrote no report")?)
 }
 
-/// Most of a spec is waiting for words that come at their own pace, so two files share even one processor well. Each has
-/// a server and a browser of its own.
-fn files_at_once() -> usize {
-    std::thread::available_parallelism().map_or(2, |processors| processors.get().max(2))
+/// How many there are. Half of a test is waiting, for a disk or for words that come at their own pace, so twice as many
+/// share them well; so do two files of the browser's specs, each with a server and a browser of its own.
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get)
 }
 
 fn specs(dir: &Path) -> Result<Vec<String>> {

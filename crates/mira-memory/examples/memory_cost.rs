@@ -1,12 +1,13 @@
 //! What memory costs a turn, step by step: processor time of the whole process (sqlx's threads included) and wall time.
 //!
 //! `cargo run --release -p mira-memory --example memory_cost -- [--past N] [--turns N] [--varied] [--qdrant]
-//! [--dimension N]`
+//! [--dimension N] [--qdrant-url URL]`
 //!
 //! A conversation is led whose turns all say the same, as the load driver's do (`--varied`: words with Zipf's
 //! frequencies), after a past of so many varied messages. With `--qdrant` the vectors lie behind the emulator of Qdrant's
-//! REST API, in this process: its exact search is counted in, and is no measure of a real server's. With `--dimension`
-//! the vectors are those of the table, said over until they are so long: their angles stay what they are.
+//! REST API, in this process: its exact search is counted in, and is no measure of a real server's. With `--qdrant-url`
+//! they lie on a real one, in a collection of this run's own. With `--dimension` the vectors are those of the table, said
+//! over until they are so long: their angles stay what they are.
 
 #![expect(
     clippy::unwrap_used,
@@ -38,6 +39,7 @@ use std::{
     collections::HashSet,
     fmt::Write as _,
     fs,
+    str::FromStr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -357,7 +359,7 @@ impl Talk {
     }
 }
 
-fn argument(name: &str) -> Option<usize> {
+fn argument<T: FromStr>(name: &str) -> Option<T> {
     let mut all = std::env::args().skip_while(|it| it != name);
     all.nth(1).and_then(|n| n.parse().ok())
 }
@@ -392,13 +394,19 @@ async fn main() {
         ..SimConfig::default()
     });
     let emulator = emulator.await.unwrap();
-    let index: Arc<dyn VectorIndex> = if std::env::args().any(|it| it == "--qdrant") {
-        let config = QdrantConfig::new(emulator.url(), "mira-memory", embedder.table.model(), dimension);
-        let qdrant = QdrantIndex::open(config).unwrap();
-        qdrant.ensure().await.unwrap();
-        Arc::new(qdrant)
-    } else {
-        Arc::clone(&embedded) as Arc<dyn VectorIndex>
+    let qdrant_url = argument("--qdrant-url").or_else(|| {
+        let emulated = std::env::args().any(|it| it == "--qdrant");
+        emulated.then(|| emulator.url())
+    });
+    let index: Arc<dyn VectorIndex> = match qdrant_url {
+        Some(url) => {
+            let alias = format!("mira-cost-{}", std::process::id());
+            let config = QdrantConfig::new(url, alias, embedder.table.model(), dimension);
+            let qdrant = QdrantIndex::open(config).unwrap();
+            qdrant.ensure().await.unwrap();
+            Arc::new(qdrant)
+        }
+        None => Arc::clone(&embedded) as Arc<dyn VectorIndex>,
     };
     let clock = Instant::now();
     fill(&store, &mut numbers, past).await;

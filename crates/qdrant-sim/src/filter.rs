@@ -85,9 +85,12 @@ fn condition(value: &Value) -> Result<Condition, Refusal> {
     match (condition.get("match"), condition.get("range")) {
         (Some(value), None) => matching(key, value),
         (None, Some(value)) => range(key, value),
-        _ => Err(Refusal::format(
-            "data did not match any variant of untagged enum Condition",
+        (None, None) => Err(Refusal::new(
+            422,
+            "Validation error in JSON body: [internal.filter.must[0].__all__: Validation error: At least one field \
+             condition must be specified [{}]]",
         )),
+        _ => Err(Refusal::format("the emulator knows one condition on a field, not two")),
     }
 }
 

@@ -1,7 +1,7 @@
 //! An emulator of the part of Qdrant's REST API that Mira uses, on loopback, for tests and load runs.
 //!
-//! What it answers is written after Qdrant's published OpenAPI document and the texts and status codes in its public
-//! source. Nothing here was recorded from a running server: where the two differ, a real server is right, and the
+//! It is held to what a real server answered: `recorded/qdrant.json` has requests and answers of Qdrant 1.18.3, taken down
+//! by `examples/record.rs`, and the tests ask the emulator the same. Where the two differ, a real server is right; the
 //! conformance suite of `mira-memory` runs against one wherever `QDRANT_TEST_URL` names it.
 //!
 //! Lives here: collections with one unnamed vector, aliases, payload indexes, points, an exact cosine search in memory

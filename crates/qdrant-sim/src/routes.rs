@@ -138,7 +138,12 @@ fn create(all: &mut Collections, name: &str, body: &Value) -> Result<Value, Refu
     let body = object(body, "body", &["vectors", "on_disk_payload"])?;
     let vectors = object(field(body, "vectors")?, "vectors", &["size", "distance"])?;
     let size = number(field(vectors, "size")?, "size")?;
-    if !(1..=65_536).contains(&size) {
+    if size == 0 {
+        return Err(Refusal::format(
+            "data did not match any variant of untagged enum VectorsConfig",
+        ));
+    }
+    if size > 65_536 {
         return Err(Refusal::new(
             422,
             format!("Validation error in JSON body: [vectors.size: value {size} invalid, must be from 1 to 65536]"),
@@ -239,7 +244,7 @@ fn query(collection: &Collection, asked: &Asked<'_>) -> Result<Value, Refusal> {
     if limit == 0 {
         return Err(Refusal::new(
             422,
-            "Validation error in JSON body: [limit: value 0 invalid, must be 1 or larger]",
+            "Validation error in JSON body: [internal.limit: value 0 invalid, must be 1 or larger]",
         ));
     }
     let filter = read_filter(collection, asked, body.get("filter"))?;

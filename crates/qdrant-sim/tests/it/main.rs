@@ -7,6 +7,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use std::sync::Once;
 
+mod recorded;
+
 const A: &str = "00000000-0000-7000-8000-000000000001";
 const B: &str = "00000000-0000-7000-8000-000000000002";
 
@@ -232,7 +234,7 @@ async fn faults_come_when_ordered() {
     let wrong = client()
         .get(format!("{}/collections/c", sim.url()))
         .header("api-key", "x");
-    assert_eq!(wrong.send().await.unwrap().status().as_u16(), 403);
+    assert_eq!(wrong.send().await.unwrap().status().as_u16(), 401);
     let right = client()
         .get(format!("{}/collections/c", sim.url()))
         .header("api-key", "k");

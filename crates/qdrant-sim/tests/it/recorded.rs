@@ -1,0 +1,114 @@
+//! What a real server answered (`examples/record.rs`), asked of the emulator again in the same order: the status, the
+//! form and, but for what is each server's own, the values must be the same. A real server may say more.
+
+use super::client;
+use qdrant_sim::{Sim, SimConfig};
+use reqwest::Method;
+use serde_json::{Map, Value};
+
+const RECORDED: &str = include_str!("../../recorded/qdrant.json");
+const KEY: &str = "the-key";
+/// Numbers and names that a server gives as it likes.
+const ITS_OWN: [&str; 6] = [
+    "operation_id",
+    "version",
+    "indexed_vectors_count",
+    "segments_count",
+    "optimizer_status",
+    "status",
+];
+/// Where the JSON library of each server has words of its own for what is wrong with a body.
+const IN_ITS_WORDS: [&str; 3] = ["Format error in JSON body", "Validation error", "Deserialize error"];
+
+/// What differs, by path. `real` may hold more fields.
+fn differences(at: &str, real: &Value, emulated: &Value, found: &mut Vec<String>) {
+    match (real, emulated) {
+        (Value::Object(real), Value::Object(emulated)) => {
+            for (name, value) in emulated {
+                let at = format!("{at}.{name}");
+                match real.get(name) {
+                    None => found.push(format!("{at}: a real server does not say it")),
+                    Some(real) if ITS_OWN.contains(&name.as_str()) && kind(real) == kind(value) => {
+                        if value.is_object() {
+                            differences(&at, real, value, found);
+                        }
+                    }
+                    Some(real) => differences(&at, real, value, found),
+                }
+            }
+        }
+        (Value::Array(real), Value::Array(emulated)) if real.len() == emulated.len() => {
+            for (n, (real, emulated)) in real.iter().zip(emulated).enumerate() {
+                differences(&format!("{at}[{n}]"), real, emulated, found);
+            }
+        }
+        (Value::String(real), Value::String(emulated)) if in_its_words(real) && in_its_words(emulated) => {}
+        (Value::Number(a), Value::Number(b)) if close(a.as_f64(), b.as_f64()) => {}
+        _ if real == emulated => {}
+        _ => found.push(format!("{at}: {real}, emulated {emulated}")),
+    }
+}
+
+fn kind(value: &Value) -> std::mem::Discriminant<Value> {
+    std::mem::discriminant(value)
+}
+
+fn in_its_words(text: &str) -> bool {
+    IN_ITS_WORDS.iter().any(|begin| text.starts_with(begin))
+}
+
+fn close(a: Option<f64>, b: Option<f64>) -> bool {
+    matches!((a, b), (Some(a), Some(b)) if (a - b).abs() < 1e-5)
+}
+
+async fn ask(sim: &Sim, exchange: &Map<String, Value>) -> (Value, Value) {
+    let text = |name: &str| exchange.get(name).and_then(Value::as_str);
+    let method = Method::from_bytes(text("method").unwrap().as_bytes()).unwrap();
+    let mut request = client().request(method, format!("{}{}", sim.url(), text("path").unwrap()));
+    match text("key") {
+        Some("right") => request = request.header("api-key", KEY),
+        Some("wrong") => request = request.header("api-key", "not-the-key"),
+        _ => {}
+    }
+    if let Some(kind) = text("content_type") {
+        request = request.header("content-type", kind);
+    }
+    if let Some(raw) = text("raw") {
+        request = request.body(raw.to_owned());
+    } else if let Some(body) = exchange.get("body") {
+        request = request
+            .header("content-type", "application/json")
+            .body(body.to_string());
+    }
+    let response = request.send().await.unwrap();
+    let status = response.status().as_u16().into();
+    let said = response.text().await.unwrap();
+    let mut answer = serde_json::from_str(&said).unwrap_or(Value::String(said));
+    if let Some(answer) = answer.as_object_mut() {
+        answer.remove("time");
+    }
+    (status, answer)
+}
+
+#[tokio::test]
+async fn the_emulator_answers_as_a_real_server_did() {
+    let recorded: Value = serde_json::from_str(RECORDED).unwrap();
+    let start = |api_key: Option<&str>| {
+        Sim::start(SimConfig {
+            api_key: api_key.map(str::to_owned),
+            strict_mode: false,
+            ..SimConfig::default()
+        })
+    };
+    let (open, locked) = (start(None).await.unwrap(), start(Some(KEY)).await.unwrap());
+    let mut found = Vec::new();
+    for exchange in recorded["exchanges"].as_array().unwrap() {
+        let exchange = exchange.as_object().unwrap();
+        let sim = if exchange.contains_key("key") { &locked } else { &open };
+        let (status, answer) = ask(sim, exchange).await;
+        let what = exchange["what"].as_str().unwrap();
+        differences(&format!("{what}: status"), &exchange["status"], &status, &mut found);
+        differences(what, &exchange["answer"], &answer, &mut found);
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}
