@@ -143,6 +143,49 @@ async fn a_wiped_server_is_filled_anew() {
     assert!(holds(&found), "{found:?}");
 }
 
+/// A server that was filled from another database, or an older copy of this one.
+#[tokio::test]
+async fn points_of_others_do_not_hide_what_is_lacking() {
+    let mut qdrant = qdrant().await;
+    let house = house(&qdrant, "qk").await;
+    house.line().await.turn(TOLD).await;
+    house.indexed().await;
+    let name = qdrant.alias("mira-memory").unwrap();
+    let own = qdrant.points(&name).unwrap();
+    assert!(own >= 2);
+    let points: Vec<Value> = (0..20)
+        .map(|n| {
+            let id = format!("00000000-0000-7000-8000-{n:012}");
+            json!({ "id": id, "vector": vec![1.0; 256], "payload": { "account": 1, "kind": "message", "at": 1 } })
+        })
+        .collect();
+    let change = async |verb: reqwest::Method, path: &str, body: Value| {
+        let answer = Server::client()
+            .request(verb, format!("{}/collections/{name}/{path}?wait=true", qdrant.url()))
+            .header("api-key", "qk")
+            .header("content-type", "application/json")
+            .body(body.to_string())
+            .send();
+        assert_eq!(answer.await.unwrap().status().as_u16(), 200);
+    };
+    let all = json!({ "filter": { "must": [{ "key": "account", "match": { "value": 1 } }] } });
+    change(reqwest::Method::POST, "points/delete", all).await;
+    change(reqwest::Method::PUT, "points", json!({ "points": points })).await;
+    qdrant.go_down().await;
+    let (_, degraded) = recalled(&house, "during", ASKED).await;
+    assert!(degraded.is_some());
+    qdrant.come_back().await.unwrap();
+    let deadline = std::time::Instant::now() + crate::support::server::LIMIT;
+    while qdrant.points(&name) < Some(20 + own + 2) {
+        assert!(std::time::Instant::now() < deadline, "{:?}", qdrant.points(&name));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    house.indexed().await;
+    let (found, degraded) = recalled(&house, "after", ASKED).await;
+    assert_eq!(degraded, None);
+    assert!(holds(&found), "{found:?}");
+}
+
 /// Somebody made the collection anew, for another model's vectors.
 #[tokio::test]
 async fn a_collection_of_another_dimension_costs_no_turn() {
@@ -193,4 +236,11 @@ async fn a_wrong_key_is_said() {
         health["detail"].as_str().unwrap().contains("QDRANT_API_KEY"),
         "{health}"
     );
+    // Set right, everything is caught up with.
+    qdrant.set_key(Some("another"));
+    let deadline = std::time::Instant::now() + crate::support::server::LIMIT;
+    while qdrant.alias("mira-memory").and_then(|name| qdrant.points(&name)) < Some(4) {
+        assert!(std::time::Instant::now() < deadline, "{:?}", qdrant.collection_names());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }

@@ -117,7 +117,7 @@ const LIST_NOTES: &str = "
 const LIST_CAUSES: &str = "
     SELECT DISTINCT m.cause FROM moods m
      WHERE m.account_id = ?1 AND m.message_id IN (SELECT unhex(value) FROM json_each(?2)) AND m.cause IS NOT NULL
-       AND m.cause IS NOT (SELECT b.cause FROM moods b WHERE b.account_id = ?1 AND b.ord < m.ord
+       AND m.cause IS NOT (SELECT b.cause FROM moods b WHERE +b.account_id = ?1 AND b.ord < m.ord
                             ORDER BY b.ord DESC LIMIT 1)";
 
 /// `?2` the messages whose notes go, `?3` their session, `?4` the message itself, `?5` the causes that go wherever they

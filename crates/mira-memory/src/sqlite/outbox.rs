@@ -315,6 +315,19 @@ pub(super) const QUEUE_VECTORS: &str = "
     SELECT ?1, id, kind, 'vector', ?4, ?5 FROM memories
      WHERE account_id = ?1 AND kind IN ('message', 'fact') AND key > ?2 AND key <= ?3 ORDER BY key";
 
+/// `?2` after this key, `?3` the most.
+pub(super) const LIST_EMBEDDED: &str = "
+    SELECT key, id FROM memories WHERE +account_id = ?1 AND key > ?2 AND kind IN ('message', 'fact')
+     ORDER BY key LIMIT (?3 + 0)";
+
+/// `?2` the memories, `?3` the space, `?4` now.
+pub(super) const QUEUE_SOME: &str = "
+    DELETE FROM outbox INDEXED BY outbox_memory WHERE account_id = ?1 AND step = 'vector' AND space_id = ?3
+       AND memory_id IN (SELECT unhex(value) FROM json_each(?2));
+    INSERT INTO outbox (account_id, memory_id, kind, step, queued_at, space_id)
+    SELECT ?1, k.id, k.kind, 'vector', ?4, ?3
+      FROM json_each(?2) j CROSS JOIN memories k ON k.account_id = ?1 AND k.id = unhex(j.value) ORDER BY k.key";
+
 /// One slice of memories by key: runs `sql` over it. Answers how many were queued and where the slice ended.
 async fn queue_key_slice(
     conn: &mut SqliteConnection,
@@ -530,6 +543,50 @@ impl Store {
     /// Queues every message and fact that has a document to be embedded into a space; answers how many.
     pub async fn queue_vectors(&self, account: AccountId, space: SpaceId, now: Timestamp) -> Result<u64, StoreError> {
         self.queue_by_key(account, QUEUE_VECTORS, Some(space), now).await
+    }
+
+    /// A slice of the memories that are embedded, by their keys from `after` on (`i64::MIN` for the first); the key to go
+    /// on from. Empty at the end.
+    pub async fn list_embedded(&self, account: AccountId, after: i64) -> Result<(Vec<MemoryId>, i64), StoreError> {
+        let rows = sqlx::query(LIST_EMBEDDED)
+            .bind(account.0)
+            .bind(after)
+            .bind(i64::from(MAX_DUE))
+            .fetch_all(&mut *self.read().await?)
+            .await?;
+        let mut end = after;
+        let mut ids = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let mut c = Columns::new("memories", row);
+            end = c.take("key")?;
+            c.named(end);
+            ids.push(MemoryId(c.uuid("id")?));
+        }
+        Ok((ids, end))
+    }
+
+    /// Queues these memories to be embedded into a space; those that are gone are left out.
+    pub async fn queue_vectors_of(
+        &self,
+        account: AccountId,
+        space: SpaceId,
+        ids: Vec<MemoryId>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let ids = hex_list(&ids)?;
+        self.write(Class::Partial, move |conn| {
+            let query = sqlx::query(QUEUE_SOME)
+                .bind(account.0)
+                .bind(ids.clone())
+                .bind(space.0)
+                .bind(ms(now));
+            async move {
+                bind_spare(query, SPARE).execute(conn).await?;
+                Ok(())
+            }
+            .boxed()
+        })
+        .await
     }
 
     async fn queue_by_key(

@@ -4,16 +4,22 @@ use super::{
     SqliteConnection, Store, StoreOptions,
     documents::{ADVANCE, DUE_DOCUMENTS, INSERT_MEMORIES, LIST_WINDOWS},
     outbox::{
-        COUNT_QUEUED, DEFER, DUE_WORK, FINISH, MEMORY_SLICE, MESSAGE_SLICE, QUEUE_FACTS, QUEUE_MESSAGES, QUEUE_VECTORS,
+        COUNT_QUEUED, DEFER, DUE_WORK, FINISH, LIST_EMBEDDED, MEMORY_SLICE, MESSAGE_SLICE, QUEUE_FACTS, QUEUE_MESSAGES,
+        QUEUE_SOME, QUEUE_VECTORS,
     },
-    transfer::export::{EXPORT_FACTS, EXPORT_MESSAGES, EXPORT_MOODS},
+    transfer::{
+        attached::{EXPORT_PROPOSALS, EXPORT_REPOS},
+        export::{EXPORT_FACTS, EXPORT_MESSAGES, EXPORT_MOODS},
+        files::EXPORT_FILES,
+        works::EXPORT_VERSIONS,
+    },
     vectors::QUEUE_MISSING,
 };
 use crate::Durability;
 use jiff::Timestamp;
 use mira_core::persona::PersonaName;
 
-const IN_SLICES: [&str; 17] = [
+const IN_SLICES: [&str; 23] = [
     DUE_DOCUMENTS,
     INSERT_MEMORIES,
     LIST_WINDOWS,
@@ -28,12 +34,32 @@ const IN_SLICES: [&str; 17] = [
     QUEUE_FACTS,
     QUEUE_VECTORS,
     QUEUE_MISSING,
+    LIST_EMBEDDED,
+    QUEUE_SOME,
+    EXPORT_REPOS,
+    EXPORT_PROPOSALS,
+    EXPORT_FILES,
+    EXPORT_VERSIONS,
     EXPORT_MESSAGES,
     EXPORT_MOODS,
     EXPORT_FACTS,
 ];
 /// The tables that grow with the account, and what these statements call them.
-const GROWING: [&str; 7] = ["outbox", "messages", "memories", "moods", "o", "m", "k"];
+const GROWING: [&str; 13] = [
+    "outbox",
+    "messages",
+    "memories",
+    "moods",
+    "repos",
+    "proposals",
+    "files",
+    "o",
+    "m",
+    "k",
+    "p",
+    "x",
+    "v",
+];
 
 async fn plan(conn: &mut SqliteConnection, sql: &str) -> Vec<String> {
     let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
@@ -67,6 +93,11 @@ async fn no_slice_of_work_looks_at_the_whole_account() {
     let mut wide = Vec::new();
     for statement in IN_SLICES.iter().flat_map(|batch| batch.split(';')) {
         let steps = plan(&mut conn, statement).await;
+        let sorts = steps.iter().any(|step| step == "USE TEMP B-TREE FOR ORDER BY");
+        assert!(
+            !(sorts && statement.contains("next_at <= ?2")),
+            "all that is due is sorted: {statement}"
+        );
         wide.extend(
             steps
                 .into_iter()

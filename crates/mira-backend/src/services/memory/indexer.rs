@@ -16,7 +16,7 @@ use mira_memory::{
     StoreError, VectorJob,
     index::{IndexError, IndexStatus, Point, Vector},
 };
-use std::{ops::ControlFlow, time::Duration};
+use std::{collections::HashSet, ops::ControlFlow, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -78,7 +78,7 @@ impl Memories {
         self.count_spent(account).await;
     }
 
-    /// Asks by words what was said last, so that the first turns after a start wait no longer than others.
+    /// Asks by words what was said last, so that the first turns after a start wait less.
     pub async fn warm_up(self, account: AccountId, life: Lifecycle) {
         // Times are not asked for: any zone will do.
         let now = self.0.clock.now().to_zoned(TimeZone::UTC);
@@ -196,18 +196,38 @@ impl Memories {
         Ok(())
     }
 
-    /// Queues everything for a collection that has fewer points than there are memories and work for it: it is new, it
-    /// was left for a while, or a crash cut its filling off. Writing a point twice is writing it once.
+    /// Queues what a collection lacks: it is new, it was left for a while, a crash cut its filling off, or the database is
+    /// another one than it was filled from. Points of memories that are gone stay; recall does not show them. Writing a
+    /// point twice is writing it once.
     async fn queue_lacking(&self, account: AccountId, side: &Side) -> Result<u64, Halt> {
         let store = &self.0.store;
         let counts = store.memory_counts(account).await?;
         let waiting = store.outbox_stats(account).await?;
         let has = side.index.count(account).await?;
-        if has + waiting.vectors >= counts.messages + counts.facts {
+        let now = self.0.clock.now();
+        if has == 0 {
+            return Ok(store.queue_vectors(account, side.space, now).await?);
+        }
+        if has + waiting.vectors == counts.messages + counts.facts {
             return Ok(0);
         }
-        let now = self.0.clock.now();
-        Ok(store.queue_vectors(account, side.space, now).await?)
+        // Any direction will do: what is asked is which of them are there.
+        let direction: Vector = vec![1.0; side.index.dimension()].into();
+        let (mut queued, mut after) = (0, i64::MIN);
+        loop {
+            let (ids, end) = store.list_embedded(account, after).await?;
+            if ids.is_empty() {
+                return Ok(queued);
+            }
+            let there = side.index.score(account, Arc::clone(&direction), ids.clone()).await?;
+            let there: HashSet<MemoryId> = there.iter().map(|hit| hit.id).collect();
+            let lacking: Vec<MemoryId> = ids.into_iter().filter(|id| !there.contains(id)).collect();
+            if !lacking.is_empty() {
+                queued += lacking.len() as u64;
+                store.queue_vectors_of(account, side.space, lacking, now).await?;
+            }
+            after = end;
+        }
     }
 
     /// A round; what was spent by then is counted.

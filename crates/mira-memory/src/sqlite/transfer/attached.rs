@@ -86,9 +86,9 @@ impl ProposalLine {
 
 // ---- out ----------------------------------------------------------------------------------------------------------
 
-pub(super) const EXPORT_REPOS: &str = "
+pub(in crate::sqlite) const EXPORT_REPOS: &str = "
     SELECT key, id, project_id, repo_url, branch, writes, last_sync_at, created_at, updated_at
-      FROM repos WHERE account_id = ?1 AND key > ?2 ORDER BY key LIMIT (?3 + 0)";
+      FROM repos WHERE +account_id = ?1 AND key > ?2 ORDER BY key LIMIT (?3 + 0)";
 
 pub(super) fn read_repo(row: &SqliteRow) -> Result<(i64, RepoLine), StoreError> {
     let mut c = Columns::new("repos", row);
@@ -109,10 +109,10 @@ pub(super) fn read_repo(row: &SqliteRow) -> Result<(i64, RepoLine), StoreError> 
 }
 
 /// All that nobody has decided, in the order they were made.
-pub(super) const EXPORT_PROPOSALS: &str = "
+pub(in crate::sqlite) const EXPORT_PROPOSALS: &str = "
     SELECT key, id, repo_id, kind, path, new_path, base_sha, old_text, new_text, message, message_id, state, created_at,
            decided_at
-      FROM proposals WHERE account_id = ?1 AND key > ?2 AND state IN ('open', 'stale') ORDER BY key LIMIT (?3 + 0)";
+      FROM proposals WHERE +account_id = ?1 AND key > ?2 AND state IN ('open', 'stale') ORDER BY key LIMIT (?3 + 0)";
 
 pub(super) fn read_proposal(row: &SqliteRow) -> Result<(i64, ProposalLine), StoreError> {
     let mut c = Columns::new("proposals", row);

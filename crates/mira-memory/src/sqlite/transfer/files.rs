@@ -83,7 +83,7 @@ impl BytesLine {
 
 // ---- out ----------------------------------------------------------------------------------------------------------
 
-const EXPORT_FILES: &str = concat!(
+pub(in crate::sqlite) const EXPORT_FILES: &str = concat!(
     "SELECT ",
     file_columns!(),
     ", f.key, (SELECT json_group_array(json_object('message_id', hex(a.message_id), 'n', a.n)

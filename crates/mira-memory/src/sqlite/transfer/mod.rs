@@ -8,11 +8,11 @@
 //! and vectors (the import queues them), summaries, receipts, and the hashes of what must stay forgotten, whose key is
 //! this installation's.
 
-mod attached;
+pub(super) mod attached;
 pub(super) mod export;
-mod files;
+pub(super) mod files;
 mod import;
-mod works;
+pub(super) mod works;
 
 use super::{
     Store,

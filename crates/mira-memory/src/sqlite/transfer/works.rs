@@ -178,7 +178,7 @@ const BEFORE_VERSION: usize = 4;
 const BEFORE_CONTENT: usize = BEFORE_VERSION + 6;
 
 /// All versions, in the order they were made.
-pub(super) const EXPORT_VERSIONS: &str = concat!(
+pub(in crate::sqlite) const EXPORT_VERSIONS: &str = concat!(
     "SELECT v.ord, v.artifact_id, a.kind,
             (SELECT q.sha256 FROM artifact_versions q
               WHERE q.account_id = v.account_id AND q.artifact_id = v.artifact_id AND q.version = v.version - 1), ",
