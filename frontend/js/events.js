@@ -310,8 +310,12 @@ const handlers = {
 // The session on screen changed, perhaps by another client: another branch chosen, or cleared.
 function ownSession(state, session, out) {
   const before = state.session || {};
-  if (session.mood && session.mood !== before.mood) state.moodCause = null;
-  state.session = { ...before, ...session };
+  // What was read before a reply may arrive after it, and knows no better how she felt.
+  const newest = state.path.at(-1);
+  const isOlder = newest?.role === 'assistant' && Date.parse(session.updated_at) < Date.parse(newest.created_at);
+  const now = isOlder ? { ...session, mood: before.mood, persona: before.persona } : session;
+  if (now.mood && now.mood !== before.mood) state.moodCause = null;
+  state.session = { ...before, ...now };
   // What this page knew of the head is as old as its connection: turns move it without such an event.
   if (session.head_id !== undefined && !state.path.some((m) => m.id === session.head_id)) out.recheckHead = true;
   out.topics.add('session');

@@ -11,6 +11,7 @@ const STATUS_DELAY_MS = 400;
 export function createMemories(store) {
   const { state } = store;
   let statusTimer = 0;
+  let asked = 0; // how often the status was asked for or set
 
   // --- the list ------------------------------------------------------------------------------------
 
@@ -67,9 +68,12 @@ export function createMemories(store) {
 
   // --- the whole of it -----------------------------------------------------------------------------
 
+  // What was asked or changed meanwhile is newer than the answer.
   async function readStatus() {
+    const mine = ++asked;
     try {
-      state.memory = await api.memoryStatus();
+      const now = await api.memoryStatus();
+      if (mine === asked) state.memory = now;
     } catch (problem) {
       // What was known stands; the panel says when nothing is.
       if (problem.status === 401) return;
@@ -78,7 +82,9 @@ export function createMemories(store) {
   }
 
   async function pause(paused) {
-    state.memory = (await api.pauseMemory(paused)) || { ...state.memory, paused };
+    const now = await api.pauseMemory(paused);
+    asked += 1;
+    state.memory = now || { ...state.memory, paused };
     store.touch('memory');
   }
 

@@ -284,7 +284,7 @@ test('what she would change waits as a proposal, in every tab, until the owner d
   assert.equal(log('proposals')[0], 'Greet in the evening');
   for (const page of [one, two]) await page.getByTestId('repo-ahead').waitFor({ state: 'hidden' });
   assert.equal(await proposal(two).getByTestId('proposal-push').isVisible(), false);
-  await two.getByTestId('repo-tab-files').click();
+  await Promise.all([two.waitForResponse((response) => /\/files\/[^/]+\/tree/.test(response.url())), two.getByTestId('repo-tab-files').click()]);
   await openFile(two, 'src/main.rs');
   await until(() => shown(two), (text) => text.includes('good evening'), 'the file has it');
 

@@ -62,8 +62,8 @@ test('sessions: made, named, renamed, pinned, archived, deleted, seen in every t
   const seen = (page, name, there = true) => until(() => titles(page), (all) => all.some((text) => text.includes(name)) === there, `${name} ${there ? 'appears' : 'goes'}`);
 
   await one.getByTestId('new-session').click();
-  await until(() => one.url(), (url) => url.includes('#/s/'), 'the new session opens');
-  await ready(one);
+  const made = await until(() => one.url(), (url) => url.includes('#/s/'), 'the new session opens');
+  await one.locator(`.session.current [data-session-id="${made.split('/').at(-1)}"]`).waitFor();
   await say(one, `Plans for the garden ${ask('Dig.')}`);
   await finished(one);
   await seen(two, 'Plans for the garden');
@@ -82,6 +82,7 @@ test('sessions: made, named, renamed, pinned, archived, deleted, seen in every t
   await menu(one, 'session-archive');
   await two.locator('.archive').waitFor();
   await one.locator('.archive summary').click();
+  await until(() => one.evaluate(() => localStorage.getItem('mira.archive')), (kept) => kept === 'open', 'it is kept open');
   await menu(one, 'session-archive');
   await until(() => mira.api('GET', `api/sessions/${id}`), (session) => session.archived === false, 'it is back');
 
@@ -171,10 +172,9 @@ test('history comes on scroll without a jump, and search finds and shows what is
   const hit = other.getByTestId('search-result').filter({ hasText: 'number3' }).filter({ hasText: 'Mira' }).last();
   await hit.click();
   await until(() => other.url(), (url) => url.includes(session), 'its session opens');
-  await other.locator('.entry.found').waitFor();
-  await until(() => other.locator('.entry.found').evaluate((el) => {
-    const box = el.getBoundingClientRect();
-    return box.bottom > 0 && box.top < innerHeight;
+  await until(() => other.evaluate(() => { // it is marked for a while only
+    const box = document.querySelector('.entry.found')?.getBoundingClientRect();
+    return Boolean(box && box.bottom > 0 && box.top < innerHeight);
   }), Boolean, 'it is on screen');
   for (const odd of ['"', 'a AND', '*', 'NEAR(', '(']) {
     await other.keyboard.press('Control+k');
@@ -223,7 +223,10 @@ for (const [where, options] of [['a wide screen', {}], ['a narrow screen', { vie
     const inPanel = () => page.evaluate(() => Boolean(document.activeElement.closest('.panel, dialog')));
     // Enter opens, Escape closes; answers where the keyboard is then.
     async function thereAndBack(id) {
-      await page.getByTestId(id).focus();
+      await until(async () => { // what a panel covered is within reach again a frame after it
+        await page.getByTestId(id).focus();
+        return at(page);
+      }, (where) => where === id, `${id} can be reached`);
       await page.keyboard.press('Enter');
       await until(inPanel, Boolean, `what ${id} opens takes the keyboard`);
       await page.keyboard.press('Escape');

@@ -57,7 +57,7 @@ test('logging out ends it in every tab and leaves nothing behind', async (t) => 
   await page.getByTestId('logout').click();
   await page.getByTestId('login-token').waitFor();
   await other.getByTestId('login-token').waitFor();
-  assert.ok(!(await page.evaluate(() => JSON.stringify(localStorage))).includes('half a thought'));
+  await until(() => page.evaluate(() => JSON.stringify(localStorage)), (kept) => !kept.includes('half a thought'), 'the draft is gone');
   assert.equal((await context.request.get(`${mira.url}/api/sessions`)).status(), 401);
   await page.reload();
   await page.getByTestId('login-token').waitFor();

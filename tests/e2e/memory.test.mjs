@@ -96,7 +96,7 @@ test('five things told are learnt, come up after a restart, and say why', async 
 });
 
 test('chips of what is far back are read as it comes into sight, and not before', async (t) => {
-  const { talk } = await visit(browser, mira, t);
+  const { talk } = await visit(browser, mira, t, { expected: [/status of 404/] });
   await mira.api('POST', 'api/memories', { text: 'Keeps bees on the roof.', pinned: true });
   const session = await mira.session('Far back');
   for (let turn = 1; turn <= 7; turn += 1) await mira.api('POST', 'api/chat', { session_id: session, content: `Good day number ${turn}. ${'And so on. '.repeat(90)}` });
@@ -104,8 +104,9 @@ test('chips of what is far back are read as it comes into sight, and not before'
   const asked = new Set();
   page.on('request', (request) => /\/receipt$/.test(request.url()) && asked.add(request.url()));
   await page.goto(`${mira.url}/#/s/${session}`);
-  const chip = (reply) => reply.getByTestId('recalled-chip').filter({ hasText: 'bees on the roof' });
   await until(() => replies(page).count(), (count) => count === 7, 'all of it is loaded');
+  await ready(page);
+  const chip = (reply) => reply.getByTestId('recalled-chip').filter({ hasText: 'bees on the roof' });
   await chip(lastReply(page)).waitFor();
   assert.ok(asked.size < 7, `${asked.size} receipts at once`);
   assert.equal(await chip(replies(page).first()).count(), 0);
@@ -262,7 +263,10 @@ test('what is forgotten is gone from the panel, the conversation, the chips, the
   assert.equal(messages[0].content, '');
   const left = (page) => page.locator('.entry:not(:has(.forgotten))').filter({ hasText: 'porcelain' });
   for (const page of [one, asking]) {
-    while ((await left(page).count()) > 0) await forget(page, left(page).first());
+    for (let count = await left(page).count(); count > 0; count = await left(page).count()) {
+      await forget(page, left(page).first());
+      await until(() => left(page).count(), (now) => now < count, 'it leaves the page');
+    }
   }
   await one.keyboard.press('Control+k');
   await one.getByTestId('search-field').fill('porcelain');
@@ -340,7 +344,7 @@ test('all of it by keyboard', async (t) => {
   await page.keyboard.press('Alt+m');
   await until(() => at(page), (where) => where === 'memory-close', 'the panel takes the focus');
   await tabTo(page, 'memory-search');
-  await page.keyboard.type('tortoise');
+  await Promise.all([page.waitForResponse((response) => /[?&]q=tortoise(&|$)/.test(response.url())), page.keyboard.type('tortoise')]);
   await until(() => cards(page).count(), (count) => count === 1, 'one is found');
   await tabTo(page, 'memory-correct');
   await page.keyboard.press('Enter');

@@ -3,9 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import {
-  ask, composer, finished, grewInto, house, lastReply, plain, replies, said, say, textOf, until, untilMore, untilShown, visit, words,
-} from './support.mjs';
+import { ask, composer, finished, grewInto, house, lastReply, plain, ready, replies, said, say, textOf, until, untilMore, untilShown, visit, words } from './support.mjs';
 
 const { sim, mira, rehearsing, browser } = await house({ model: true, rehearsal: true });
 
@@ -150,7 +148,7 @@ const FORMULAS = String.raw`Mass is \(E = mc^2\), tea costs $5 or $6, f(x) is f(
 
 - In a list: $$\begin{pmatrix} 1 & 0 \\ 0 & 1 \end{pmatrix}$$
 
-Code is code: ${'`'}\(x\)${'`'}. What is not known stays: \(\nobodyknows{x}\). `.concat(words(120));
+Code is code: ${'`'}\(x\)${'`'}. What is not known stays: \(\nobodyknows{x}\). `.concat(words(600));
 
 test('formulas are set, as they come and ever after', async (t) => {
   const { talk } = await visit(browser, mira, t);
@@ -235,6 +233,7 @@ test('regenerate, edit and the way back between branches', async (t) => {
     await until(() => said(tab).last().getByTestId('branch-position').innerText(), (text) => text === '1/2', 'the other tab stays behind');
   }
   await page.reload();
+  await ready(page);
   await untilShown(page, 'first answer');
   await said(page).last().getByTestId('branch-next').click();
   await untilShown(page, 'second answer');

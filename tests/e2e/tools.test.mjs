@@ -13,9 +13,12 @@ const { sim, mira, rehearsing, browser } = await house({ model: true, rehearsal:
 
 const cards = (where, tool) => where.locator(`[data-testid="tool-card"]${tool ? `[data-tool="${tool}"]` : ''}`);
 
+// It is drawn after the browser has told that it is open.
 async function unfold(card) {
   await card.getByTestId('tool-fold').click();
-  return card.getByTestId('tool-body');
+  const body = card.getByTestId('tool-body');
+  await body.locator(':scope > *').first().waitFor();
+  return body;
 }
 
 test('what she keeps and looks up stands on cards, and a forgotten memory leaves them', async (t) => {

@@ -68,7 +68,7 @@ test('a conversation opened while she is away comes by itself when she is back, 
   assert.equal(await page.getByTestId('error').count(), 0);
   await page.locator(`[data-session-id="${here}"]`).click();
   await ready(page);
-  assert.equal(await composer(page).inputValue(), 'not finished yet');
+  await until(() => composer(page).inputValue(), (text) => text === 'not finished yet', 'the draft is where it was');
 });
 
 test('a page that finds nobody says so, and goes on when somebody is there', async (t) => {
@@ -126,6 +126,7 @@ test('an answer that failed before the page was opened can be asked for again', 
   await say(first, ask('Here I am.', 'status=500 retry_after_ms=5 times=4'));
   await first.getByTestId('error').waitFor();
   await first.reload();
+  await ready(first);
   await first.getByTestId('unanswered').getByRole('button').click();
   assert.equal(await finished(first), 'Here I am.');
 });
@@ -145,8 +146,9 @@ test('a script stays text: in her words, in the owner\'s, in a title, in a searc
   await untilShown(page, 'and done');
   await finished(page);
   assert.deepEqual(await dangerous(page), []);
-  assert.equal(await page.locator('.sidebar .current').innerText().then((text) => text.includes('<script>')), true, 'the title is the first message, as text');
+  await until(() => page.locator('.sidebar .current').innerText(), (text) => text.includes('<script>'), 'the title is the first message, as text');
   await page.reload();
+  await ready(page);
   await finished(page);
   assert.deepEqual(await dangerous(page), []);
 

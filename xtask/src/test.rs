@@ -97,6 +97,7 @@ fn cargo_test() -> Result<()> {
     tools::git_peers()?;
     tools::mcp_peers()?;
     tools::box_peers()?;
+    // Half of a test is waiting, for a disk or for words that come at their own pace: twice as many share the processors.
     // Here nothing may go unproven: with CI set a test whose machine cannot do what it tests fails.
     visible(
         command("cargo")
@@ -132,6 +133,8 @@ fn end_to_end() -> Result<()> {
     tools::npm_packages(&dir)?;
     let binary = debug_binary()?;
     let report = repo::scratch("e2e")?.join("report.tap");
+    // Each file has a server and a browser of its own, and waits more than it works: two share even one processor well.
+    let at_once = processors().max(2);
     visible(
         command(node)
             .current_dir(&dir)
@@ -139,7 +142,7 @@ fn end_to_end() -> Result<()> {
             .env("MIRA_CHROMIUM", chromium)
             .args([
                 "--test",
-                &format!("--test-concurrency={}", processors().max(2)),
+                &format!("--test-concurrency={at_once}"),
                 "--test-reporter=spec",
                 "--test-reporter-destination=stdout",
             ])
@@ -150,8 +153,7 @@ fn end_to_end() -> Result<()> {
     judge_report(&fs::read_to_string(report).context("node wrote no report")?)
 }
 
-/// How many there are. Half of a test is waiting, for a disk or for words that come at their own pace, so twice as many
-/// share them well; so do two files of the browser's specs, each with a server and a browser of its own.
+/// How many processors there are.
 fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, NonZero::get)
 }

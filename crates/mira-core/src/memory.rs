@@ -221,6 +221,15 @@ pub struct ReceiptItem {
     pub reason: String,
 }
 
+/// What of its own conversation a prompt had no room for: the oldest of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Messages.
+    pub messages: u32,
+    /// Notes on what came before the messages.
+    pub notes: u32,
+}
+
 /// What one reply was made of.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Receipt {
@@ -234,6 +243,8 @@ pub struct Receipt {
     pub prompt_hash: [u8; 32],
     /// Tokens (estimated) of each part of the prompt, in its order.
     pub parts: Vec<(String, u32)>,
+    /// What the prompt had no room for.
+    pub left_out: LeftOut,
     /// When the prompt was made.
     pub created_at: Timestamp,
 }

@@ -10,7 +10,7 @@ use crate::{
     chat::{Message, MessageStatus, MiraState, Role, one_line},
     file::StoredFile,
     ids::{AttachmentId, FileId},
-    memory::{Memory, MemoryKind},
+    memory::{LeftOut, Memory, MemoryKind},
     model::{Picture, PromptMessage},
     persona::{CORE_SELF, Persona, PersonaSet},
     tool::{PastCall, ToolCall, ToolOffer},
@@ -161,8 +161,8 @@ pub struct Prompt {
     pub tail: String,
     /// Estimated tokens of each part.
     pub parts: Parts,
-    /// Messages left out because the budget was full.
-    pub dropped: usize,
+    /// What was left out because the budget was full.
+    pub left_out: LeftOut,
     /// Estimated tokens of each of [`PromptInput::memories`], and whether it is in: their share of the budget may have
     /// been full.
     pub memories: Vec<(usize, bool)>,
@@ -184,7 +184,7 @@ pub fn build(input: &PromptInput<'_>) -> Prompt {
     let project = input.project.map(project_block).unwrap_or_default();
     parts.project = estimate_tokens(&project);
     system.push_str(&project);
-    let background = summaries_block(input.summaries, input.budget_tokens / SUMMARY_SHARE);
+    let (background, notes) = summaries_block(input.summaries, input.budget_tokens / SUMMARY_SHARE);
     parts.summaries = estimate_tokens(&background);
     system.push_str(&background);
     let state = state_block(input);
@@ -227,7 +227,10 @@ pub fn build(input: &PromptInput<'_>) -> Prompt {
         messages,
         tail,
         parts,
-        dropped: start,
+        left_out: LeftOut {
+            messages: u32::try_from(start).unwrap_or(u32::MAX),
+            notes,
+        },
         memories,
     }
 }
@@ -341,12 +344,13 @@ fn project_block(project: &ProjectNotes) -> String {
     text
 }
 
-/// What happened before the window: as many summaries as fit, the newest kept; empty where there is none.
-fn summaries_block(summaries: &[Arc<str>], budget: usize) -> String {
+/// What happened before the window: as many summaries as fit, the newest kept, and how many did not; empty where there is
+/// none.
+fn summaries_block(summaries: &[Arc<str>], budget: usize) -> (String, u32) {
     let mut left = budget;
     // The first is the overview; of the others the oldest go first.
     let Some((overview, blocks)) = summaries.split_first() else {
-        return String::new();
+        return Default::default();
     };
     left = left.saturating_sub(estimate_tokens(overview));
     let mut kept = Vec::new();
@@ -358,11 +362,12 @@ fn summaries_block(summaries: &[Arc<str>], budget: usize) -> String {
         left -= cost;
         kept.push(block);
     }
+    let left_out = u32::try_from(blocks.len() - kept.len()).unwrap_or(u32::MAX);
     let mut text = String::from("\n# What came before\n\nNotes you made of this conversation's earlier parts.\n");
     for block in std::iter::once(overview).chain(kept.into_iter().rev()) {
         let _infallible = write!(text, "\n{}\n", block.trim());
     }
-    text
+    (text, left_out)
 }
 
 /// The numbered memories, and of each its cost and whether it is in.

@@ -6,7 +6,7 @@
 //! A conversation is led whose turns all say the same, as the load driver's do (`--varied`: words with Zipf's
 //! frequencies), after a past of so many varied messages. With `--qdrant` the vectors lie behind the emulator of Qdrant's
 //! REST API, in this process: its exact search is counted in, and is no measure of a real server's. With `--qdrant-url`
-//! they lie on a real one, in a collection of this run's own. With `--dimension` the vectors are those of the table, said
+//! they lie on a real one, in a collection of this run's own (`mira-cost-...`), which stays there. With `--dimension` the vectors are those of the table, said
 //! over until they are so long: their angles stay what they are.
 
 #![expect(
@@ -20,7 +20,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use mira_core::{
     chat::{MemoryMode, MessageStatus, Mood, ReplyMeta},
     ids::{AccountId, MemoryId, MessageId, MoodId, SessionId, TurnId},
-    memory::{Fate, Receipt, ReceiptItem},
+    memory::{Fate, LeftOut, Receipt, ReceiptItem},
     persona::PersonaName,
 };
 use mira_llm::embeddings::{Embedder, LocalEmbedder};
@@ -84,6 +84,13 @@ fn cpu_ns() -> u64 {
                 .unwrap_or(0)
         })
         .sum()
+}
+
+/// A figure of this process's `/proc/self/status`, in KiB.
+fn kib(name: &str) -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    line.unwrap().trim().trim_end_matches(" kB").parse().unwrap()
 }
 
 /// Wall and processor time of one step over all turns.
@@ -243,6 +250,7 @@ fn receipt(message_id: MessageId, outcome: &RecallOutcome) -> Receipt {
         degraded: None,
         prompt_hash: [0; 32],
         parts: Vec::new(),
+        left_out: LeftOut::default(),
         created_at: now(),
     }
 }
@@ -467,6 +475,11 @@ async fn main() {
             step.report(name);
         }
     }
+    println!(
+        "resident: {} MiB, at most {} MiB",
+        kib("VmRSS:") / 1024,
+        kib("VmHWM:") / 1024
+    );
     embedded.close().await;
     talk.store.close().await;
 }

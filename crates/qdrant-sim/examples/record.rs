@@ -7,8 +7,10 @@
 
 #![expect(clippy::print_stdout, reason = "a tool for the terminal")]
 
-use reqwest::Method;
-use serde_json::{Map, Value};
+#[path = "../tests/it/exchange.rs"]
+mod exchange;
+
+use serde_json::Value;
 use std::{error::Error, fs, path::Path};
 
 #[tokio::main(flavor = "current_thread")]
@@ -31,7 +33,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .filter_map(Value::as_object_mut)
     {
         if exchange.contains_key("key") == server_key.is_some() {
-            ask(&client, &url, server_key.as_deref(), exchange).await?;
+            let key = server_key.as_deref().unwrap_or_default();
+            let (status, answer) = exchange::ask(&client, &url, key, exchange).await?;
+            exchange.insert("status".to_owned(), status.into());
+            exchange.insert("answer".to_owned(), answer);
             asked += 1;
         }
     }
@@ -40,42 +45,5 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     fs::write(&file, serde_json::to_string_pretty(&recorded)? + "\n")?;
     println!("{asked} answers written");
-    Ok(())
-}
-
-async fn ask(
-    client: &reqwest::Client,
-    url: &str,
-    server_key: Option<&str>,
-    exchange: &mut Map<String, Value>,
-) -> Result<(), Box<dyn Error>> {
-    let text = |name: &str| exchange.get(name).and_then(Value::as_str);
-    let method = Method::from_bytes(text("method").ok_or("no method")?.as_bytes())?;
-    let path = text("path").ok_or("no path")?;
-    let mut request = client.request(method, format!("{url}{path}"));
-    match text("key") {
-        Some("right") => request = request.header("api-key", server_key.unwrap_or_default()),
-        Some("wrong") => request = request.header("api-key", "not-the-key"),
-        _ => {}
-    }
-    if let Some(kind) = text("content_type") {
-        request = request.header("content-type", kind);
-    }
-    if let Some(raw) = text("raw") {
-        request = request.body(raw.to_owned());
-    } else if let Some(body) = exchange.get("body") {
-        request = request
-            .header("content-type", "application/json")
-            .body(body.to_string());
-    }
-    let response = request.send().await?;
-    exchange.insert("status".to_owned(), response.status().as_u16().into());
-    let said = response.text().await?;
-    let mut answer = serde_json::from_str(&said).unwrap_or(Value::String(said));
-    // How long it took and what it cost are different each time.
-    if let Some(answer) = answer.as_object_mut() {
-        answer.retain(|name, _| name != "time" && name != "usage");
-    }
-    exchange.insert("answer".to_owned(), answer);
     Ok(())
 }

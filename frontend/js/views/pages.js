@@ -41,7 +41,8 @@ export function createList({ testid, label, page, row, nothing, more, again = mo
     retry.hidden = !shown.problem;
     next.hidden = !shown.cursor || shown.loading;
     if (goesOn === null || shown.loading) return;
-    if (document.activeElement === document.body) list.children[goesOn]?.querySelector('button')?.focus({ preventScroll: true });
+    // Where no frame passed since it was hidden, the button still has the keyboard.
+    if ([document.body, next].includes(document.activeElement)) list.children[goesOn]?.querySelector('button')?.focus({ preventScroll: true });
     goesOn = null;
   }
 

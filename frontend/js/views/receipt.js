@@ -64,6 +64,7 @@ export function createReceipt(store, chat, memories) {
       : `She remembered ${things(used.length)} as she wrote this: about ${share(spent, whole)} of everything she read for it.`);
     content.replaceChildren(...[
       quiet(receipt.degraded),
+      noRoom(receipt.left_out),
       section('In her mind as she wrote', used, 'receipt-used'),
       section('Came up, but was left out', dropped, 'receipt-dropped'),
       folded(considered),
@@ -79,6 +80,13 @@ export function createReceipt(store, chat, memories) {
   }
 
   const quiet = (degraded) => (degraded ? h('p', { class: 'receipt-degraded', role: 'note', testid: 'receipt-degraded' }, `Not all of her memory was at hand this time: ${degraded}.`) : null);
+
+  // The oldest of a long conversation.
+  function noRoom(leftOut) {
+    const parts = [leftOut?.messages ? plural(leftOut.messages, 'earlier message') : null, leftOut?.notes ? plural(leftOut.notes, 'older note') : null].filter(Boolean);
+    if (parts.length === 0) return null;
+    return h('p', { class: 'receipt-more', testid: 'receipt-left-out' }, `There was no room any more for ${parts.join(' and ')} of this conversation.`);
+  }
 
   function section(title, list, testid) {
     if (list.length === 0) return null;

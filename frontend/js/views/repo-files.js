@@ -25,10 +25,10 @@ export function createFiles(at) {
   async function readRoot() {
     const mine = ++reading;
     setText(note, '');
-    const open = new Set([...tree.querySelectorAll('[aria-expanded="true"]')].map((button) => button.dataset.path));
     try {
       const list = await folder('');
       if (mine !== reading) return;
+      const open = new Set([...tree.querySelectorAll('[aria-expanded="true"]')].map((button) => button.dataset.path));
       tree.replaceChildren(list);
       // What was unfolded stays so, parents before children.
       for (const path of [...open].sort()) {

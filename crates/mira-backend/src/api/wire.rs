@@ -601,6 +601,16 @@ pub struct TokensObject {
     pub tokens: u32,
 }
 
+/// The oldest of a conversation, where the prompt had no room for it.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = LeftOut)]
+pub struct LeftOutObject {
+    /// Messages.
+    pub messages: u32,
+    /// Notes on what came before the messages.
+    pub notes: u32,
+}
+
 /// What a reply was made of.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = Receipt)]
@@ -611,6 +621,8 @@ pub struct ReceiptObject {
     pub prompt_hash: String,
     /// What the parts of the prompt cost.
     pub tokens: Vec<TokensObject>,
+    /// What of its own conversation the prompt had no room for.
+    pub left_out: LeftOutObject,
     /// Why recall was not whole.
     pub degraded: Option<String>,
     /// What stands in the prompt.

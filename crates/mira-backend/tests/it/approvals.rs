@@ -412,11 +412,7 @@ async fn a_plain_answer_waits_for_the_word() {
 #[tokio::test]
 async fn what_cannot_be_undone_waits_once_strangers_were_read() {
     let house = House::new().await;
-    let project = house
-        .api
-        .post("/api/projects", json!({ "name": "Lamp" }))
-        .await
-        .expect(201);
+    let project = house.api.project("Lamp").await;
     let member = json!({ "project_id": project["id"] });
     { house.api.patch("/api/sessions/eternal", member).await }.expect(200);
     let mut line = house.line().await;

@@ -27,11 +27,7 @@ async fn vectors_of_an_endpoint_count_and_a_restart_forgets_none() {
         "cat", "dog", "parrot", "pony", "tortoise", "goldfish", "canary", "hamster",
     ] {
         let text = format!("The owner once had a {pet} that was called Tom and liked to look out of the window.");
-        house
-            .api
-            .post("/api/memories", json!({ "text": text }))
-            .await
-            .expect(201);
+        house.api.fact(&text).await;
     }
     house.indexed().await;
     house.server.signal("TERM");

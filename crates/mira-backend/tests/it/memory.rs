@@ -119,11 +119,7 @@ async fn the_receipt_tells_what_was_left_out_and_why() {
         "The owner practises the violin on Mondays.",
         "The owner lent the violin to Tom.",
     ] {
-        house
-            .api
-            .post("/api/memories", json!({ "text": text }))
-            .await
-            .expect(201);
+        house.api.fact(text).await;
     }
     house.indexed().await;
     new_session(&house, "later").await;
@@ -148,6 +144,38 @@ async fn the_receipt_tells_what_was_left_out_and_why() {
     for item in &considered {
         assert!(!tail.contains(item["text"].as_str().unwrap()), "{item} in {tail}");
     }
+}
+
+#[tokio::test]
+async fn the_receipt_tells_what_there_was_no_room_for() {
+    let long = |setup: Setup| setup.env("MIRA_HISTORY_MESSAGES", "40");
+    let house = House::with(|setup| long(setup).env("MIRA_CONTEXT_TOKENS", "16384")).await;
+    for n in 0..12 {
+        let pinned = house.api.fact(&format!("Recipe {n}: {}", "盐和水".repeat(125))).await;
+        let path = format!("/api/memories/{}", pinned["id"].as_str().unwrap());
+        house.api.patch(&path, json!({ "pinned": true })).await.expect(200);
+    }
+    let mut line = house.line().await;
+    let mut last = line.turn("Hello.").await;
+    let receipt = async |of: &str| house.api.get(&format!("/api/messages/{of}/receipt")).await;
+    let first = receipt(&last.reply_id).await;
+    assert_eq!(first["left_out"], json!({ "messages": 0, "notes": 0 }));
+    let full = "no room: the memories' share of the budget was full";
+    let (used, dropped) = (first["used"].as_array().unwrap(), first["dropped"].as_array().unwrap());
+    assert_eq!(used.len() + dropped.len(), 12, "{first}");
+    assert!(!used.is_empty() && !dropped.is_empty(), "{first}");
+    assert!(dropped.iter().all(|item| item["reason"] == full), "{first}");
+    for n in 0..18 {
+        last = line
+            .turn(&format!("Day {n}: {}", "we walked along the shore ".repeat(120)))
+            .await;
+    }
+    let left_out = receipt(&last.reply_id).await["left_out"].clone();
+    let sent = house.prompts().pop().unwrap().body["input"].as_array().unwrap().len();
+    assert!(
+        left_out["messages"].as_u64().unwrap() >= 16 && sent < 38,
+        "{left_out}, {sent}"
+    );
 }
 
 #[tokio::test]
@@ -382,7 +410,7 @@ async fn memory_outlives_a_restart_and_a_lost_index() {
 async fn long_conversations_are_summarised_and_the_prefix_holds() {
     let house = House::with(|setup| setup.env("MIRA_HISTORY_MESSAGES", "8")).await;
     let mut line = house.line().await;
-    let (mut input, mut fixed) = (0_u64, 0_u64);
+    let (mut input, mut fixed, mut largest) = (0_u64, 0_u64, 0_u64);
     for turn in 0..50 {
         let told = line
             .turn(&format!(
@@ -400,14 +428,13 @@ async fn long_conversations_are_summarised_and_the_prefix_holds() {
                 .as_u64()
                 .unwrap()
         };
+        largest = largest.max(part("memories"));
         let new = part("message") + part("memories");
         input += usage["input_tokens"].as_u64().unwrap().saturating_sub(new);
         fixed += usage["cached_tokens"].as_u64().unwrap();
     }
-    assert!(
-        fixed * 100 >= input * 90,
-        "{fixed} of {input} tokens that need not change came from the cache"
-    );
+    println!("{fixed} of {input} tokens that need not change came from the cache; recall took up to {largest}");
+    assert!(fixed * 100 >= input * 90, "{fixed} of {input}");
     let summaries = house.api.get("/api/memories?kind=summary").await;
     assert!(!summaries["memories"].as_array().unwrap().is_empty());
     let system = house.prompts().pop().unwrap().body["instructions"].to_string();

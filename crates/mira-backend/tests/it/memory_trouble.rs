@@ -32,7 +32,7 @@ fn down() -> EmbeddingsManner {
 }
 
 /// What comes up in a session of its own, and why that was not all.
-async fn recalled(house: &House, session: &str, words: &str) -> (Vec<Value>, Option<String>) {
+pub async fn recalled(house: &House, session: &str, words: &str) -> (Vec<Value>, Option<String>) {
     let made = house.api.post("/api/sessions", json!({ "id": session })).await;
     made.expect(201);
     let told = house.line_on(session).await.turn(words).await;
@@ -42,7 +42,7 @@ async fn recalled(house: &House, session: &str, words: &str) -> (Vec<Value>, Opt
     (memories, recall["degraded"].as_str().map(str::to_owned))
 }
 
-fn says(memories: &[Value], words: &str) -> bool {
+pub fn says(memories: &[Value], words: &str) -> bool {
     memories
         .iter()
         .any(|memory| memory["text"].as_str().unwrap().contains(words))
@@ -74,7 +74,7 @@ async fn number(house: &House, sql: &'static str) -> i64 {
 }
 
 /// Asks until it is so.
-async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+pub async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + LIMIT;
     while !is_so().await {
         assert!(Instant::now() < deadline, "{what}");

@@ -7,11 +7,7 @@ use serde_json::{Value, json};
 const UNKNOWN: &str = "0199f3a0-0000-7000-8000-000000000001";
 
 pub async fn make(house: &House, name: &str) -> String {
-    let made = house
-        .api
-        .post("/api/projects", json!({ "name": name }))
-        .await
-        .expect(201);
+    let made = house.api.project(name).await;
     made["id"].as_str().unwrap().to_owned()
 }
 

@@ -1,7 +1,11 @@
 //! Memory with Qdrant beside her: the same recall, and no failed turn whatever becomes of it.
 
-use crate::support::{client::House, server::Server};
+use crate::{
+    memory_trouble::{recalled, says, until},
+    support::{client::House, server::Server},
+};
 use qdrant_sim::{Fault, Sim, SimConfig};
+use reqwest::Method;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -21,29 +25,25 @@ async fn house(qdrant: &Sim, key: &str) -> House {
     House::with(|setup| setup.env("QDRANT_URL", qdrant.url()).env("QDRANT_API_KEY", key)).await
 }
 
-/// What comes up in a session of its own; why it was not whole.
-async fn recalled(house: &House, session: &str, words: &str) -> (Vec<String>, Option<String>) {
-    house
-        .api
-        .post("/api/sessions", json!({ "id": session }))
-        .await
-        .expect(201);
-    let mut line = house.line_on(session).await;
-    let told = line.turn(words).await;
-    assert_eq!(told.outcome, "complete", "no failed turn");
-    let recall = told.recall.unwrap_or_default();
-    let texts = recall["memories"].as_array().into_iter().flatten();
-    (
-        texts
-            .map(|memory| memory["text"].as_str().unwrap().to_owned())
-            .collect(),
-        recall["degraded"].as_str().map(str::to_owned),
-    )
+/// Whether what was told came up, in her words or the owner's: they say the same here, and one of them stands for both.
+fn holds(found: &[Value]) -> bool {
+    says(found, TOLD)
 }
 
-/// Whether what was told came up, in her words or the owner's: they say the same here, and one of them stands for both.
-fn holds(found: &[String]) -> bool {
-    found.iter().any(|text| text.contains(TOLD))
+/// What somebody else does to a collection.
+async fn change(qdrant: &Sim, verb: Method, path: &str, body: &Value) {
+    let answer = Server::client()
+        .request(verb, format!("{}/collections/{path}", qdrant.url()))
+        .header("api-key", "qk")
+        .header("content-type", "application/json")
+        .body(body.to_string())
+        .send();
+    assert_eq!(answer.await.unwrap().status().as_u16(), 200);
+}
+
+/// Points of the collection that the alias names.
+fn points(qdrant: &Sim) -> Option<usize> {
+    qdrant.alias("mira-memory").and_then(|name| qdrant.points(&name))
 }
 
 async fn index(house: &House) -> Value {
@@ -118,7 +118,7 @@ async fn a_slow_a_full_and_a_babbling_server_cost_no_turn() {
     house.indexed().await;
     let (found, degraded) = recalled(&house, "after", ASKED).await;
     assert_eq!(degraded, None);
-    assert!(found.iter().any(|text| text.contains("Rio")), "{found:?}");
+    assert!(says(&found, "Rio"), "{found:?}");
 }
 
 #[tokio::test]
@@ -130,15 +130,11 @@ async fn a_wiped_server_is_filled_anew() {
     qdrant.wipe();
     let (_, degraded) = recalled(&house, "during", ASKED).await;
     assert!(degraded.is_some(), "its collection is gone");
-    let deadline = std::time::Instant::now() + crate::support::server::LIMIT;
-    loop {
+    until("it is not filled", async || {
         house.indexed().await;
-        if qdrant.alias("mira-memory").and_then(|name| qdrant.points(&name)) >= Some(4) {
-            break;
-        }
-        assert!(std::time::Instant::now() < deadline, "{:?}", qdrant.collection_names());
-        tokio::task::yield_now().await;
-    }
+        points(&qdrant) >= Some(4)
+    })
+    .await;
     let (found, _) = recalled(&house, "after", ASKED).await;
     assert!(holds(&found), "{found:?}");
 }
@@ -159,27 +155,18 @@ async fn points_of_others_do_not_hide_what_is_lacking() {
             json!({ "id": id, "vector": vec![1.0; 256], "payload": { "account": 1, "kind": "message", "at": 1 } })
         })
         .collect();
-    let change = async |verb: reqwest::Method, path: &str, body: Value| {
-        let answer = Server::client()
-            .request(verb, format!("{}/collections/{name}/{path}?wait=true", qdrant.url()))
-            .header("api-key", "qk")
-            .header("content-type", "application/json")
-            .body(body.to_string())
-            .send();
-        assert_eq!(answer.await.unwrap().status().as_u16(), 200);
-    };
     let all = json!({ "filter": { "must": [{ "key": "account", "match": { "value": 1 } }] } });
-    change(reqwest::Method::POST, "points/delete", all).await;
-    change(reqwest::Method::PUT, "points", json!({ "points": points })).await;
+    change(&qdrant, Method::POST, &format!("{name}/points/delete?wait=true"), &all).await;
+    let points = json!({ "points": points });
+    change(&qdrant, Method::PUT, &format!("{name}/points?wait=true"), &points).await;
     qdrant.go_down().await;
     let (_, degraded) = recalled(&house, "during", ASKED).await;
     assert!(degraded.is_some());
     qdrant.come_back().await.unwrap();
-    let deadline = std::time::Instant::now() + crate::support::server::LIMIT;
-    while qdrant.points(&name) < Some(20 + own + 2) {
-        assert!(std::time::Instant::now() < deadline, "{:?}", qdrant.points(&name));
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until("what is lacking does not come back", async || {
+        qdrant.points(&name) >= Some(20 + own + 2)
+    })
+    .await;
     house.indexed().await;
     let (found, degraded) = recalled(&house, "after", ASKED).await;
     assert_eq!(degraded, None);
@@ -195,26 +182,15 @@ async fn a_collection_of_another_dimension_costs_no_turn() {
     house.indexed().await;
     let name = qdrant.alias("mira-memory").unwrap();
     qdrant.wipe();
-    let made = Server::client()
-        .put(format!("{}/collections/{name}", qdrant.url()))
-        .header("api-key", "qk")
-        .header("content-type", "application/json")
-        .body(r#"{"vectors":{"size":8,"distance":"Cosine"}}"#)
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(made.status().as_u16(), 200);
+    let narrow = json!({ "vectors": { "size": 8, "distance": "Cosine" } });
+    change(&qdrant, Method::PUT, &name, &narrow).await;
     let (found, degraded) = recalled(&house, "during", "Biscuit, the cat").await;
     assert!(degraded.is_some() && holds(&found), "by its words: {found:?}");
-    let deadline = std::time::Instant::now() + crate::support::server::LIMIT;
-    loop {
+    until("why it is degraded is not told", async || {
         let health = index(&house).await;
-        if health["status"] == "degraded" && health["detail"].as_str().unwrap().contains("8 numbers") {
-            break;
-        }
-        assert!(std::time::Instant::now() < deadline, "{health}");
-        tokio::task::yield_now().await;
-    }
+        health["status"] == "degraded" && health["detail"].as_str().unwrap().contains("8 numbers")
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -223,11 +199,10 @@ async fn a_wrong_key_is_said() {
     let house = house(&qdrant, "another").await;
     house.line().await.turn(TOLD).await;
     // Its document is written although its vector must wait.
-    let deadline = std::time::Instant::now() + crate::support::server::LIMIT;
-    while house.api.get("/api/memories?q=biscuit").await["memories"] == json!([]) {
-        assert!(std::time::Instant::now() < deadline);
-        tokio::task::yield_now().await;
-    }
+    until("its document is not written", async || {
+        house.api.get("/api/memories?q=biscuit").await["memories"] != json!([])
+    })
+    .await;
     let (found, degraded) = recalled(&house, "later", "Biscuit, the cat").await;
     assert!(degraded.is_some());
     assert!(holds(&found), "by its words: {found:?}");
@@ -238,9 +213,5 @@ async fn a_wrong_key_is_said() {
     );
     // Set right, everything is caught up with.
     qdrant.set_key(Some("another"));
-    let deadline = std::time::Instant::now() + crate::support::server::LIMIT;
-    while qdrant.alias("mira-memory").and_then(|name| qdrant.points(&name)) < Some(4) {
-        assert!(std::time::Instant::now() < deadline, "{:?}", qdrant.collection_names());
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until("nothing is caught up with", async || points(&qdrant) >= Some(4)).await;
 }

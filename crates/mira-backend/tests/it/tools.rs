@@ -268,11 +268,7 @@ async fn what_she_forgets_on_request_is_nowhere() {
 #[tokio::test]
 async fn a_project_can_be_looked_into_alone() {
     let house = House::new().await;
-    let project = house
-        .api
-        .post("/api/projects", json!({ "name": "Lamp" }))
-        .await
-        .expect(201);
+    let project = house.api.project("Lamp").await;
     let kept = async |text: &str, project: &Value| {
         let body = json!({ "text": text, "project_id": project });
         house.api.post("/api/memories", body).await.expect(201)["id"].clone()
@@ -374,11 +370,7 @@ async fn in_rehearsal_she_asks_before_what_is_near_goes() {
         "The owner's sister is called Anna.",
         "The owner's sister Anna plays the violin.",
     ] {
-        house
-            .api
-            .post("/api/memories", json!({ "text": text }))
-            .await
-            .expect(201);
+        house.api.fact(text).await;
     }
     house.indexed().await;
     let facts = async || {
@@ -488,11 +480,7 @@ async fn a_stop_between_rounds_is_a_stop() {
 #[tokio::test]
 async fn she_makes_and_edits_artifacts_and_loses_nothing() {
     let house = House::new().await;
-    let project = house
-        .api
-        .post("/api/projects", json!({ "name": "Lamp" }))
-        .await
-        .expect(201);
+    let project = house.api.project("Lamp").await;
     let member = json!({ "project_id": project["id"] });
     { house.api.patch("/api/sessions/eternal", member).await }.expect(200);
     let make = |content: &str| {

@@ -123,12 +123,12 @@ fn the_window_moves_in_blocks() {
 fn a_full_budget_drops_whole_blocks_and_says_so() {
     let long = talk(49);
     let whole = build_with(&long, 0, 1_000_000, "calm");
-    assert_eq!(whole.dropped, 0);
+    assert_eq!(whole.left_out, LeftOut::default());
     let tight = build_with(&long, 0, whole.parts.total() - 1, "calm");
-    assert_eq!((tight.dropped, tight.messages.len()), (16, 33));
+    assert_eq!((tight.left_out.messages, tight.messages.len()), (16, 33));
     assert!(tight.parts.total() < whole.parts.total());
     let none = build_with(&long, 0, 0, "calm");
-    assert_eq!((none.dropped, none.messages.len()), (48, 1));
+    assert_eq!((none.left_out.messages, none.messages.len()), (48, 1));
 }
 
 #[test]
@@ -202,6 +202,7 @@ fn memories_and_summaries() {
         tight.memories.iter().map(|m| m.1).collect::<Vec<_>>(),
         [true, false, true]
     );
+    assert_eq!(tight.left_out.notes, 1);
     insta::assert_snapshot!(tight.tail);
     let stable = system_text(input.persona, &personas);
     assert_eq!(
@@ -211,6 +212,7 @@ fn memories_and_summaries() {
     input.budget_tokens = 65_536;
     let wide = build(&input);
     assert!(wide.memories.iter().all(|m| m.1), "{:?}", wide.memories);
+    assert_eq!(wide.left_out, LeftOut::default());
     assert_eq!(
         wide.parts.total(),
         wide.parts.named().iter().map(|p| p.1).sum::<usize>()

@@ -131,7 +131,7 @@ pub async fn recall(
 }
 
 /// Asks by their words what the newest messages would ask, and drops the answers: the common words among them are counted
-/// and their pages read by then, which after a start would make the first turns wait.
+/// by then, for which the first turns after a start would wait.
 pub async fn warm_up(store: &Store, account: AccountId, names: &SpeakerNames, now: &Zoned) -> Result<(), StoreError> {
     let names = Names {
         owner: &names.owner,

@@ -110,6 +110,12 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
         include_str!("../../../../migrations/0016_spent_tokens.up.sql"),
         include_str!("../../../../migrations/0016_spent_tokens.down.sql"),
     ),
+    (
+        17,
+        "left out",
+        include_str!("../../../../migrations/0017_left_out.up.sql"),
+        include_str!("../../../../migrations/0017_left_out.down.sql"),
+    ),
 ];
 
 /// The table sqlx keeps its books in.

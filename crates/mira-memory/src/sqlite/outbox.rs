@@ -265,6 +265,17 @@ pub(super) const COUNT_QUEUED: &str = "
         ON o.account_id = ?1 AND o.memory_id = m.id AND o.step = 'document'
      WHERE +m.account_id = ?1 AND m.ord > ?2 AND m.ord <= ?3";
 
+/// Where the slice after `after` ends, by [`MESSAGE_SLICE`] or [`MEMORY_SLICE`]; `None` where nothing is left.
+pub(super) async fn slice_end(
+    conn: &mut SqliteConnection,
+    sql: &'static str,
+    account: AccountId,
+    after: i64,
+) -> Result<Option<i64>, StoreError> {
+    let end = sqlx::query_scalar(sql).bind(account.0).bind(after).bind(SLICE);
+    Ok(end.fetch_one(conn).await?)
+}
+
 /// One slice of [`Store::queue_everything`]: messages with `ord` beyond `after` that are memories, or wait to become
 /// ones. Answers how many are queued and where the slice ended.
 async fn queue_message_slice(
@@ -273,13 +284,9 @@ async fn queue_message_slice(
     after: i64,
     now: Timestamp,
 ) -> Result<(u64, Option<i64>), StoreError> {
-    let end: Option<i64> = sqlx::query_scalar(MESSAGE_SLICE)
-        .bind(account.0)
-        .bind(after)
-        .bind(SLICE)
-        .fetch_one(&mut *conn)
-        .await?;
-    let Some(end) = end else { return Ok((0, None)) };
+    let Some(end) = slice_end(&mut *conn, MESSAGE_SLICE, account, after).await? else {
+        return Ok((0, None));
+    };
     let queue = sqlx::query(QUEUE_MESSAGES)
         .bind(account.0)
         .bind(after)
@@ -337,13 +344,9 @@ async fn queue_key_slice(
     space: Option<SpaceId>,
     now: Timestamp,
 ) -> Result<(u64, Option<i64>), StoreError> {
-    let end: Option<i64> = sqlx::query_scalar(MEMORY_SLICE)
-        .bind(account.0)
-        .bind(after)
-        .bind(SLICE)
-        .fetch_one(&mut *conn)
-        .await?;
-    let Some(end) = end else { return Ok((0, None)) };
+    let Some(end) = slice_end(&mut *conn, MEMORY_SLICE, account, after).await? else {
+        return Ok((0, None));
+    };
     let query = sqlx::query(sql)
         .bind(account.0)
         .bind(after)
@@ -545,13 +548,18 @@ impl Store {
         self.queue_by_key(account, QUEUE_VECTORS, Some(space), now).await
     }
 
-    /// A slice of the memories that are embedded, by their keys from `after` on (`i64::MIN` for the first); the key to go
-    /// on from. Empty at the end.
-    pub async fn list_embedded(&self, account: AccountId, after: i64) -> Result<(Vec<MemoryId>, i64), StoreError> {
+    /// Up to `limit` (at most 1000) of the memories that are embedded, by their keys from `after` on (`i64::MIN` for the
+    /// first); the key to go on from. Empty at the end.
+    pub async fn list_embedded(
+        &self,
+        account: AccountId,
+        after: i64,
+        limit: u32,
+    ) -> Result<(Vec<MemoryId>, i64), StoreError> {
         let rows = sqlx::query(LIST_EMBEDDED)
             .bind(account.0)
             .bind(after)
-            .bind(i64::from(MAX_DUE))
+            .bind(i64::from(limit.clamp(1, MAX_DUE)))
             .fetch_all(&mut *self.read().await?)
             .await?;
         let mut end = after;

@@ -10,7 +10,7 @@ use super::{
 };
 use mira_core::{
     ids::{AccountId, MemoryId, MessageId},
-    memory::{Fate, Receipt, ReceiptItem, Scores},
+    memory::{Fate, LeftOut, Receipt, ReceiptItem, Scores},
 };
 use serde::{Deserialize, Serialize};
 use sqlx::SqliteConnection;
@@ -91,14 +91,17 @@ pub(super) async fn insert(
     let there = receipt.items.iter().filter(|item| known.contains(&item.memory_id));
     let items: Vec<Item> = there.map(Item::from).collect();
     sqlx::query(
-        "INSERT INTO receipts (account_id, message_id, prompt_hash, items, parts, degraded, created_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (account_id, message_id) DO NOTHING",
+        "INSERT INTO receipts
+             (account_id, message_id, prompt_hash, items, parts, left_out_messages, left_out_notes, degraded, created_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (account_id, message_id) DO NOTHING",
     )
     .bind(account.0)
     .bind(blob(&receipt.message_id.0))
     .bind(receipt.prompt_hash.as_slice())
     .bind(json(&items)?)
     .bind(json(&receipt.parts)?)
+    .bind(receipt.left_out.messages)
+    .bind(receipt.left_out.notes)
     .bind(receipt.degraded.as_deref())
     .bind(ms(receipt.created_at))
     .execute(conn)
@@ -164,7 +167,7 @@ impl Store {
     pub async fn find_receipt(&self, account: AccountId, message: MessageId) -> Result<Option<Receipt>, StoreError> {
         let mut conn = self.read().await?;
         let row = sqlx::query(
-            "SELECT prompt_hash, items, parts, degraded, created_at FROM receipts
+            "SELECT prompt_hash, items, parts, left_out_messages, left_out_notes, degraded, created_at FROM receipts
               WHERE account_id = ?1 AND message_id = ?2",
         )
         .bind(account.0)
@@ -180,6 +183,10 @@ impl Store {
             prompt_hash: hash.try_into().map_err(|error| c.bad("prompt_hash", error))?,
             items: c.parsed("items", parse_items)?,
             parts: c.parsed("parts", |text| serde_json::from_str(text))?,
+            left_out: LeftOut {
+                messages: c.take("left_out_messages")?,
+                notes: c.take("left_out_notes")?,
+            },
             degraded: c.take("degraded")?,
             created_at: c.time("created_at")?,
         };

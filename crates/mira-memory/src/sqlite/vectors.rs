@@ -8,7 +8,7 @@ use super::{
     Store,
     error::StoreError,
     messages::json,
-    outbox::{FINISH, MEMORY_SLICE, SpaceId, hex_list, parse_kind},
+    outbox::{FINISH, MEMORY_SLICE, SpaceId, hex_list, parse_kind, slice_end},
     rows::{Columns, int, ms},
     writer::Class,
 };
@@ -171,13 +171,9 @@ async fn queue_missing_slice(
     after: i64,
     now: Timestamp,
 ) -> Result<(u64, Option<i64>), StoreError> {
-    let end: Option<i64> = sqlx::query_scalar(MEMORY_SLICE)
-        .bind(account.0)
-        .bind(after)
-        .bind(SLICE)
-        .fetch_one(&mut *conn)
-        .await?;
-    let Some(end) = end else { return Ok((0, None)) };
+    let Some(end) = slice_end(&mut *conn, MEMORY_SLICE, account, after).await? else {
+        return Ok((0, None));
+    };
     let done = sqlx::query(QUEUE_MISSING)
         .bind(account.0)
         .bind(space.0)

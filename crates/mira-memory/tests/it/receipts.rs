@@ -6,7 +6,7 @@ use crate::{
 };
 use mira_core::{
     ids::{AccountId, MemoryId},
-    memory::{Fate, MemoryKind, Receipt, ReceiptItem, Scores},
+    memory::{Fate, LeftOut, MemoryKind, Receipt, ReceiptItem, Scores},
 };
 use mira_memory::{FinishOutcome, SendParent};
 
@@ -48,6 +48,7 @@ async fn a_receipt_is_stored_with_its_reply_and_names_nothing_forgotten() {
         degraded: Some("index".to_owned()),
         prompt_hash: [9; 32],
         parts: vec![("core".to_owned(), 900), ("memories".to_owned(), 24)],
+        left_out: LeftOut { messages: 16, notes: 2 },
         created_at: now(),
     };
     let mut end = fixture.end(&turn, "Very");
@@ -105,6 +106,7 @@ async fn what_a_turn_itself_forgets_is_not_in_its_receipt() {
         degraded: None,
         prompt_hash: [9; 32],
         parts: Vec::new(),
+        left_out: LeftOut::default(),
         created_at: now(),
     });
     store.finish_turn(ME, end).await.unwrap();

@@ -7,6 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use std::sync::Once;
 
+mod exchange;
 mod recorded;
 
 const A: &str = "00000000-0000-7000-8000-000000000001";

@@ -1,10 +1,9 @@
 //! What a real server answered (`examples/record.rs`), asked of the emulator again in the same order: the status, the
 //! form and, but for what is each server's own, the values must be the same.
 
-use super::client;
+use super::{client, exchange::ask};
 use qdrant_sim::{Sim, SimConfig};
-use reqwest::Method;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 const RECORDED: &str = include_str!("../../recorded/qdrant.json");
 const KEY: &str = "the-key";
@@ -77,35 +76,6 @@ fn close(a: Option<f64>, b: Option<f64>) -> bool {
     matches!((a, b), (Some(a), Some(b)) if (a - b).abs() < 1e-5)
 }
 
-async fn ask(sim: &Sim, exchange: &Map<String, Value>) -> (Value, Value) {
-    let text = |name: &str| exchange.get(name).and_then(Value::as_str);
-    let method = Method::from_bytes(text("method").unwrap().as_bytes()).unwrap();
-    let mut request = client().request(method, format!("{}{}", sim.url(), text("path").unwrap()));
-    match text("key") {
-        Some("right") => request = request.header("api-key", KEY),
-        Some("wrong") => request = request.header("api-key", "not-the-key"),
-        _ => {}
-    }
-    if let Some(kind) = text("content_type") {
-        request = request.header("content-type", kind);
-    }
-    if let Some(raw) = text("raw") {
-        request = request.body(raw.to_owned());
-    } else if let Some(body) = exchange.get("body") {
-        request = request
-            .header("content-type", "application/json")
-            .body(body.to_string());
-    }
-    let response = request.send().await.unwrap();
-    let status = response.status().as_u16().into();
-    let said = response.text().await.unwrap();
-    let mut answer = serde_json::from_str(&said).unwrap_or(Value::String(said));
-    if let Some(answer) = answer.as_object_mut() {
-        answer.remove("time");
-    }
-    (status, answer)
-}
-
 #[tokio::test]
 async fn the_emulator_answers_as_a_real_server_did() {
     let recorded: Value = serde_json::from_str(RECORDED).unwrap();
@@ -121,9 +91,14 @@ async fn the_emulator_answers_as_a_real_server_did() {
     for exchange in recorded["exchanges"].as_array().unwrap() {
         let exchange = exchange.as_object().unwrap();
         let sim = if exchange.contains_key("key") { &locked } else { &open };
-        let (status, answer) = ask(sim, exchange).await;
+        let (status, answer) = ask(&client(), &sim.url(), KEY, exchange).await.unwrap();
         let what = exchange["what"].as_str().unwrap();
-        differences(&format!("{what}: status"), &exchange["status"], &status, &mut found);
+        differences(
+            &format!("{what}: status"),
+            &exchange["status"],
+            &status.into(),
+            &mut found,
+        );
         differences(what, &exchange["answer"], &answer, &mut found);
     }
     assert!(found.is_empty(), "{found:#?}");

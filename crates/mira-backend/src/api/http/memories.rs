@@ -11,7 +11,7 @@ use crate::{
         error::{ApiError, Problem},
         extract::{Json, Path, Query},
         http::health::ComponentObject,
-        wire::{MemoryObject, ReceiptItemObject, ReceiptObject, ScoresObject, TokensObject},
+        wire::{LeftOutObject, MemoryObject, ReceiptItemObject, ReceiptObject, ScoresObject, TokensObject},
         ws::message::present,
     },
     services::{
@@ -504,6 +504,10 @@ pub async fn receipt(
             .into_iter()
             .map(|(part, tokens)| TokensObject { part, tokens })
             .collect(),
+        left_out: LeftOutObject {
+            messages: receipt.left_out.messages,
+            notes: receipt.left_out.notes,
+        },
         degraded: receipt.degraded,
         used: Vec::new(),
         dropped: Vec::new(),

@@ -134,9 +134,6 @@ pub(super) async fn prepare(deps: Deps, plan: Plan) -> Result<Ready, Refusal> {
         local_time: &local.strftime("%A %-d %B %Y, %H:%M (%Q)").to_string(),
         budget_tokens: deps.settings.context_tokens,
     });
-    if built.dropped > 0 {
-        tracing::debug!(session.id = %view.session.id, dropped = built.dropped, tokens = built.parts.total(), "the prompt budget is full");
-    }
     let used: Vec<&Memory> = offered
         .iter()
         .zip(&built.memories)
@@ -364,6 +361,7 @@ fn receipt(gathered: &Gathered, built: &Prompt, reply_id: MessageId, now: jiff::
             .iter()
             .map(|(name, tokens)| ((*name).to_owned(), u32::try_from(*tokens).unwrap_or(u32::MAX)))
             .collect(),
+        left_out: built.left_out,
         created_at: now,
     }
 }

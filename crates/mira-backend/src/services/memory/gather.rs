@@ -1,7 +1,7 @@
 //! What memory has to say to a message, under a deadline. Nothing here fails a turn.
 
 use super::{Memories, open::describe};
-use crate::services::health::Condition;
+use crate::{lifecycle::Lifecycle, services::health::Condition};
 use futures_util::FutureExt;
 use jiff::tz::TimeZone;
 use mira_core::{
@@ -70,6 +70,16 @@ impl Gathered {
 }
 
 impl Memories {
+    /// Asks by words what was said last, so that the first turns after a start wait less.
+    pub async fn warm_up(self, account: AccountId, life: Lifecycle) {
+        // Times are not asked for: any zone will do.
+        let now = self.0.clock.now().to_zoned(TimeZone::UTC);
+        let asked = mira_memory::recall::warm_up(&self.0.store, account, &self.0.names, &now);
+        if let Some(Err(error)) = life.soft().run_until_cancelled(asked).await {
+            tracing::warn!(%error, "recall was not warmed up");
+        }
+    }
+
     /// What memory has to say. What is pinned is there even where the rest takes too long.
     pub async fn gather(&self, account: AccountId, mut ask: RecallAsk) -> Gathered {
         let started = Instant::now();

@@ -3,7 +3,7 @@
 
 use super::{Memories, Side, open::describe};
 use crate::{lifecycle::Lifecycle, services::health::Condition};
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::Timestamp;
 use mira_core::{
     ids::{AccountId, MemoryId, MessageId},
     memory::MemoryKind,
@@ -24,6 +24,8 @@ use tokio_util::sync::CancellationToken;
 const DOCUMENTS: u32 = 256;
 /// Texts embedded and stored at a time: within every provider's limits, small enough to lose little.
 const VECTORS: u32 = 128;
+/// Memories compared with Qdrant's points in one request: answered well within the time of a search.
+const COMPARED: u32 = 256;
 /// How long to wait after a failure; doubles up to [`LONGEST_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// The longest wait between two tries: an outage of an hour is caught up within this after its end.
@@ -76,16 +78,6 @@ impl Memories {
     pub async fn run_indexer(self, account: AccountId, life: Lifecycle) {
         self.drain_outbox(account, life).await;
         self.count_spent(account).await;
-    }
-
-    /// Asks by words what was said last, so that the first turns after a start wait less.
-    pub async fn warm_up(self, account: AccountId, life: Lifecycle) {
-        // Times are not asked for: any zone will do.
-        let now = self.0.clock.now().to_zoned(TimeZone::UTC);
-        let asked = mira_memory::recall::warm_up(&self.0.store, account, &self.0.names, &now);
-        if let Some(Err(error)) = life.soft().run_until_cancelled(asked).await {
-            tracing::warn!(%error, "recall was not warmed up");
-        }
     }
 
     async fn drain_outbox(&self, account: AccountId, life: Lifecycle) {
@@ -215,7 +207,7 @@ impl Memories {
         let direction: Vector = vec![1.0; side.index.dimension()].into();
         let (mut queued, mut after) = (0, i64::MIN);
         loop {
-            let (ids, end) = store.list_embedded(account, after).await?;
+            let (ids, end) = store.list_embedded(account, after, COMPARED).await?;
             if ids.is_empty() {
                 return Ok(queued);
             }

@@ -111,6 +111,15 @@ impl Api {
         self.call(Method::POST, path, Some(body)).await
     }
 
+    /// A fact of the owner's, added by hand.
+    pub async fn fact(&self, text: &str) -> Value {
+        self.post("/api/memories", json!({ "text": text })).await.expect(201)
+    }
+
+    pub async fn project(&self, name: &str) -> Value {
+        self.post("/api/projects", json!({ "name": name })).await.expect(201)
+    }
+
     pub async fn put(&self, path: &str, body: Value) -> Answer {
         self.call(Method::PUT, path, Some(body)).await
     }
