@@ -1,21 +1,23 @@
 // What she remembers: it is seen as it is learnt, it says why it came up, and it can be corrected, pinned,
-// paused, kept off the record and forgotten. All of it in rehearsal: no key, no other server.
+// paused, kept off the record and forgotten. In rehearsal, with no key and no other server, and once with both.
 
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fits } from './comfort.mjs';
-import { LOST_CONNECTION, at, composer, house, lastReply, ready, replies, said, say, startMira, tell, textOf, until, visit } from './support.mjs';
+import {
+  LOST_CONNECTION, ask, at, composer, house, lastReply, ready, replies, said, say, startMira, startQdrant, startSim, tell, textOf, until, visit,
+} from './support.mjs';
 
 const { mira, browser } = await house();
 
 const FIVE = [
-  ['I live in Graz.', /Graz/],
-  ['I work as a nurse.', /nurse/],
-  ['My sister is called Anna.', /Anna/],
-  ["I'm allergic to walnuts.", /walnuts/],
-  ['I play the cello.', /cello/],
+  ['I live in Graz.', /Graz/, 'The owner lives in Graz.', 'home town'],
+  ['I work as a nurse.', /nurse/, 'The owner works as a nurse.', 'job'],
+  ['My sister is called Anna.', /Anna/, "The owner's sister is called Anna.", 'sister'],
+  ["I'm allergic to walnuts.", /walnuts/, 'The owner is allergic to walnuts.', 'allergy'],
+  ['I play the cello.', /cello/, 'The owner plays the cello.', 'hobby'],
 ];
 
 const panel = (page) => page.getByTestId('memory-panel');
@@ -134,28 +136,71 @@ test('what was said is quoted in plain words', async (t) => {
 });
 
 // What was told moves back by a week, since a clock cannot be set: exported, its times changed, read into a new Mira.
-test('a week later she is asked for nothing but the time, and says what came up and why', async (t) => {
-  const before = await startMira();
-  t.after(() => before.stop());
-  for (const [content] of FIVE) await before.api('POST', 'api/chat', { content });
-  await filed(before);
-  const WEEK_MS = 7 * 24 * 3600 * 1000;
-  const past = before.run('export', '-').replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, (at) => new Date(Date.parse(at) - WEEK_MS).toISOString());
-  const day = new Date(Date.now() - WEEK_MS).toLocaleDateString('en-GB', { day: 'numeric', month: 'long', year: 'numeric', timeZone: 'UTC' });
+const WEEK_MS = 7 * 24 * 3600 * 1000;
+const weekAgo = (past) => past.replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, (at) => new Date(Date.parse(at) - WEEK_MS).toISOString());
 
-  const now = await startMira();
-  const { talk } = await visit(browser, now, t);
-  t.after(() => now.stop());
-  writeFileSync(join(now.home, 'past.jsonl'), past);
-  now.run('import', 'past.jsonl');
-  await filed(now);
-  const page = await talk(await now.session('A week later'));
-  await tell(page, 'What did I tell you a week ago?');
-  await lastReply(page).getByTestId('recalled-count').click();
-  const used = receipt(page).getByTestId('receipt-used');
-  for (const [, name] of FIVE) await used.getByTestId('memory').filter({ hasText: name }).first().waitFor();
-  assert.match(await used.getByTestId('memory').first().innerText(), new RegExp(`from ${day}`, 'i'));
-});
+// With a model and Qdrant beside her, or nothing at all.
+for (const beside of ['nothing', 'a model and Qdrant']) {
+  test(`a week later, with ${beside} beside her: what came up and why, one corrected, one forgotten`, async (t) => {
+    const sim = beside === 'nothing' ? null : await startSim();
+    if (sim) t.after(() => sim.stop());
+    let qdrant = null;
+    async function start() {
+      if (!sim) return startMira();
+      const own = await startQdrant();
+      t.after(() => own.stop());
+      qdrant = own;
+      return startMira({ sim, env: { QDRANT_URL: qdrant.url, MIRA_EMBEDDINGS: 'openai' } });
+    }
+    async function points() {
+      const counted = await fetch(`${qdrant.url}/collections/mira-memory/points/count`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"exact":true}' });
+      return (await counted.json()).result.count;
+    }
+    const before = await start();
+    t.after(() => before.stop());
+    for (const [content, , fact, topic] of FIVE) {
+      await before.api('POST', 'api/chat', { content: sim ? `${content} ${ask('Good to know.', `remember="${fact}" topic="${topic}"`)}` : content });
+    }
+    await filed(before);
+    const past = weekAgo(before.run('export', '-'));
+    const day = new Date(Date.now() - WEEK_MS).toLocaleDateString('en-GB', { day: 'numeric', month: 'long', year: 'numeric', timeZone: 'UTC' });
+
+    const now = await start();
+    const { talk } = await visit(browser, now, t, { expected: [/status of 404/] });
+    t.after(() => now.stop());
+    writeFileSync(join(now.home, 'past.jsonl'), past);
+    now.run('import', 'past.jsonl');
+    await filed(now);
+    const page = await talk(await now.session('A week later'));
+    await tell(page, 'What did I tell you a week ago?');
+    await lastReply(page).getByTestId('recalled-count').click();
+    const used = receipt(page).getByTestId('receipt-used');
+    for (const [, name] of FIVE) await used.getByTestId('memory').filter({ hasText: name }).first().waitFor();
+    assert.match(await used.getByTestId('memory').first().innerText(), new RegExp(`from ${day}`, 'i'));
+    await page.keyboard.press('Escape');
+
+    // Where she lives is put right, and of the walnuts nothing is to be left.
+    await openMemory(page);
+    await card(page, 'Graz').getByTestId('memory-correct').click();
+    await panel(page).getByTestId('fact-text').fill('The owner lives in Vienna.');
+    await panel(page).getByTestId('fact-save').click();
+    await card(page, 'Vienna').waitFor();
+    await card(page, 'walnuts').getByTestId('memory-forget').click();
+    await page.getByTestId('confirm-also').check();
+    await page.getByTestId('confirm-yes').click();
+    await until(() => card(page, 'walnuts').count(), (count) => count === 0, 'the fact leaves the panel');
+    await panel(page).getByTestId('memory-close').click();
+    await filed(now);
+
+    const again = await talk(await now.session('Once more'));
+    await tell(again, 'In which town do I live?');
+    await lastReply(again).getByTestId('recalled-chip').filter({ hasText: 'Vienna' }).waitFor();
+    await tell(again, 'What am I allergic to?');
+    const left = (await facts(now)).filter((fact) => /walnut|Graz/.test(fact.text) && !fact.superseded_by);
+    assert.deepEqual(left, [], 'neither is there');
+    if (sim) assert.ok((await points()) >= 10, 'the vectors are in Qdrant');
+  });
+}
 
 test('a fact is corrected and pinned, in every tab, and what it was stays under it', async (t) => {
   const { talk } = await visit(browser, mira, t);

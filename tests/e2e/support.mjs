@@ -16,6 +16,7 @@ import { chromium } from 'playwright-core';
 const HERE = dirname(fileURLToPath(import.meta.url));
 const BIN = process.env.MIRA_BIN || join(HERE, '../../target/debug/mira-backend');
 const SIM = process.env.MIRA_SIM || join(dirname(BIN), 'openai-sim');
+const QDRANT = process.env.MIRA_QDRANT_SIM || join(dirname(BIN), 'qdrant-sim');
 const CHROMIUM = process.env.MIRA_CHROMIUM || '/usr/bin/chromium';
 export const TOKEN = 'an-owner-token-for-the-browser-tests';
 const PATIENCE_MS = 15_000;
@@ -145,6 +146,12 @@ async function bytesOf(request) {
   const parts = [];
   for await (const part of request) parts.push(part);
   return Buffer.concat(parts);
+}
+
+// An emulated Qdrant, empty.
+export async function startQdrant() {
+  const { child, url } = await start(QDRANT, []);
+  return { url, stop: () => end(child, 'SIGINT') };
 }
 
 // Mira; without a sim she rehearses. `kill` and `revive` keep address and data.

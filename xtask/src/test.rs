@@ -107,8 +107,8 @@ fn cargo_test() -> Result<()> {
     )
 }
 
-/// The debug binary with the features it ships with (tests are built with more), and beside it the scripted model of the
-/// end-to-end specs, which is in it anyway: built if they are not up to date, in one go, since two would differ in features.
+/// The debug binary with the features it ships with (tests are built with more), and beside it the scripted model and the
+/// emulated Qdrant of the end-to-end specs: built if they are not up to date, in one go, since two would differ in features.
 pub fn debug_binary() -> Result<PathBuf> {
     cargo(&[
         "build",
@@ -116,6 +116,8 @@ pub fn debug_binary() -> Result<PathBuf> {
         "mira-backend",
         "--package",
         "openai-sim",
+        "--package",
+        "qdrant-sim",
         "--locked",
     ])?;
     let binary = repo::target_dir().join("debug").join("mira-backend");

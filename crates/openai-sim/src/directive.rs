@@ -193,6 +193,11 @@ impl Directives {
         if let Some(cause) = self.get("cause") {
             reply.mood_cause = Some(cause.to_owned());
         }
+        if let Some(fact) = self.get("remember") {
+            *reply = reply
+                .clone()
+                .remember("owner", self.get("topic").unwrap_or_default(), fact, None);
+        }
     }
 
     /// Adds what goes wrong: these hold as often as `times` says.

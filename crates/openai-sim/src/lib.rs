@@ -35,6 +35,7 @@
 //! | `tokens=200` | the reply's words are so many tokens |
 //! | `output="..."`, `echo` | these words; the message's own words |
 //! | `persona=haven`, `mood=soft`, `cause="..."` | fields of the reply |
+//! | `remember="..." topic=...` | a sentence about the owner that is worth remembering |
 //! | `raw="..."` | this text as it is, whatever schema was asked |
 //! | `call=name args="{...}"` | a function call instead of words |
 //! | `web="query" url=https://...` | a web search of the server's own that finds this page |

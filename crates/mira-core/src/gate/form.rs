@@ -532,7 +532,8 @@ fn is_passing(all: &[Word], plain: &str) -> bool {
     placed || (now && !dated)
 }
 
-fn is_question(all: &[Word], text: &str) -> bool {
+/// Whether it asks.
+pub(super) fn is_question(all: &[Word], text: &str) -> bool {
     if text.contains(['?', '？', '؟']) {
         return true;
     }

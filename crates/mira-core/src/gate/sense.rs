@@ -10,6 +10,9 @@ use super::{
 };
 use std::collections::BTreeSet;
 
+/// Among so many words at its beginning a sentence says whom it is about.
+const SUBJECT_WORDS: usize = 6;
+
 /// A set of stems.
 pub(super) type Stems = BTreeSet<String>;
 
@@ -22,6 +25,48 @@ pub(super) struct Claim {
     pub value: Stems,
     /// Whether the value was given as a name.
     pub named: bool,
+}
+
+/// Somebody of the owner's whom a sentence is about: "the owner's sister Anna ...". Empty where it is about whoever
+/// the note names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Subject {
+    kin: Option<String>,
+    name: Option<String>,
+}
+
+impl Subject {
+    /// Only what a sentence begins with: "the owner lives with her sister" is about the owner.
+    fn of(all: &[Word]) -> Self {
+        let owner = |word: &Word| matches!(word.lower.as_str(), "owner" | "user");
+        let begins = all.iter().find(|word| word.lower != "the");
+        if begins.is_none_or(|word| owner(word) && !word.possessive) {
+            return Self::default();
+        }
+        let whose = |word: &Word| {
+            (owner(word) && word.possessive) || matches!(word.lower.as_str(), "his" | "her" | "their" | "my")
+        };
+        let Some(at) = all.iter().take(SUBJECT_WORDS).position(whose) else {
+            return Self::default();
+        };
+        let kin = |at: &usize| all.get(*at).is_some_and(|word| is_kin(&word.stem));
+        let Some(at) = (at + 1..at + 4).find(kin) else {
+            return Self::default();
+        };
+        let name = all.get(at + 1).filter(|word| word.name);
+        Self {
+            kin: all.get(at).map(|word| word.stem.clone()),
+            name: name.map(|word| word.stem.clone()),
+        }
+    }
+
+    /// One of several that bear another name.
+    fn is_beside(&self, other: &Self) -> bool {
+        let one_of_a_kind = |kin: &str| matches!(kin, "partner" | "mother" | "father" | "boss");
+        self.kin == other.kin
+            && self.kin.as_deref().is_some_and(|kin| !one_of_a_kind(kin))
+            && matches!((&self.name, &other.name), (Some(mine), Some(theirs)) if mine != theirs)
+    }
 }
 
 /// A sentence, read.
@@ -42,6 +87,9 @@ pub(super) struct Sense {
     pub said: Stems,
     /// What kinds of thing it says.
     kinds: Vec<&'static str>,
+    subject: Subject,
+    /// It says that something is now otherwise.
+    changed: bool,
     pub claims: Vec<Claim>,
 }
 
@@ -64,6 +112,21 @@ const ENDED: &str = "\
     dropped out, got rid of, gave away, is single, divorced, unemployed, retired, out of work, laid off, \
     lost his job, lost her job, lost their job, has no, have no, does not have";
 
+/// Words that say that something is otherwise from now on.
+const CHANGED: &str = "\
+    switched, changed, postponed, rescheduled, was moved, were moved, been moved, moved to, brought forward, put off, extended, \
+    shortened, renamed, replaced, corrected, transferred, upgraded, went up, went down, gone up, gone down, gone back, \
+    is now, are now, now has, now have, nowadays, these days, instead";
+
+/// Words that add to what is so.
+const ADDED: &str =
+    "also, too, as well, another, additional, additionally, second, besides, plans to, wants to, hopes to";
+
+/// Stems of the words that change something, which are no content of it.
+const CHANGING: &str = "\
+    switch, chang, postpon, reschedul, mov, bring, forward, put, extend, shorten, renam, replac, correct, transferr, upgrad, \
+    instead, nowadai, until, use";
+
 /// Words that say no.
 const DENIED: &str = "\
     not, never, isnt, arent, wasnt, doesnt, dont, didnt, hasnt, havent, cant, cannot, without, hates, hate, \
@@ -72,7 +135,7 @@ const DENIED: &str = "\
 /// Stems of the words above, which are part of saying no and not of what is said.
 const DENYING: &str = "\
     stop, sell, ended, end, cancel, cancell, resign, fir, quit, giv, gav, break, split, separat, former, \
-    formerli, previousli, past, rid, drop, leav, singl, divorc, lack, longer";
+    formerli, previousli, past, rid, drop, leav, singl, divorc, lack, longer, given, call";
 
 impl Sense {
     /// Reads a sentence about somebody.
@@ -95,6 +158,8 @@ impl Sense {
             ended,
             said: Stems::new(),
             kinds: kinds_of(&plain),
+            subject: Subject::of(&all),
+            changed: has(&plain, CHANGED) && !has(&plain, ADDED),
             claims: Vec::new(),
         };
         for (at, word) in all.iter().enumerate() {
@@ -190,13 +255,40 @@ impl Sense {
                 Relation::Apart
             };
         }
-        if self.repeats(old, same_about) {
+        if same_about && self.subject.is_beside(&old.subject) {
+            return Relation::Apart;
+        }
+        let of_one = !(same_about && self.is_of_another(old));
+        if of_one && self.repeats(old, same_about) {
             return Relation::Same;
         }
-        if same_about && (self.says_more_than(old) || self.contradicts(old)) {
+        let more = of_one && (self.says_more_than(old) || self.updates(old));
+        if same_about && (more || self.contradicts(old)) {
             return Relation::Outdates;
         }
         Relation::Apart
+    }
+
+    /// One is about somebody whom the other does not speak of.
+    fn is_of_another(&self, old: &Sense) -> bool {
+        let strange = |one: &Sense, other: &Sense| one.subject.kin.as_ref().is_some_and(|kin| !other.kin.contains(kin));
+        self.names.is_disjoint(&old.names) && (strange(self, old) || strange(old, self))
+    }
+
+    /// It says of most of `old` that it is otherwise now.
+    fn updates(&self, old: &Sense) -> bool {
+        let lasting = |sense: &Sense| -> Stems {
+            let telling = sense.telling().into_iter();
+            telling.filter(|stem| !listed(CHANGING, stem)).collect()
+        };
+        let (mine, theirs) = (lasting(self), lasting(old));
+        let (shared, _) = overlap(&mine, &theirs);
+        self.changed
+            && !old.changed
+            && shared > 0
+            && shared * 2 >= theirs.len()
+            && self.kin == old.kin
+            && (self.dates != old.dates || self.numbers != old.numbers || !mine.is_subset(&theirs))
     }
 
     /// It has no word that `old` has not.
@@ -338,11 +430,8 @@ impl Sense {
             return false;
         }
         let telling = |sense: &Sense| -> Stems {
-            let own = sense
-                .content
-                .iter()
-                .filter(|stem| !same_topic || !self.topic.contains(*stem));
-            own.cloned().collect()
+            let own = sense.telling().into_iter();
+            own.filter(|stem| !same_topic || !self.topic.contains(stem)).collect()
         };
         let (mine, theirs) = (telling(self), telling(old));
         let (shared, _) = overlap(&mine, &theirs);

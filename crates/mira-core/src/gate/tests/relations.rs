@@ -252,3 +252,54 @@ fn what_one_can_have_several_of_stands_beside() {
         .map(|(old, about, topic, text)| (beside(&[old], about, topic, text), keep(&[]), text.to_owned())),
     );
 }
+
+/// What is one person's is not another's, and what is otherwise now is not so any more; whatever the topic.
+#[test]
+fn whose_it_is_and_what_became_of_it() {
+    let (outdated, both) = (keep(&[0]), keep(&[]));
+    check_all(
+        [
+            (
+                "The owner is colour-blind.",
+                "The owner's nephew is colour-blind.",
+                &both,
+            ),
+            ("The owner has asthma.", "The owner's mother had asthma.", &both),
+            (
+                "The owner's brother Paul lives in Bergen.",
+                "The owner's brother Henrik lives in Oslo.",
+                &both,
+            ),
+            ("The owner's car is a Volvo.", "The owner's car is silver.", &both),
+            (
+                "The owner collects stamps.",
+                "The owner now also collects coins and stamps of Peru.",
+                &outdated,
+            ),
+            (
+                "The owner's choir meets on Tuesdays.",
+                "The choir of the owner was moved to Wednesdays.",
+                &outdated,
+            ),
+            (
+                "The owner uses a typewriter for letters.",
+                "The owner has switched to a laptop for letters.",
+                &outdated,
+            ),
+            (
+                "The owner's insurance is with Helvetia.",
+                "The owner changed the insurance to Mobiliar.",
+                &outdated,
+            ),
+            (
+                "The owner collects stamps.",
+                "The owner plans to switch to coins, now that stamps are dull.",
+                &both,
+            ),
+        ]
+        .map(|(old, text, expect)| {
+            let got = beside(&[("owner", "", old)], "owner", "", text);
+            (got, expect.clone(), text.to_owned())
+        }),
+    );
+}
