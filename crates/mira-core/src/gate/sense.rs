@@ -284,7 +284,6 @@ impl Sense {
         let (mine, theirs) = (lasting(self), lasting(old));
         let (shared, _) = overlap(&mine, &theirs);
         self.changed
-            && !old.changed
             && shared > 0
             && shared * 2 >= theirs.len()
             && self.kin == old.kin

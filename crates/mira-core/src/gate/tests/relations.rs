@@ -282,6 +282,11 @@ fn whose_it_is_and_what_became_of_it() {
                 &outdated,
             ),
             (
+                "The owner's choir was moved to Wednesdays.",
+                "The choir of the owner was moved to Thursdays.",
+                &outdated,
+            ),
+            (
                 "The owner uses a typewriter for letters.",
                 "The owner has switched to a laptop for letters.",
                 &outdated,
