@@ -12,6 +12,7 @@ export function createMemories(store) {
   const { state } = store;
   let statusTimer = 0;
   let asked = 0; // how often the status was asked for or set
+  let heard = 0; // the latest of them that is known
 
   // --- the list ------------------------------------------------------------------------------------
 
@@ -68,12 +69,15 @@ export function createMemories(store) {
 
   // --- the whole of it -----------------------------------------------------------------------------
 
-  // What was asked or changed meanwhile is newer than the answer.
+  // What a later question answered, or was changed meanwhile, is newer than the answer.
   async function readStatus() {
     const mine = ++asked;
     try {
       const now = await api.memoryStatus();
-      if (mine === asked) state.memory = now;
+      if (mine > heard) {
+        state.memory = now;
+        heard = mine;
+      }
     } catch (problem) {
       // What was known stands; the panel says when nothing is.
       if (problem.status === 401) return;
@@ -83,7 +87,7 @@ export function createMemories(store) {
 
   async function pause(paused) {
     const now = await api.pauseMemory(paused);
-    asked += 1;
+    heard = ++asked;
     state.memory = now || { ...state.memory, paused };
     store.touch('memory');
   }

@@ -242,7 +242,8 @@ test('a file that could not be read says why, and can be read again', async (t) 
   assert.equal((await asked.json()).status, 'processing');
   await until(() => rehearsing.api('GET', path), (file) => file.status === 'failed', 'it was read once more');
   await until(() => line.innerText(), (words) => /not read: \S/.test(words), 'it says so');
-  await page.reload();
+  await again.waitFor();
+  await page.reload(); // from here on no event of that reading is on its way
   await ready(page);
   await page.getByTestId('open-files').click();
   await again.waitFor();

@@ -195,7 +195,6 @@ for (const beside of ['nothing', 'a model and Qdrant']) {
     const again = await talk(await now.session('Once more'));
     await tell(again, 'In which town do I live?');
     await lastReply(again).getByTestId('recalled-chip').filter({ hasText: 'Vienna' }).waitFor();
-    await tell(again, 'What am I allergic to?');
     const left = (await facts(now)).filter((fact) => /walnut|Graz/.test(fact.text) && !fact.superseded_by);
     assert.deepEqual(left, [], 'neither is there');
     if (sim) assert.ok((await points()) >= 10, 'the vectors are in Qdrant');

@@ -216,6 +216,7 @@ pub fn build(input: &PromptInput<'_>) -> Prompt {
     parts.history = total - parts.total();
     // Some templates refuse a conversation that the assistant begins.
     let hers_first = |message: &PromptMessage| message.role == Role::Assistant;
+    let gone = rendered.iter().take(start).flatten().count();
     let messages: Vec<PromptMessage> = rendered
         .into_iter()
         .skip(start)
@@ -228,7 +229,7 @@ pub fn build(input: &PromptInput<'_>) -> Prompt {
         tail,
         parts,
         left_out: LeftOut {
-            messages: u32::try_from(start).unwrap_or(u32::MAX),
+            messages: u32::try_from(gone).unwrap_or(u32::MAX),
             notes,
         },
         memories,

@@ -55,7 +55,7 @@ impl Attribute {
     pub(super) fn is_named(&self) -> bool {
         matches!(
             self,
-            Self::Employer | Self::Residence | Self::Origin | Self::Partner | Self::Name | Self::School | Self::Car
+            Self::Employer | Self::Residence | Self::Origin | Self::Partner | Self::Name | Self::School
         )
     }
 

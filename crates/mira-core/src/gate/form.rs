@@ -532,8 +532,7 @@ fn is_passing(all: &[Word], plain: &str) -> bool {
     placed || (now && !dated)
 }
 
-/// Whether it asks.
-pub(super) fn is_question(all: &[Word], text: &str) -> bool {
+fn is_question(all: &[Word], text: &str) -> bool {
     if text.contains(['?', '？', '؟']) {
         return true;
     }

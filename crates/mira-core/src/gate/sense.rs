@@ -53,10 +53,11 @@ impl Subject {
         let Some(at) = (at + 1..at + 4).find(kin) else {
             return Self::default();
         };
-        let name = all.get(at + 1).filter(|word| word.name);
+        let title = |word: &Word| matches!(word.lower.as_str(), "dr" | "mr" | "mrs" | "ms" | "prof" | "professor");
+        let name = all.iter().skip(at + 1).find(|word| !title(word));
         Self {
             kin: all.get(at).map(|word| word.stem.clone()),
-            name: name.map(|word| word.stem.clone()),
+            name: name.filter(|word| word.name).map(|word| word.stem.clone()),
         }
     }
 
@@ -88,8 +89,6 @@ pub(super) struct Sense {
     /// What kinds of thing it says.
     kinds: Vec<&'static str>,
     subject: Subject,
-    /// It says that something is now otherwise.
-    changed: bool,
     pub claims: Vec<Claim>,
 }
 
@@ -112,21 +111,6 @@ const ENDED: &str = "\
     dropped out, got rid of, gave away, is single, divorced, unemployed, retired, out of work, laid off, \
     lost his job, lost her job, lost their job, has no, have no, does not have";
 
-/// Words that say that something is otherwise from now on.
-const CHANGED: &str = "\
-    switched, changed, postponed, rescheduled, was moved, were moved, been moved, moved to, brought forward, put off, extended, \
-    shortened, renamed, replaced, corrected, transferred, upgraded, went up, went down, gone up, gone down, gone back, \
-    is now, are now, now has, now have, nowadays, these days, instead";
-
-/// Words that add to what is so.
-const ADDED: &str =
-    "also, too, as well, another, additional, additionally, second, besides, plans to, wants to, hopes to";
-
-/// Stems of the words that change something, which are no content of it.
-const CHANGING: &str = "\
-    switch, chang, postpon, reschedul, mov, bring, forward, put, extend, shorten, renam, replac, correct, transferr, upgrad, \
-    instead, nowadai, until, use";
-
 /// Words that say no.
 const DENIED: &str = "\
     not, never, isnt, arent, wasnt, doesnt, dont, didnt, hasnt, havent, cant, cannot, without, hates, hate, \
@@ -135,7 +119,7 @@ const DENIED: &str = "\
 /// Stems of the words above, which are part of saying no and not of what is said.
 const DENYING: &str = "\
     stop, sell, ended, end, cancel, cancell, resign, fir, quit, giv, gav, break, split, separat, former, \
-    formerli, previousli, past, rid, drop, leav, singl, divorc, lack, longer, given, call";
+    formerli, previousli, past, rid, drop, leav, singl, divorc, lack, longer";
 
 impl Sense {
     /// Reads a sentence about somebody.
@@ -159,7 +143,6 @@ impl Sense {
             said: Stems::new(),
             kinds: kinds_of(&plain),
             subject: Subject::of(&all),
-            changed: has(&plain, CHANGED) && !has(&plain, ADDED),
             claims: Vec::new(),
         };
         for (at, word) in all.iter().enumerate() {
@@ -248,6 +231,9 @@ impl Sense {
     /// How this new sentence relates to `old`.
     pub(super) fn relation(&self, old: &Sense) -> Relation {
         let same_about = self.about == old.about;
+        if same_about && self.subject.is_beside(&old.subject) {
+            return Relation::Apart;
+        }
         if self.negative != old.negative {
             return if same_about && self.flips(old) {
                 Relation::Outdates
@@ -255,39 +241,25 @@ impl Sense {
                 Relation::Apart
             };
         }
-        if same_about && self.subject.is_beside(&old.subject) {
-            return Relation::Apart;
-        }
-        let of_one = !(same_about && self.is_of_another(old));
+        // A partner is spoken of as one's own, too: "is in a relationship with Lucia".
+        let of_one = !(same_about && self.is_of_another(old)) || self.claims_the_same(old);
         if of_one && self.repeats(old, same_about) {
             return Relation::Same;
         }
-        let more = of_one && (self.says_more_than(old) || self.updates(old));
-        if same_about && (more || self.contradicts(old)) {
+        if same_about && ((of_one && self.says_more_than(old)) || self.contradicts(old)) {
             return Relation::Outdates;
         }
         Relation::Apart
     }
 
-    /// One is about somebody whom the other does not speak of.
+    /// One is about somebody of whom the other does not speak, neither by name nor as whose they are.
     fn is_of_another(&self, old: &Sense) -> bool {
-        let strange = |one: &Sense, other: &Sense| one.subject.kin.as_ref().is_some_and(|kin| !other.kin.contains(kin));
-        self.names.is_disjoint(&old.names) && (strange(self, old) || strange(old, self))
-    }
-
-    /// It says of most of `old` that it is otherwise now.
-    fn updates(&self, old: &Sense) -> bool {
-        let lasting = |sense: &Sense| -> Stems {
-            let telling = sense.telling().into_iter();
-            telling.filter(|stem| !listed(CHANGING, stem)).collect()
+        let strange = |one: &Sense, other: &Sense| {
+            let subject = &one.subject;
+            subject.kin.as_ref().is_some_and(|kin| !other.kin.contains(kin))
+                && subject.name.as_ref().is_none_or(|name| !other.content.contains(name))
         };
-        let (mine, theirs) = (lasting(self), lasting(old));
-        let (shared, _) = overlap(&mine, &theirs);
-        self.changed
-            && shared > 0
-            && shared * 2 >= theirs.len()
-            && self.kin == old.kin
-            && (self.dates != old.dates || self.numbers != old.numbers || !mine.is_subset(&theirs))
+        strange(self, old) || strange(old, self)
     }
 
     /// It has no word that `old` has not.
@@ -429,8 +401,11 @@ impl Sense {
             return false;
         }
         let telling = |sense: &Sense| -> Stems {
-            let own = sense.telling().into_iter();
-            own.filter(|stem| !same_topic || !self.topic.contains(stem)).collect()
+            let own = sense
+                .content
+                .iter()
+                .filter(|stem| !same_topic || !self.topic.contains(*stem));
+            own.cloned().collect()
         };
         let (mine, theirs) = (telling(self), telling(old));
         let (shared, _) = overlap(&mine, &theirs);

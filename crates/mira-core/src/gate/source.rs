@@ -5,7 +5,6 @@
 
 use super::{
     GateInput, Rejection,
-    form::is_question,
     sense::{Sense, Stems},
     words::{Word, flat, has, has_one, is_date, is_english, is_first_person, is_frame, is_stop, is_weak, words},
 };
@@ -41,9 +40,6 @@ const ADDRESSED: &str = "\
 const SPOKEN_OF: &str = "\
     the user, this user, the users, your user, the owner, your owner";
 
-/// How a note says that it is about the owner or somebody of theirs.
-const OF_OWNER: &str = "owner, owners, user, users, he, she, they, his, her, their";
-
 /// What people say before they ask for something.
 const LEADS: &str =
     "please, mira, hey, hi, hello, ok, okay, and, also, so, now, could you, can you, would you, will you";
@@ -60,8 +56,6 @@ pub(super) struct Said {
     own_dates: Stems,
     own_words: usize,
     first_person: bool,
-    /// It is a question and nothing else.
-    only_asks: bool,
     english: Option<bool>,
     pasted: Stems,
 }
@@ -72,11 +66,9 @@ impl Said {
         let cut = text.floor_char_boundary(READ_BYTES);
         let (own, pasted) = apart(text.get(..cut).unwrap_or_default());
         let asked = asks_to_remember(&own);
-        let only_asks = only_asks(&own);
         let own = words(&own);
         Self {
             asked,
-            only_asks,
             own_dates: own
                 .iter()
                 .filter(|word| is_date(&word.lower))
@@ -163,14 +155,10 @@ impl Said {
         if !self.names_supported(sense, input) {
             return Some(Rejection::Unsupported);
         }
-        // "Broke my wrist twice" needs no "I" where the note says whose wrist it is.
-        let of_owner = note.about == "owner";
-        let told = of_owner && !self.only_asks && has(&flat(&note.text), OF_OWNER);
-        let known = !of_owner && (!input.live.is_empty() || mentions(input.recalled, &note.about));
+        let known = note.about != "owner" && (!input.live.is_empty() || mentions(input.recalled, &note.about));
         let of_theirs = self.first_person
-            || (self.asked && of_owner)
-            || (self.own_words <= ANSWER_WORDS && of_owner && !self.only_asks)
-            || told
+            || (self.asked && note.about == "owner")
+            || (self.own_words <= ANSWER_WORDS && note.about == "owner")
             || known
             || self.english == Some(false);
         (!of_theirs).then_some(Rejection::World)
@@ -197,14 +185,6 @@ impl Said {
         let note = is_english(&words(note));
         matches!((self.english, note), (Some(a), Some(b)) if a != b)
     }
-}
-
-/// Whether own words are a question and nothing else.
-fn only_asks(own: &str) -> bool {
-    let own = own.trim();
-    let ended = own.strip_suffix(['?', '？', '؟']);
-    let one = ended.unwrap_or(own).trim_end_matches(['?', '!', '.', ' ']);
-    is_question(&words(one), own) && !one.contains(['.', '!', '\n', '?'])
 }
 
 /// Whether own words begin with asking to have something remembered.

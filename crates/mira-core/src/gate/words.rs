@@ -223,10 +223,9 @@ pub(super) fn is_weak(stem: &str) -> bool {
     WEAK.contains(stem)
 }
 
-/// Names of months and days, of all Sundays too, and other words that only place something in time.
+/// Names of months and days and other words that only place something in time.
 pub(super) fn is_date(word: &str) -> bool {
-    let weekday = |day: &str| day.ends_with("day") && DATES.contains(day);
-    DATES.contains(word) || is_year(word) || word.strip_suffix('s').is_some_and(weekday)
+    DATES.contains(word) || is_year(word)
 }
 
 /// A year somebody alive may speak of.
@@ -320,7 +319,7 @@ static ENGLISH: LazyLock<HashSet<&str>> = LazyLock::new(|| {
 
 /// Words that say the same, by the stem that stands for all of them.
 static SYNONYMS: LazyLock<HashMap<&str, &str>> = LazyLock::new(|| {
-    const TABLE: [(&str, &str); 84] = [
+    const TABLE: [(&str, &str); 63] = [
         (
             "work",
             "job jobs profession professional occupation career employed employment working works worked worker position",
@@ -402,27 +401,6 @@ static SYNONYMS: LazyLock<HashMap<&str, &str>> = LazyLock::new(|| {
         ("writ", "wrote written writer writing writes"),
         ("grow", "grew grown grows growing"),
         ("mak", "made makes making make"),
-        ("2", "two"),
-        ("3", "three"),
-        ("4", "four"),
-        ("5", "five"),
-        ("6", "six"),
-        ("7", "seven"),
-        ("8", "eight"),
-        ("9", "nine"),
-        ("10", "ten"),
-        ("11", "eleven"),
-        ("12", "twelve"),
-        ("13", "thirteen"),
-        ("14", "fourteen"),
-        ("15", "fifteen"),
-        ("16", "sixteen"),
-        ("17", "seventeen"),
-        ("18", "eighteen"),
-        ("19", "nineteen"),
-        ("20", "twenty"),
-        ("kilo", "kilos kilogram kilograms kg"),
-        ("kilometr", "kilometre kilometres kilometer kilometers km"),
     ];
     TABLE
         .iter()

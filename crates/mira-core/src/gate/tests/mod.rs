@@ -306,37 +306,6 @@ fn only_the_owners_own_words_support() {
     );
 }
 
-/// "Broke my arm" needs no "I" where the note says whose arm it is; a question tells nothing of the world.
-#[test]
-fn what_is_told_without_i() {
-    let world = Verdict::Reject(Rejection::World);
-    check_all(
-        [
-            (
-                "Sprained this ankle three times at school, the left one, always on the same stairs.",
-                "The owner sprained the left ankle three times at school.",
-                keep(&[]),
-            ),
-            (
-                "Agnes was born on the 4th of June 2019, in the middle of a power cut.",
-                "The owner's daughter Agnes was born on 4 June 2019.",
-                keep(&[]),
-            ),
-            (
-                "Do penguins live in the north?",
-                "Penguins live in the south.",
-                world.clone(),
-            ),
-            (
-                "Was Agnes really born in the middle of the night?",
-                "The owner's daughter Agnes was born in the middle of the night.",
-                world,
-            ),
-        ]
-        .map(|(said, text, expect)| (alone(said, "owner", "", text), expect, text.to_owned())),
-    );
-}
-
 /// Words of two languages cannot be compared: an English note of what was said in German counts, unless the English may be
 /// a stranger's.
 #[test]
