@@ -24,6 +24,8 @@ use std::{
 
 /// The history window starts at a multiple of this many messages from the conversation's beginning.
 pub const BLOCK: u64 = 16;
+/// So many messages ahead notes are made of what is about to leave the window.
+pub const HALF_BLOCK: u64 = BLOCK / 2;
 /// The longest stretch of one memory in the prompt, in characters.
 const MEMORY_CHARS: usize = 600;
 /// Memories take at most this part of the budget, and never more than [`MEMORY_TOKENS`].
@@ -55,12 +57,10 @@ pub struct PromptInput<'a> {
     pub project: Option<&'a ProjectNotes>,
     /// What happened before the window: an overview first, then blocks, oldest first.
     pub summaries: &'a [Arc<str>],
-    /// The branch, oldest first; the last one is the owner's new message.
-    pub history: &'a [Message],
-    /// How many messages of the branch lie before the first of `history`.
-    pub skipped: u64,
-    /// What of the files of `history` can be shown in place.
-    pub attached: &'a HashMap<FileId, Attachment>,
+    /// The branch's recent end.
+    pub history: &'a History,
+    /// How many of the oldest of `history` are left out: what [`first_fitting`] says.
+    pub from: usize,
     /// What came up from memory, the most wanted first.
     pub memories: &'a [Memory],
     /// The tools that are offered.
@@ -71,6 +71,53 @@ pub struct PromptInput<'a> {
     pub local_time: &'a str,
     /// The whole budget in tokens.
     pub budget_tokens: usize,
+}
+
+/// The recent end of a branch as the model sees it, oldest first, the owner's new message last.
+#[derive(Debug, Clone, Default)]
+pub struct History {
+    /// Each message, unless nothing of it is left to see, and its estimated tokens.
+    messages: Vec<(Option<PromptMessage>, usize)>,
+    /// How many messages of the branch lie before them.
+    skipped: u64,
+}
+
+impl History {
+    /// Of `messages` with `skipped` before them; `attached` is what of their files can be shown in place.
+    pub fn new(messages: &[Message], skipped: u64, attached: &HashMap<FileId, Attachment>) -> Self {
+        let messages = messages.iter().map(|message| {
+            let rendered = render(message, attached);
+            let tokens = rendered.as_ref().map_or(0, message_tokens);
+            (rendered, tokens)
+        });
+        Self {
+            messages: messages.collect(),
+            skipped,
+        }
+    }
+
+    fn tokens(&self, from: usize) -> usize {
+        self.messages.iter().skip(from).map(|(_, tokens)| tokens).sum()
+    }
+
+    /// [`first_fitting`] beside `fixed` tokens of other parts, were this `longer` messages longer, each of them as long as
+    /// these are on average.
+    fn first_fitting(&self, fixed: usize, budget: usize, longer: u64) -> usize {
+        let said = self.tokens(0);
+        let average = said / self.messages.len().max(1);
+        let more = usize::try_from(longer).unwrap_or(usize::MAX).saturating_mul(average);
+        let mut total = (fixed + memory_room(budget) + said).saturating_add(more);
+        let mut first = 0;
+        for (index, (_, tokens)) in self.messages.iter().enumerate() {
+            let is_start = index == 0 || (self.skipped + index as u64).is_multiple_of(BLOCK);
+            if (total <= budget && is_start) || index + 1 == self.messages.len() {
+                break;
+            }
+            total -= tokens;
+            first = index + 1;
+        }
+        first
+    }
 }
 
 /// What of a file can be shown in place.
@@ -163,6 +210,8 @@ pub struct Prompt {
     pub parts: Parts,
     /// What was left out because the budget was full.
     pub left_out: LeftOut,
+    /// How many of the oldest of [`PromptInput::history`] there would be no room for, were it half a block longer.
+    pub soon_out: usize,
     /// Estimated tokens of each of [`PromptInput::memories`], and whether it is in: their share of the budget may have
     /// been full.
     pub memories: Vec<(usize, bool)>,
@@ -173,67 +222,90 @@ pub fn window_start(length: u64, least: u64) -> u64 {
     length.saturating_sub(least) / BLOCK * BLOCK
 }
 
-/// Builds the prompt. The newest message is always in it; older ones are dropped in blocks when the budget is full.
+/// How many of the oldest messages of `input.history` have to be left out, by whole blocks, for the others to fit; the
+/// newest never is. Memories count with all the room they may take, whatever they are, so that what is left out is known
+/// before memory is asked and does not change with what comes up.
+pub fn first_fitting(input: &PromptInput<'_>) -> usize {
+    let fixed = Stable::of(input).parts.total() + estimate_tokens(&state_block(input));
+    input.history.first_fitting(fixed, input.budget_tokens, 0)
+}
+
+/// Builds the prompt.
 pub fn build(input: &PromptInput<'_>) -> Prompt {
-    let mut parts = Parts {
-        tools: input.tools.iter().map(ToolOffer::tokens).sum(),
-        ..Parts::default()
-    };
-    let mut system = system_text(input.persona, input.personas);
-    parts.system = estimate_stable(&system);
-    let project = input.project.map(project_block).unwrap_or_default();
-    parts.project = estimate_tokens(&project);
-    system.push_str(&project);
-    let (background, notes) = summaries_block(input.summaries, input.budget_tokens / SUMMARY_SHARE);
-    parts.summaries = estimate_tokens(&background);
-    system.push_str(&background);
+    let Stable {
+        system,
+        mut parts,
+        notes_left_out,
+    } = Stable::of(input);
     let state = state_block(input);
     parts.state = estimate_tokens(&state);
     let (mut tail, memories) = memories_block(input);
     parts.memories = estimate_tokens(&tail);
     tail.push_str(&state);
-
-    let rendered: Vec<Option<PromptMessage>> = input
-        .history
-        .iter()
-        .map(|message| render(message, input.attached))
-        .collect();
-    let costs: Vec<usize> = rendered.iter().map(|m| m.as_ref().map_or(0, message_tokens)).collect();
-    parts.message = costs.last().copied().unwrap_or_default();
-    let mut total = parts.total() + costs.iter().rev().skip(1).sum::<usize>();
-    let mut start = 0;
-    for (index, cost) in costs.iter().enumerate() {
-        let aligned = (input.skipped + index as u64).is_multiple_of(BLOCK);
-        if total <= input.budget_tokens && (aligned || index == 0) {
-            break;
-        }
-        if index + 1 == costs.len() {
-            break;
-        }
-        total -= cost;
-        start = index + 1;
-    }
-    parts.history = total - parts.total();
+    let messages = &input.history.messages;
+    parts.message = messages.last().map_or(0, |(_, tokens)| *tokens);
+    parts.history = input.history.tokens(input.from).saturating_sub(parts.message);
     // Some templates refuse a conversation that the assistant begins.
-    let hers_first = |message: &PromptMessage| message.role == Role::Assistant;
-    let gone = rendered.iter().take(start).flatten().count();
-    let messages: Vec<PromptMessage> = rendered
-        .into_iter()
-        .skip(start)
-        .flatten()
-        .skip_while(hers_first)
-        .collect();
+    let hers_first = |message: &&PromptMessage| message.role == Role::Assistant;
+    let fixed = parts.total() - parts.message - parts.history - parts.memories;
+    let gone = messages
+        .iter()
+        .take(input.from)
+        .flat_map(|(message, _)| message)
+        .count();
     Prompt {
         system: system.into(),
-        messages,
+        messages: messages
+            .iter()
+            .skip(input.from)
+            .flat_map(|(message, _)| message)
+            .skip_while(hers_first)
+            .cloned()
+            .collect(),
         tail,
         parts,
         left_out: LeftOut {
             messages: u32::try_from(gone).unwrap_or(u32::MAX),
-            notes,
+            notes: notes_left_out,
         },
+        soon_out: input.history.first_fitting(fixed, input.budget_tokens, HALF_BLOCK),
         memories,
     }
+}
+
+/// What stands before the conversation.
+struct Stable {
+    system: String,
+    /// Its tokens and those of the tools.
+    parts: Parts,
+    notes_left_out: u32,
+}
+
+impl Stable {
+    fn of(input: &PromptInput<'_>) -> Self {
+        let mut parts = Parts {
+            tools: input.tools.iter().map(ToolOffer::tokens).sum(),
+            ..Parts::default()
+        };
+        let mut system = system_text(input.persona, input.personas);
+        parts.system = estimate_stable(&system);
+        let project = input.project.map(project_block).unwrap_or_default();
+        parts.project = estimate_stable(&project);
+        system.push_str(&project);
+        let (background, notes_left_out) = summaries_block(input.summaries, input.budget_tokens / SUMMARY_SHARE);
+        parts.summaries = estimate_tokens(&background);
+        system.push_str(&background);
+        Self {
+            system,
+            parts,
+            notes_left_out,
+        }
+    }
+}
+
+/// The most tokens memories may take.
+fn memory_room(budget_tokens: usize) -> usize {
+    (budget_tokens / MEMORY_SHARE).min(MEMORY_TOKENS)
 }
 
 /// [`estimate_tokens`] of a text that comes again with nearly every turn: the longest part of most prompts. Remembered by
@@ -373,7 +445,7 @@ fn summaries_block(summaries: &[Arc<str>], budget: usize) -> (String, u32) {
 
 /// The numbered memories, and of each its cost and whether it is in.
 fn memories_block(input: &PromptInput<'_>) -> (String, Vec<(usize, bool)>) {
-    let mut left = (input.budget_tokens / MEMORY_SHARE).min(MEMORY_TOKENS);
+    let mut left = memory_room(input.budget_tokens);
     let mut fates = Vec::with_capacity(input.memories.len());
     let mut text = String::new();
     let mut number = 0;

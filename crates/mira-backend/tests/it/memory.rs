@@ -179,6 +179,45 @@ async fn the_receipt_tells_what_there_was_no_room_for() {
 }
 
 #[tokio::test]
+async fn what_a_full_budget_leaves_out_comes_up_and_is_noted() {
+    const TOLD: &str = "My bicycle is called Rocinante.";
+    let long = |setup: Setup| setup.env("MIRA_HISTORY_MESSAGES", "60");
+    let house = House::with(|setup| long(setup).env("MIRA_CONTEXT_TOKENS", "16384")).await;
+    let mut line = house.line().await;
+    line.turn(TOLD).await;
+    for n in 0..20 {
+        let words = "we walked along the shore ".repeat(100);
+        line.turn(&format!("Day {n}: {words}")).await;
+        house.indexed().await;
+    }
+    let deadline = std::time::Instant::now() + crate::support::server::LIMIT;
+    while house.api.get("/api/memory").await["counts"]["summaries"] == 0 {
+        assert!(std::time::Instant::now() < deadline, "no summary");
+        tokio::task::yield_now().await;
+    }
+    let told = line.turn("What is my bicycle called?").await;
+    let sent = house.prompts().pop().unwrap().body;
+    let shown = sent["input"].as_array().unwrap();
+    let (last, before) = shown.split_last().unwrap();
+    assert!(!before.iter().any(|item| item.to_string().contains(TOLD)), "{before:?}");
+    assert!(last.to_string().contains(TOLD), "{last}");
+    let memories = told.recall.unwrap()["memories"].clone();
+    assert_eq!(memories[0]["text"], TOLD, "{memories}");
+    assert!(
+        sent["instructions"].as_str().unwrap().contains("# What came before"),
+        "{sent}"
+    );
+    let is_note = |prompt: &openai_sim::Captured| prompt.body["instructions"].to_string().contains("# Summarise");
+    let notes: Vec<String> = house
+        .prompts()
+        .iter()
+        .filter(|prompt| is_note(prompt))
+        .map(|prompt| prompt.body.to_string())
+        .collect();
+    assert!(notes[0].contains(TOLD), "{notes:?}");
+}
+
+#[tokio::test]
 async fn what_is_in_the_prompt_is_not_recalled_too() {
     let house = House::new().await;
     tell(&house).await;

@@ -43,10 +43,13 @@ impl Subject {
         if begins.is_none_or(|word| owner(word) && !word.possessive) {
             return Self::default();
         }
-        let whose = |word: &Word| {
-            (owner(word) && word.possessive) || matches!(word.lower.as_str(), "his" | "her" | "their" | "my")
+        // Hers is whoever stands before it: "she lives with her sister" is about her, "her sister lives alone" is not.
+        let whose = |(at, word): (usize, &Word)| {
+            (owner(word) && word.possessive)
+                || word.lower == "my"
+                || (at == 0 && matches!(word.lower.as_str(), "his" | "her" | "their"))
         };
-        let Some(at) = all.iter().take(SUBJECT_WORDS).position(whose) else {
+        let Some(at) = all.iter().take(SUBJECT_WORDS).enumerate().position(whose) else {
             return Self::default();
         };
         let kin = |at: &usize| all.get(*at).is_some_and(|word| is_kin(&word.stem));

@@ -54,22 +54,23 @@ fn state(mood: &str, nudged: bool) -> MiraState {
 fn build_with(history: &[Message], skipped: u64, budget_tokens: usize, mood: &str) -> Prompt {
     let personas = builtin();
     let persona = personas.get(&"default".parse().unwrap()).unwrap();
-    build(&PromptInput {
+    let input = PromptInput {
         persona,
         personas: &personas,
         pinned: false,
         state: &state(mood, mood == "nudged"),
         project: None,
         summaries: &[],
-        history,
-        skipped,
-        attached: &HashMap::new(),
+        history: &History::new(history, skipped, &HashMap::new()),
+        from: 0,
         memories: &[],
         tools: &[],
         zone: &TimeZone::UTC,
         local_time: "Saturday 21 November 2026, 02:10 (Europe/Berlin)",
         budget_tokens,
-    })
+    };
+    let from = first_fitting(&input);
+    build(&PromptInput { from, ..input })
 }
 
 #[test]
@@ -124,11 +125,19 @@ fn a_full_budget_drops_whole_blocks_and_says_so() {
     let long = talk(49);
     let whole = build_with(&long, 0, 1_000_000, "calm");
     assert_eq!(whole.left_out, LeftOut::default());
-    let tight = build_with(&long, 0, whole.parts.total() - 1, "calm");
+    // Memories have their fourth of it, though there are none.
+    let enough = whole.parts.total() * 4 / 3 + 2;
+    let (wide, tight) = (
+        build_with(&long, 0, enough, "calm"),
+        build_with(&long, 0, enough - 8, "calm"),
+    );
+    assert_eq!(wide.left_out, LeftOut::default());
     assert_eq!((tight.left_out.messages, tight.messages.len()), (16, 33));
     assert!(tight.parts.total() < whole.parts.total());
     let none = build_with(&long, 0, 0, "calm");
     assert_eq!((none.left_out.messages, none.messages.len()), (48, 1));
+    // Told half a block ahead, so that there are notes of it by then.
+    assert_eq!((whole.soon_out, wide.soon_out, tight.soon_out), (0, 16, 16));
 }
 
 #[test]
@@ -188,9 +197,8 @@ fn memories_and_summaries() {
         state: &state("calm", false),
         project: None,
         summaries: &summaries,
-        history: &history,
-        skipped: 32,
-        attached: &HashMap::new(),
+        history: &History::new(&history, 32, &HashMap::new()),
+        from: 0,
         memories: &memories,
         tools: &[],
         zone: &TimeZone::UTC,

@@ -20,7 +20,7 @@ use mira_core::{
     memory::{Fate, Memory, Receipt, ReceiptItem, Scores},
     model::{ModelEvent, ModelRequest},
     persona::PersonaName,
-    prompt::{self, Prompt, PromptInput},
+    prompt::{self, History, Prompt, PromptInput},
     turn::{Turn, TurnEvent},
 };
 use mira_llm::LlmError;
@@ -76,9 +76,8 @@ pub(super) async fn prepare(deps: Deps, plan: Plan) -> Result<Ready, Refusal> {
     let zone = tz
         .and_then(|name| TimeZone::get(&name).ok())
         .unwrap_or_else(|| deps.settings.tz.clone());
-    let (gathered, summaries, noted, attached, hosted, has_files) = tokio::join!(
-        gather(&deps, account, &view, &window, &alternatives, &zone),
-        summaries(&deps, account, &view, &window),
+    let (summaries, noted, attached, hosted, has_files) = tokio::join!(
+        summaries(&deps, account, &view, &window, 0),
         project::notes(&deps, account, project),
         attached::of(
             &deps.files,
@@ -102,12 +101,6 @@ pub(super) async fn prepare(deps: Deps, plan: Plan) -> Result<Ready, Refusal> {
     let overlay = overlay.ok_or_else(|| Refusal::NoSuchPersona(wanted.to_string()))?;
     let now = deps.clock.now();
     let local = now.to_zoned(zone.clone());
-    let offered: Vec<Memory> = gathered
-        .pinned
-        .iter()
-        .chain(gathered.items.iter().take(gathered.wanted).map(|item| &item.memory))
-        .cloned()
-        .collect();
     let offers = deps.tools.offers(Setting {
         memory: memory_use(&deps, &view),
         project: project.is_some(),
@@ -118,21 +111,35 @@ pub(super) async fn prepare(deps: Deps, plan: Plan) -> Result<Ready, Refusal> {
     let of_servers = deps.mcp.offers();
     let offers = offers.into_iter().chain(of_servers.iter().cloned());
     let offers: Arc<[_]> = offers.filter(|offer| !is_hosted(&offer.name)).collect();
-    let built = prompt::build(&PromptInput {
+    let input = PromptInput {
         persona: overlay,
         personas: &set,
         pinned: forced.is_some(),
         state: &view.state,
         project: project_notes.as_ref(),
-        summaries: &summaries.texts,
-        history: &window.messages,
-        skipped: window.skipped,
-        attached: &attached,
-        memories: &offered,
+        summaries: &[],
+        history: &History::new(&window.messages, window.skipped, &attached),
+        from: 0,
+        memories: &[],
         tools: &offers,
         zone: &zone,
         local_time: &local.strftime("%A %-d %B %Y, %H:%M (%Q)").to_string(),
         budget_tokens: deps.settings.context_tokens,
+    };
+    let (from, summaries) = fit(&deps, account, &view, &window, &input, summaries).await;
+    let shown = window.messages.get(from..).unwrap_or_default();
+    let gathered = gather(&deps, account, &view, shown, &alternatives, &zone).await;
+    let offered: Vec<Memory> = gathered
+        .pinned
+        .iter()
+        .chain(gathered.items.iter().take(gathered.wanted).map(|item| &item.memory))
+        .cloned()
+        .collect();
+    let built = prompt::build(&PromptInput {
+        summaries: &summaries.texts,
+        from,
+        memories: &offered,
+        ..input
     });
     let used: Vec<&Memory> = offered
         .iter()
@@ -144,7 +151,7 @@ pub(super) async fn prepare(deps: Deps, plan: Plan) -> Result<Ready, Refusal> {
     let recall = recall_event(&gathered, &used);
     let receipt = reads.then(|| receipt(&gathered, &built, reply_id, now));
     let told = strangers::Told {
-        window: &window.messages,
+        window: shown,
         used: &used,
         project: project_notes.as_ref(),
         summaries: &summaries,
@@ -152,7 +159,7 @@ pub(super) async fn prepare(deps: Deps, plan: Plan) -> Result<Ready, Refusal> {
     let (untrusted, exposed) = (told.untrusted(), told.exposed());
     let exposure = told.exposure(&deps.store, account).await;
     let lesson = lesson(&deps, &view, &window, &used, untrusted, exposed).filter(|_| fresh);
-    let overflow = overflow(&deps, account, &view, &window);
+    let overflow = overflow(&deps, account, &view, &window, built.soon_out);
     let fallback = ReplyMeta {
         persona: overlay.name.clone(),
         mood: view.state.mood.clone(),
@@ -230,22 +237,23 @@ fn own(window: &Window) -> Option<&Message> {
     window.messages.last().filter(|message| message.role == Role::User)
 }
 
+/// Asks memory, `shown` of the window being in the prompt as it is.
 async fn gather(
     deps: &Deps,
     account: AccountId,
     view: &View,
-    window: &Window,
+    shown: &[Message],
     alternatives: &[MessageId],
     zone: &TimeZone,
 ) -> Gathered {
-    let Some(own) = own(window).filter(|_| view.session.memory != MemoryMode::Off) else {
+    let own = shown.last().filter(|message| message.role == Role::User);
+    let Some(own) = own.filter(|_| view.session.memory != MemoryMode::Off) else {
         return Gathered::default();
     };
     let ask = RecallAsk {
         text: own.content.clone(),
         message: (view.session.memory == MemoryMode::On).then_some(own.id),
-        exclude: window
-            .messages
+        exclude: shown
             .iter()
             .map(|message| message.id)
             .chain(alternatives.iter().copied())
@@ -257,24 +265,46 @@ async fn gather(
     deps.memories.gather(account, ask).await
 }
 
-/// Notes on what lies before the window. Without them the turn goes on.
-async fn summaries(deps: &Deps, account: AccountId, view: &View, window: &Window) -> Notes {
-    let reads = window.skipped > 0 && view.session.memory != MemoryMode::Off;
-    // What stands before the window: it is stored, whatever becomes of the last message.
-    let Some(before) = window
-        .messages
-        .first()
-        .and_then(|first| first.parent_id)
-        .filter(|_| reads)
-    else {
+/// Notes on what lies before a message of the window. Without them the turn goes on.
+async fn summaries(deps: &Deps, account: AccountId, view: &View, window: &Window, from: usize) -> Notes {
+    let start = window.skipped + from as u64;
+    let reads = start > 0 && view.session.memory != MemoryMode::Off;
+    // What stands before it is stored, whatever becomes of the last message.
+    let first = window.messages.get(from).filter(|_| reads);
+    let Some(before) = first.and_then(|first| first.parent_id) else {
         return Notes::default();
     };
     match deps.store.list_summaries(account, &view.session.id, before).await {
-        Ok(summaries) => notes_before(&summaries, window.skipped),
+        Ok(summaries) => notes_before(&summaries, start),
         Err(error) => {
             tracing::warn!(%error, session.id = %view.session.id, "summaries could not be read");
             Notes::default()
         }
+    }
+}
+
+/// How many of the oldest of the window a full budget leaves out, and the notes on what lies before the others: they
+/// take room, too.
+async fn fit(
+    deps: &Deps,
+    account: AccountId,
+    view: &View,
+    window: &Window,
+    input: &PromptInput<'_>,
+    mut notes: Notes,
+) -> (usize, Notes) {
+    let mut from = 0;
+    loop {
+        let input = PromptInput {
+            summaries: &notes.texts,
+            ..*input
+        };
+        let first = prompt::first_fitting(&input);
+        if first <= from {
+            return (from, notes);
+        }
+        from = first;
+        notes = summaries(deps, account, view, window, from).await;
     }
 }
 
@@ -406,14 +436,15 @@ fn lesson(
     })
 }
 
-/// What is about to leave the window, or has left it.
-fn overflow(deps: &Deps, account: AccountId, view: &View, window: &Window) -> Option<Overflow> {
+/// What is about to leave the prompt, or has left it: so many of the window a full budget has no room for soon.
+fn overflow(deps: &Deps, account: AccountId, view: &View, window: &Window, soon_out: usize) -> Option<Overflow> {
     if view.session.memory != MemoryMode::On || deps.memories.is_paused() {
         return None;
     }
     let length = window.skipped + window.messages.len() as u64;
     // Half a block ahead, so that the notes are there when the window moves, and both change the prompt at once.
-    let before_depth = prompt::window_start(length + prompt::BLOCK / 2, deps.settings.history_messages);
+    let before_depth = prompt::window_start(length + prompt::HALF_BLOCK, deps.settings.history_messages)
+        .max(window.skipped + soon_out as u64);
     let (first, head) = (window.messages.first()?.id, window.messages.last()?.id);
     (before_depth > 0).then(|| Overflow {
         account,

@@ -307,6 +307,9 @@ fn whose_it_is() {
                 "The owner plays chess with his brother.",
                 &more,
             ),
+            ("She lives in Graz.", "She lives in Graz with her sister.", &more),
+            ("She lives in Graz.", "Her sister lives in Graz.", &both),
+            ("Tom plays chess.", "Tom plays chess with his brother.", &more),
             (
                 "The owner is in a relationship with Lucia.",
                 "The owner's partner is called Lucia.",
