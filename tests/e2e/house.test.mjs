@@ -269,15 +269,45 @@ test('the colours can be chosen and are remembered', async (t) => {
   const { talk } = await visit(browser, mira, t, { colorScheme: 'light' });
   const page = await talk();
   const paper = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+  const bar = () => page.evaluate(() => {
+    const inForce = [...document.querySelectorAll('meta[name="theme-color"]')].filter((meta) => matchMedia(meta.media).matches);
+    const [, ...parts] = /^#(..)(..)(..)$/.exec(inForce.length === 1 && inForce[0].content);
+    return `rgb(${parts.map((part) => parseInt(part, 16)).join(', ')})`;
+  });
   const light = await paper();
+  assert.equal(await bar(), light);
   await until(async () => {
     await page.getByTestId('theme').click();
     return page.evaluate(() => document.documentElement.dataset.theme);
   }, (theme) => theme === 'dark', 'dark is one of the choices');
   const dark = await until(paper, (colour) => colour !== light, 'it is dark');
+  assert.equal(await bar(), dark);
   await page.reload();
   await ready(page);
   assert.equal(await paper(), dark);
+  assert.equal(await bar(), dark);
+});
+
+test('the page can be put on a home screen', async (t) => {
+  const { talk } = await visit(browser, mira, t);
+  const page = await talk();
+  const tools = await page.context().newCDPSession(page);
+  const { url, data, errors } = await tools.send('Page.getAppManifest');
+  assert.deepEqual(errors, []);
+  const manifest = JSON.parse(data);
+  assert.equal(new URL(manifest.start_url, url).href, new URL('./', page.url()).href);
+  for (const { src, type, sizes } of manifest.icons) {
+    const shown = await page.evaluate(async (icon) => {
+      const image = new Image();
+      image.src = icon;
+      await image.decode();
+      return `${image.naturalWidth}x${image.naturalHeight}`;
+    }, new URL(src, url).href);
+    if (type === 'image/png') assert.equal(shown, sizes);
+  }
+  const { installabilityErrors } = await tools.send('Page.getInstallabilityErrors');
+  // A window that keeps nothing cannot install anything: the only thing that may be in the way here.
+  assert.deepEqual(installabilityErrors.map((error) => error.errorId).filter((id) => id !== 'in-incognito'), []);
 });
 
 test('a draft waits where it was written', async (t) => {

@@ -3,7 +3,7 @@
 
 use crate::{
     Bench, Outcome,
-    client::{Socket, http, make_sessions},
+    client::{Socket, http, make_sessions, order},
     process::{Mira, Setup},
     report::Samples,
     sim::Model,
@@ -37,15 +37,6 @@ const KINDS: [(&str, &str); 2] = [
         "kept = list()\nwhile True: kept.append(b'x' * (1 << 24))",
     ),
 ];
-
-/// Words that make the emulated model call for this code, escaped for a frame.
-fn order(code: &str) -> Outcome<String> {
-    let arguments = json!({ "code": code, "files": null }).to_string();
-    let quoted = arguments.replace('\\', "\\\\").replace('"', "\\\"");
-    let words = format!("[[sim: call=code_interpreter args=\"{quoted}\"]]");
-    let escaped = serde_json::to_string(&words)?;
-    Ok(escaped.trim_matches('"').to_owned())
-}
 
 /// Waits until code can be run; an error where it never can.
 async fn proven(mira: &Mira) -> Outcome<()> {
@@ -150,7 +141,7 @@ pub async fn run(bench: &mut Bench) -> Outcome<()> {
     turns(&mut socket, WARM_UP).await?;
     let count = bench.count(300).div_ceil(BLOCKS);
     for (kind, code) in KINDS {
-        let words = order(code)?;
+        let words = order("code_interpreter", &json!({ "code": code, "files": null }))?;
         let (mut idle, mut busy, mut runs) = (Samples::default(), Samples::default(), 0);
         for _ in 0..BLOCKS {
             idle.extend(turns(&mut socket, count).await?);

@@ -7,6 +7,7 @@ use crate::{
     relay::{FIRST_WORD, find},
 };
 use futures_util::{SinkExt, StreamExt};
+use serde_json::Value;
 use std::{
     net::SocketAddr,
     time::{Duration, Instant},
@@ -231,16 +232,21 @@ impl Direct {
     }
 }
 
-/// One request on a connection of its own: the body of a 2xx answer.
+/// One request with a JSON body on a connection of its own: the body of a 2xx answer.
 pub async fn http(addr: SocketAddr, method: &str, path: &str, body: &str) -> Outcome<String> {
+    request(addr, method, path, "application/json", body.as_bytes()).await
+}
+
+/// One request on a connection of its own: the body of a 2xx answer.
+pub async fn request(addr: SocketAddr, method: &str, path: &str, kind: &str, body: &[u8]) -> Outcome<String> {
     let mut stream = TcpStream::connect(addr).await?;
     stream.set_nodelay(true)?;
     let length = body.len();
-    let request = format!(
+    let head = format!(
         "{method} {path} HTTP/1.1\r\nhost: {addr}\r\nauthorization: Bearer {TOKEN}\r\nconnection: close\r\n\
-         content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+         content-type: {kind}\r\ncontent-length: {length}\r\n\r\n"
     );
-    stream.write_all(request.as_bytes()).await?;
+    stream.write_all(&[head.as_bytes(), body].concat()).await?;
     let mut answer = Vec::new();
     timeout(PATIENCE, stream.read_to_end(&mut answer)).await??;
     let answer = String::from_utf8(answer)?;
@@ -249,6 +255,19 @@ pub async fn http(addr: SocketAddr, method: &str, path: &str, body: &str) -> Out
         return Err(format!("{method} {path}: {answer}").into());
     }
     Ok(body.to_owned())
+}
+
+/// Words that make the emulated model call a tool, escaped for a frame; no list of the arguments ends with a list.
+pub fn order(tool: &str, arguments: &Value) -> Outcome<String> {
+    // Two brackets in a text do not end the order.
+    let quoted = arguments
+        .to_string()
+        .replace("]]", "]\\u005d")
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"");
+    let words = format!("[[sim: call={tool} args=\"{quoted}\"]]");
+    let escaped = serde_json::to_string(&words)?;
+    Ok(escaped.trim_matches('"').to_owned())
 }
 
 /// Makes sessions of these names, a few at a time.

@@ -8,6 +8,7 @@
 mod boxed;
 mod client;
 mod cpu;
+mod files;
 mod first_word;
 mod idle;
 mod machine;
@@ -32,7 +33,7 @@ use std::{
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 const USAGE: &str = "\
-load driver: cargo bench -p mira-backend --bench load -- SCENARIO... [--short] [--json FILE]
+load driver: cargo bench -p mira-backend --bench load -- SCENARIO... [--short] [--json FILE] [--documents DIR]
 
   first-word   time from the model's first byte of the reply to the client's first chunk; whole replies
   cpu          CPU time of the server per turn
@@ -43,9 +44,11 @@ load driver: cargo bench -p mira-backend --bench load -- SCENARIO... [--short] [
   memory       what memory adds to the first word at 10,000 and 100,000 messages
   box          the first word beside code that takes all the processor and memory it can get
   all          each of them
+  files        documents of --documents taken up and searched, and whether the right page is found; not one of all
 
   --short      a tenth of the work, to see that it works
   --json FILE  the figures as JSON, too
+  --documents DIR  what benches/load/files/fetch.sh got
 ";
 
 const SCENARIOS: [&str; 8] = [
@@ -59,11 +62,16 @@ const SCENARIOS: [&str; 8] = [
     "box",
 ];
 
+/// The scenario that needs what is not in the tree.
+const FILES: &str = "files";
+
 /// What a scenario is given.
 struct Bench {
     report: Report,
     /// Divides counts and times.
     share: usize,
+    /// The folder of `files`.
+    documents: Option<PathBuf>,
 }
 
 impl Bench {
@@ -77,6 +85,7 @@ impl Bench {
 struct Arguments {
     scenarios: Vec<String>,
     json: Option<PathBuf>,
+    documents: Option<PathBuf>,
     short: bool,
 }
 
@@ -89,6 +98,8 @@ fn parse(arguments: impl Iterator<Item = String>) -> Outcome<Arguments> {
             "--bench" => {}
             "--short" => parsed.short = true,
             "--json" => parsed.json = Some(arguments.next().ok_or("--json needs a file")?.into()),
+            "--documents" => parsed.documents = Some(arguments.next().ok_or("--documents needs a folder")?.into()),
+            FILES => parsed.scenarios.push(FILES.to_owned()),
             "all" => parsed.scenarios = SCENARIOS.map(str::to_owned).to_vec(),
             name if SCENARIOS.contains(&name) => parsed.scenarios.push(name.to_owned()),
             other => return Err(format!("unknown argument '{other}'\n\n{USAGE}").into()),
@@ -107,6 +118,7 @@ async fn run(bench: &mut Bench, scenario: &str) -> Outcome<()> {
         "start" => start::run(bench).await,
         "memory" => memory::run(bench).await,
         "box" => boxed::run(bench).await,
+        FILES => files::run(bench).await,
         other => Err(format!("no scenario '{other}'").into()),
     }
 }
@@ -116,6 +128,7 @@ fn drive(arguments: &Arguments) -> Outcome<()> {
     let mut bench = Bench {
         report: Report::begin(arguments.short)?,
         share: if arguments.short { 10 } else { 1 },
+        documents: arguments.documents.clone(),
     };
     // One thread: the client must not take the processor from what it measures.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

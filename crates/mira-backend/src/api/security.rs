@@ -28,8 +28,8 @@ use tracing::Instrument;
 
 /// What the page may load and who may frame it: only what Mira serves herself.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' \
-    data: blob:; connect-src 'self'; font-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; \
-    frame-ancestors 'none'";
+    data: blob:; connect-src 'self'; font-src 'self'; frame-src 'self'; manifest-src 'self'; form-action 'self'; \
+    base-uri 'none'; frame-ancestors 'none'";
 
 /// On every answer that does not set its own.
 const SECURITY_HEADERS: [(HeaderName, &str); 6] = [

@@ -124,7 +124,9 @@ async fn all_of_them_work_on_every_door() {
             call("fetch_url", &json!({ "url": page, "from": null })),
             call(
                 "file_search",
-                &json!({ "query": "How hot does it bake?", "file_ids": null, "count": null }),
+                &json!({
+                    "query": "How hot does it bake?", "others": ["oven temperature of a loaf", " "], "file_ids": null, "count": null
+                }),
             ),
             call("image_generation", &json!({ "prompt": "an otter", "shape": "square" })),
         ]));

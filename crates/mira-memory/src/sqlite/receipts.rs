@@ -87,8 +87,8 @@ pub(super) async fn insert(
     receipt: &Receipt,
 ) -> Result<(), StoreError> {
     let ids: Vec<MemoryId> = receipt.items.iter().map(|item| item.memory_id).collect();
-    let known = find_known(conn, account, &ids).await?;
-    let there = receipt.items.iter().filter(|item| known.contains(&item.memory_id));
+    let gone = find_gone(conn, account, &ids).await?;
+    let there = receipt.items.iter().filter(|item| !gone.contains(&item.memory_id));
     let items: Vec<Item> = there.map(Item::from).collect();
     sqlx::query(
         "INSERT INTO receipts
@@ -109,14 +109,15 @@ pub(super) async fn insert(
     Ok(())
 }
 
-/// The memories of these that are there.
-async fn find_known(
+/// The memories of these that are not there any more: mostly none, where those that are would be a hundred rows.
+async fn find_gone(
     conn: &mut SqliteConnection,
     account: AccountId,
     ids: &[MemoryId],
 ) -> Result<HashSet<MemoryId>, StoreError> {
     let rows = sqlx::query(
-        "SELECT k.id FROM json_each(?2) j CROSS JOIN memories k ON k.account_id = ?1 AND k.id = unhex(j.value)",
+        "SELECT unhex(j.value) AS id FROM json_each(?2) j
+          WHERE NOT EXISTS (SELECT 1 FROM memories k WHERE k.account_id = ?1 AND k.id = unhex(j.value))",
     )
     .bind(account.0)
     .bind(hex_list(ids)?)
@@ -191,8 +192,8 @@ impl Store {
             created_at: c.time("created_at")?,
         };
         let ids: Vec<MemoryId> = receipt.items.iter().map(|item| item.memory_id).collect();
-        let known = find_known(&mut conn, account, &ids).await?;
-        receipt.items.retain(|item| known.contains(&item.memory_id));
+        let gone = find_gone(&mut conn, account, &ids).await?;
+        receipt.items.retain(|item| !gone.contains(&item.memory_id));
         Ok(Some(receipt))
     }
 }

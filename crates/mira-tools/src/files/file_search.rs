@@ -16,6 +16,8 @@ use std::{sync::Arc, time::Duration};
 const USUAL: u32 = 6;
 /// The most places.
 const MOST: u32 = 20;
+/// The most other wordings of a query.
+const MOST_OTHERS: usize = 4;
 /// The longest snippet clients are shown, in characters.
 const SNIPPET_CHARS: usize = 300;
 
@@ -27,6 +29,9 @@ pub struct FileSearch(pub Arc<dyn FilesDoor>);
 pub struct Arguments {
     /// What to look for, as a question or in words that would stand in the answer.
     query: String,
+    /// Up to four other ways to say it: words and names the answer itself would use where the question does not. Places
+    /// that several of them find come first.
+    others: Option<Vec<String>>,
     /// The ids of the files to look in; null for all of them.
     file_ids: Option<Vec<String>>,
     /// How many places at most, from 1 to 20; null for 6.
@@ -53,16 +58,27 @@ impl Tool for FileSearch {
     }
 
     async fn run(&self, context: &CallContext, arguments: Arguments) -> Result<Output, ToolError> {
-        let Arguments { query, file_ids, count } = arguments;
+        let Arguments {
+            query,
+            others,
+            file_ids,
+            count,
+        } = arguments;
         if query.trim().is_empty() {
             return Err(ToolError::Arguments("the query is empty".to_owned()));
         }
+        let others = others.unwrap_or_default();
+        if others.len() > MOST_OTHERS {
+            return Err(ToolError::Arguments(format!("at most {MOST_OTHERS} other wordings")));
+        }
+        let others = others.into_iter().filter(|other| !other.trim().is_empty());
+        let wordings: Vec<String> = std::iter::once(query.clone()).chain(others).collect();
         let files = file_ids
             .filter(|ids| !ids.is_empty())
             .map(|ids| parse(&ids))
             .transpose()?;
         let count = count.unwrap_or(USUAL).clamp(1, MOST) as usize;
-        let hits = self.0.search(context, query.clone(), files, count).await?;
+        let hits = self.0.search(context, wordings, files, count).await?;
         let text = match hits.len() {
             0 => "nothing in the files fits".to_owned(),
             found => format!("{found} places fit, best first."),

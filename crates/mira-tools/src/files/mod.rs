@@ -16,11 +16,12 @@ pub trait FilesDoor: Send + Sync + 'static {
     /// Why files cannot be searched, if they cannot.
     fn unavailable(&self) -> Option<String>;
 
-    /// The places that answer a question, best first; only in these files, where any are named.
+    /// The places that answer a question, which may be worded in several ways, best first; only in these files, where any
+    /// are named.
     fn search<'a>(
         &'a self,
         context: &'a CallContext,
-        query: String,
+        wordings: Vec<String>,
         files: Option<Vec<FileId>>,
         count: usize,
     ) -> Doorway<'a, Vec<Hit>>;

@@ -161,7 +161,7 @@ pub(super) fn to_look_up(words: &str) -> Option<String> {
 pub(super) fn look_up(words: &str, _: &[Done<'_>]) -> Vec<Value> {
     let ids: Vec<&str> = sent(words).iter().map(|sent| sent.id).collect();
     let query = super::clip(spoken(words), MOST_CHARS);
-    vec![json!({ "query": query, "file_ids": (!ids.is_empty()).then_some(ids), "count": null })]
+    vec![json!({ "query": query, "others": null, "file_ids": (!ids.is_empty()).then_some(ids), "count": null })]
 }
 
 /// The place that fits best: where it stands, and what it says.

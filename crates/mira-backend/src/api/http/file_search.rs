@@ -120,7 +120,7 @@ pub async fn search(
     } else {
         let embedder = deps.memories.embedder();
         deps.files
-            .search(identity.account, &*embedder, &asked, place, limit as usize)
+            .search(identity.account, &*embedder, &[asked], place, limit as usize)
             .await?
     };
     let results = fitting.into_iter().map(|fitting| FileHit {

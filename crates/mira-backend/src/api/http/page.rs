@@ -45,6 +45,7 @@ pub static ASSETS: &[Asset] = assets![
     "/css/sources.css" "text/css; charset=utf-8",
     "/css/tools.css" "text/css; charset=utf-8",
     "/css/work.css" "text/css; charset=utf-8",
+    "/icon.png" "image/png",
     "/icon.svg" "image/svg+xml",
     "/index.html" "text/html; charset=utf-8",
     "/js/api.js" "text/javascript; charset=utf-8",
@@ -128,6 +129,7 @@ pub static ASSETS: &[Asset] = assets![
     "/js/work-api.js" "text/javascript; charset=utf-8",
     "/js/work-state.js" "text/javascript; charset=utf-8",
     "/js/work.js" "text/javascript; charset=utf-8",
+    "/manifest.webmanifest" "application/manifest+json",
 ];
 
 /// The files' tags, in the order of [`ASSETS`].

@@ -38,7 +38,7 @@ impl FilesDoor for Door {
     fn search<'a>(
         &'a self,
         context: &'a CallContext,
-        query: String,
+        wordings: Vec<String>,
         files: Option<Vec<FileId>>,
         count: usize,
     ) -> Doorway<'a, Vec<Hit>> {
@@ -55,7 +55,7 @@ impl FilesDoor for Door {
             let embedder = deps.memories.embedder();
             let fitting = deps
                 .files
-                .search(context.account, &*embedder, &query, place, count)
+                .search(context.account, &*embedder, &wordings, place, count)
                 .await
                 .map_err(store_failed)?;
             let hits = fitting.into_iter().map(|fitting| Hit {

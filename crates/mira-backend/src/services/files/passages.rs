@@ -5,7 +5,7 @@
 //! The late interaction of `ColBERT` (Khattab and Zaharia, 2020), with a table of words in place of a model that reads the
 //! context. Pure; for where blocking is allowed.
 
-use super::search::Telling;
+use super::search::{Telling, is_name};
 use mira_core::fusion::{stem::stem, words::each_word};
 use mira_llm::embeddings::Vector;
 use mira_memory::FileChunk;
@@ -33,6 +33,9 @@ pub(super) struct Texts {
     words: Vec<String>,
     /// Words that are forms of a word of the question, and which it is.
     forms: Vec<(u32, usize)>,
+    /// Names of the question, as which of its words they are. Where one stands, its number stands behind it: the first
+    /// has the number after the last word.
+    names: Vec<usize>,
     pieces: Vec<Vec<u32>>,
 }
 
@@ -61,6 +64,25 @@ impl Reading {
         self.texts.words.push(word.to_owned());
         number
     }
+
+    /// Marks the places where a name of the question stands, once all is read.
+    fn mark(&mut self, column: usize, name: &str) {
+        let number = u32::try_from(self.texts.words.len() + self.texts.names.len()).unwrap_or(u32::MAX);
+        self.texts.names.push(column);
+        let parts: Option<Vec<u32>> = name.split(' ').map(|part| self.numbers.get(part).copied()).collect();
+        let Some(parts) = parts else { return };
+        for piece in &mut self.texts.pieces {
+            let mut from = 0;
+            let next = |piece: &[u32], from: usize| {
+                let rest = piece.get(from..).unwrap_or_default();
+                rest.windows(parts.len()).position(|words| words == parts)
+            };
+            while let Some(at) = next(piece, from) {
+                from += at + parts.len();
+                piece.insert(from, number);
+            }
+        }
+    }
 }
 
 impl Texts {
@@ -77,6 +99,10 @@ impl Texts {
                 each_word(text, |word| piece.push(reading.number(word)));
             }
             reading.texts.pieces.push(piece);
+        }
+        let names = question.iter().enumerate().filter(|(_, word)| is_name(&word.word));
+        for (column, name) in names {
+            reading.mark(column, &name.word);
         }
         reading.texts
     }
@@ -110,6 +136,9 @@ impl Likeness {
                 let near = word.vector.as_ref().map_or(0.0, |own| dot(own, vector));
                 *slot = ((near - UNLIKE) / (1.0 - UNLIKE)).clamp(0.0, 1.0);
             }
+        }
+        for column in &texts.names {
+            rows.extend((0..width).map(|own| f32::from(u8::from(own == *column))));
         }
         // The forms of a word are the word.
         for (number, column) in &texts.forms {
@@ -243,6 +272,32 @@ mod tests {
         let near = format!("{} plot x x x title {}", "x ".repeat(27), "x ".repeat(40));
         check(&question, &near, (1.0, 1.0));
         check(&[], "plot", (0.0, 0.0));
+    }
+
+    #[test]
+    fn a_name_is_said_where_it_stands_whole() {
+        let word = |word: &str, weight, vector| Telling {
+            word: word.to_owned(),
+            weight,
+            vector,
+        };
+        let question = [
+            word("as character", 3.0, None),
+            word("character", 1.0, Some(vector("character"))),
+        ];
+        let said = |text: &str| {
+            let chunks = [chunk("as it is"), chunk(text)];
+            let texts = Texts::of(&question, chunks.iter());
+            let vectors: Vec<Vector> = texts.words().iter().map(|word| vector(word)).collect();
+            let likeness = Likeness::of(&question, &texts, &vectors);
+            texts
+                .pieces()
+                .map(|piece| likeness.said(piece).passage)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(said("use as.character(x), as.character(y)"), [0.0, 1.0]);
+        assert_eq!(said("a character as such"), [0.0, 0.25]);
+        assert_eq!(said("nothing"), [0.0, 0.0]);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use mira_core::ids::FileId;
 use mira_memory::{FoundChunk, WordHit};
 use std::{
     cmp::Ordering,
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, hash_map::Entry},
 };
 
 /// What words and meaning weigh where it is chosen what is read.
@@ -23,7 +23,7 @@ const SLOWLY: f64 = 20.0;
 /// What the words on the pages before and after weigh, beside the first place by one kind.
 const BESIDE: f64 = 0.25;
 /// Pieces that are read: the right page is hardly ever beyond them.
-const POOL: usize = 120;
+pub(super) const POOL: usize = 120;
 
 /// The best of everything that was found.
 #[derive(Debug)]
@@ -171,6 +171,42 @@ pub(super) fn in_order(pool: &Pool, found: Vec<FoundChunk>, said: Vec<Saying>, c
     fitting
 }
 
+/// One order out of those that several wordings of a question gave: again places count, so that what several of them find
+/// comes first. Of a page that is shown by one piece here and another there it is the better placed.
+pub(super) fn together(orders: Vec<Vec<Fitting>>, count: usize) -> Vec<Fitting> {
+    let most = orders.len() as f64;
+    let mut at: HashMap<(FileId, Option<u32>, i64), usize> = HashMap::new();
+    let mut all: Vec<(Fitting, f64, usize)> = Vec::new();
+    for order in orders {
+        for (place, fitting) in order.into_iter().enumerate() {
+            let page = fitting.found.chunk.page;
+            // A piece without a page stands for itself.
+            let own = page.map_or(fitting.found.key, |_| 0);
+            let score = SLOWLY / (SLOWLY + place as f64) / most;
+            match at.entry((fitting.found.file, page, own)) {
+                Entry::Vacant(slot) => {
+                    slot.insert(all.len());
+                    all.push((fitting, score, place));
+                }
+                Entry::Occupied(slot) => {
+                    let Some((best, sum, first)) = all.get_mut(*slot.get()) else {
+                        continue;
+                    };
+                    *sum += score;
+                    if place < *first {
+                        (*best, *first) = (fitting, place);
+                    }
+                }
+            }
+        }
+    }
+    let fitting = all.into_iter().map(|(fitting, score, _)| Fitting { score, ..fitting });
+    let mut fitting: Vec<Fitting> = fitting.collect();
+    fitting.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.found.key.cmp(&b.found.key)));
+    fitting.truncate(count);
+    fitting
+}
+
 /// Pieces put together by pages; a piece without a page stands for itself.
 fn places(pool: &Pool, found: Vec<FoundChunk>, said: Vec<Saying>) -> Vec<Place> {
     let most_whole = most(said.iter().map(|said| f64::from(said.whole)));
@@ -292,6 +328,33 @@ mod tests {
             Vec::new(),
             &[2, 3, 1],
         );
+    }
+
+    #[test]
+    fn what_several_wordings_find_comes_first() {
+        let order = |pieces: &[(i64, Option<u32>)]| -> Vec<Fitting> {
+            let fitting = pieces.iter().map(|(key, page)| Fitting {
+                found: found(*key, *page),
+                score: 0.5,
+            });
+            fitting.collect()
+        };
+        let orders = || {
+            vec![
+                order(&[(1, Some(1)), (2, Some(2)), (7, None)]),
+                order(&[(3, Some(3)), (4, Some(2)), (8, None)]),
+                order(&[(5, Some(5)), (6, Some(6)), (7, None)]),
+            ]
+        };
+        let keys = |fitting: &[Fitting]| fitting.iter().map(|it| it.found.key).collect::<Vec<_>>();
+        let all = together(orders(), 9);
+        // Page 2 twice, by its better placed piece; the piece without a page twice; the others once.
+        assert_eq!(keys(&all), [2, 7, 1, 3, 5, 6, 8]);
+        assert!(all.iter().all(|fitting| (0.0..=1.0).contains(&fitting.score)));
+        assert_eq!(keys(&together(orders(), 2)), [2, 7]);
+        assert_eq!(keys(&together(Vec::new(), 2)), [0_i64; 0]);
+        let alone = together(vec![order(&[(1, None)])], 2);
+        assert!((alone[0].score - 1.0).abs() < 1e-9, "{alone:?}");
     }
 
     #[test]

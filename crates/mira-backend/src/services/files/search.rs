@@ -4,9 +4,10 @@
 use super::{
     Files,
     passages::{self, Likeness, Saying},
-    rank::{self, Pool},
+    rank::{self, POOL, Pool},
     reader::space,
 };
+use futures_util::future::try_join_all;
 use mira_core::{
     fusion::words::{is_stop, words},
     ids::{AccountId, FileId, ProjectId},
@@ -21,6 +22,9 @@ const BY_WORDS: u32 = 300;
 const EMBEDDING: Duration = Duration::from_secs(2);
 /// The most words of a question that are looked for.
 const MOST_WORDS: usize = 32;
+/// The longest option that says little by itself, and the most words of a name.
+const SHORT: usize = 2;
+const MOST_PARTS: usize = 6;
 /// The most a rare word weighs: as one in three thousand pieces.
 const MOST_WEIGHT: f32 = 8.0;
 
@@ -42,10 +46,10 @@ pub struct Where {
     pub files: Option<Vec<FileId>>,
 }
 
-/// A word of a question.
+/// A word of a question, or a name that is made of several.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Telling {
-    /// In lower case.
+    /// In lower case; the words of a name with a space between them.
     pub word: String,
     /// How much it tells: the rarer, the more.
     pub weight: f32,
@@ -53,20 +57,50 @@ pub(super) struct Telling {
     pub vector: Option<Vector>,
 }
 
-/// The words of a question that are looked for, each once.
+/// The words of a question that are looked for, each once, and before them the names among them.
 fn telling(query: &str) -> Vec<String> {
     let mut seen = HashSet::new();
     let all: Vec<String> = words(query).filter(|word| seen.insert(word.clone())).collect();
     let telling: Vec<String> = all.iter().filter(|word| !is_stop(word)).cloned().collect();
     // A question of nothing but small words is still a question.
-    let mut words = if telling.is_empty() { all } else { telling };
+    let words = if telling.is_empty() { all } else { telling };
+    let names = names(query).into_iter().filter(|name| seen.insert(name.clone()));
+    let mut words: Vec<String> = names.chain(words).collect();
     words.truncate(MOST_WORDS);
     words
 }
 
-/// A word as FTS5 takes it: never more than a word.
+/// What is one name though it is several words, since nothing but a mark stands between them (`as.character`,
+/// `read-only`, `debian/changelog`); and a short option with what it is an option of (`set -x`).
+fn names(query: &str) -> Vec<String> {
+    let joins = |c: char| matches!(c, '.' | '_' | '-' | '/' | ':' | '\\' | '@' | '>');
+    let mut names = Vec::new();
+    let mut before = None;
+    for token in query.split_whitespace() {
+        let option = token.starts_with('-');
+        let token = token.trim_matches(|c: char| !c.is_alphanumeric());
+        let parts: Vec<String> = words(token).collect();
+        let joined = token.chars().all(|c| c.is_alphanumeric() || joins(c));
+        match parts.as_slice() {
+            [short] if option && short.chars().count() <= SHORT => {
+                names.extend(before.map(|before: String| format!("{before} {short}")));
+            }
+            [_, _, ..] if joined && parts.len() <= MOST_PARTS => names.push(parts.join(" ")),
+            _ => {}
+        }
+        before = parts.into_iter().next_back();
+    }
+    names
+}
+
+/// A word, or the words of a name in a row, as FTS5 takes it: never more than that.
 fn quoted(word: &str) -> String {
     format!("\"{word}\"")
+}
+
+/// Whether it is more than a word.
+pub(super) fn is_name(word: &str) -> bool {
+    word.contains(' ')
 }
 
 /// How much words tell, by how common they are.
@@ -90,12 +124,12 @@ fn middle(words: &[Telling]) -> Option<Vector> {
 }
 
 impl Files {
-    /// The pieces that answer a question, best first, one of each page.
+    /// The pieces that answer a question, best first, one of each page; it may be worded in several ways.
     pub async fn search(
         &self,
         account: AccountId,
         embedder: &dyn Embedder,
-        query: &str,
+        wordings: &[String],
         place: Where,
         count: usize,
     ) -> Result<Vec<Fitting>, StoreError> {
@@ -103,10 +137,28 @@ impl Files {
             project: place.project,
             files: place.files,
         };
+        if let [one] = wordings {
+            return self.search_one(account, embedder, one, &scope, count).await;
+        }
+        let asked = wordings
+            .iter()
+            .map(|wording| self.search_one(account, embedder, wording, &scope, POOL));
+        Ok(rank::together(try_join_all(asked).await?, count))
+    }
+
+    /// For one wording.
+    async fn search_one(
+        &self,
+        account: AccountId,
+        embedder: &dyn Embedder,
+        query: &str,
+        scope: &FileScope,
+        count: usize,
+    ) -> Result<Vec<Fitting>, StoreError> {
         let words = telling(query);
         let (by_words, by_meaning) = tokio::join!(
-            self.by_words(account, &scope, &words),
-            self.by_meaning(account, &scope, embedder, query, &words)
+            self.by_words(account, scope, &words),
+            self.by_meaning(account, scope, embedder, query, &words)
         );
         let (words, by_meaning) = by_meaning?;
         let pool = Pool::new(by_words?, by_meaning);
@@ -163,13 +215,18 @@ impl Files {
     async fn weighed(&self, embedder: &dyn Embedder, words: &[String]) -> Result<Vec<Telling>, StoreError> {
         let quoted: Vec<String> = words.iter().map(|word| quoted(word)).collect();
         let counts = self.store().count_word_chunks(&quoted).await?;
-        let vectors = self.words().of(embedder, words).await.unwrap_or_default();
-        let vectors = vectors.into_iter().map(Some).chain(std::iter::repeat(None));
-        let telling = words.iter().zip(weights(&counts)).zip(vectors);
-        let telling = telling.map(|((word, weight), vector)| Telling {
-            word: word.clone(),
-            weight,
-            vector,
+        // What a name means is not what its words do.
+        let single: Vec<String> = words.iter().filter(|word| !is_name(word)).cloned().collect();
+        let mut vectors = self.words().of(embedder, &single).await.unwrap_or_default().into_iter();
+        let weighed = words.iter().zip(weights(&counts)).zip(&counts.pieces);
+        let telling = weighed.filter_map(|((word, weight), pieces)| {
+            let vector = if is_name(word) { None } else { vectors.next() };
+            let is_known = *pieces > 0 || !is_name(word);
+            is_known.then(|| Telling {
+                word: word.clone(),
+                weight,
+                vector,
+            })
         });
         Ok(telling.collect())
     }
@@ -220,7 +277,7 @@ mod tests {
     #[test]
     fn any_text_is_a_query() {
         check("How do I set the \"plot\" title, the title?", &["set", "plot", "title"]);
-        check("NEAR(a b) -x* AND ^", &["near", "b", "x"]);
+        check("NEAR(a b) -x* AND ^", &["b x", "near", "b", "x"]);
         check("the of", &["the", "of"]);
         check(" ?! ", &[]);
         let many: Vec<String> = (0..99).map(|n| format!("w{n}")).collect();
@@ -228,6 +285,24 @@ mod tests {
             telling(&many.join(" ")),
             many.iter().take(MOST_WORDS).cloned().collect::<Vec<_>>()
         );
+    }
+
+    #[test]
+    fn names_are_looked_for_as_they_stand() {
+        check("Does as.character() do that?", &["as character", "character"]);
+        check("git http-fetch", &["http fetch", "git", "http", "fetch"]);
+        check(
+            "the output of set -x, bash -c",
+            &["set x", "bash c", "output", "set", "x", "bash", "c"],
+        );
+        check(
+            "pass --force-with-lease to it",
+            &["force with lease", "pass", "force", "lease"],
+        );
+        check("in debian/changelog.", &["debian changelog", "debian", "changelog"]);
+        for plain in ["it's new (really) - \"so\"", "one,two;three", "a.b.c.d.e.f.g", "-x"] {
+            assert_eq!(names(plain), Vec::<String>::new(), "{plain}");
+        }
     }
 
     #[test]

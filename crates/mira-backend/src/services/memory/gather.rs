@@ -20,14 +20,33 @@ use tokio::time::{Instant, timeout_at};
 const DEADLINE: Duration = Duration::from_millis(1500);
 /// How long of that a remote embedder may take; what is left is for words alone.
 const EMBEDDING: Duration = Duration::from_secs(1);
-/// How long turns leave an embedder alone that has just failed one of them, so that not each of them waits for it.
-const EMBEDDER_RESTS: Duration = Duration::from_secs(5);
 /// Memories ranked beyond those used, for the receipt.
 const CONSIDERED: usize = 24;
 /// Pinned memories in every prompt.
 const PINNED: u32 = 16;
 /// The longest text embedded for a query, in characters: a whole book says nothing in particular.
 const QUERY_CHARS: usize = 2000;
+
+/// For how long turns leave an embedder alone that has just failed one of them: twice as long each time, so that in a
+/// long outage hardly a turn waits for it. The indexer asks it meanwhile, and ends the rest.
+const SHORTEST_REST: Duration = Duration::from_secs(5);
+const LONGEST_REST: Duration = Duration::from_mins(2);
+
+/// Whether turns ask the embedder.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(in crate::services) struct EmbedderRests {
+    /// Not before then.
+    pub(super) until: Option<Instant>,
+    last: Duration,
+}
+
+impl EmbedderRests {
+    /// It has failed a turn.
+    pub(super) fn failed(&mut self, now: Instant) {
+        self.last = (self.last * 2).clamp(SHORTEST_REST, LONGEST_REST);
+        self.until = Some(now + self.last);
+    }
+}
 
 /// What is asked of memory.
 #[derive(Debug)]
@@ -151,7 +170,7 @@ impl Memories {
                 vectors.into_iter().next()
             }
             Some(Err(error)) => {
-                self.rest_embedder(Instant::now() + EMBEDDER_RESTS);
+                self.rest_embedder();
                 self.note_embeddings(Condition::Degraded, error.to_string());
                 degraded = Some(Degraded::Embeddings);
                 None
@@ -204,5 +223,20 @@ impl Memories {
 
     fn building_or_loading(&self, index: &dyn VectorIndex) -> bool {
         self.building().is_some() || matches!(index.status(), IndexStatus::Building { .. })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_embedder_that_fails_again_rests_longer() {
+        let (mut rests, now) = (EmbedderRests::default(), Instant::now());
+        let mut seconds = || {
+            rests.failed(now);
+            (rests.until.unwrap() - now).as_secs()
+        };
+        assert_eq!([(); 7].map(|()| seconds()), [5, 10, 20, 40, 80, 120, 120]);
     }
 }

@@ -31,7 +31,7 @@ use mira_memory::{
 use std::{
     collections::VecDeque,
     sync::{
-        Arc, Mutex, PoisonError, RwLock,
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -89,8 +89,7 @@ pub(super) struct Inner {
     /// Where the vectors are, in a few words for the owner.
     pub(super) place: String,
     pub(super) embeddings: Mutex<PartHealth>,
-    /// Until when turns do not ask the embedder.
-    pub(super) embedder_rests: Mutex<Option<Instant>>,
+    pub(super) embedder_rests: Mutex<gather::EmbedderRests>,
     pub(super) vectors: Mutex<PartHealth>,
     /// Changes whenever the indexer has got on.
     pub(super) moved: watch::Sender<u64>,
@@ -251,16 +250,24 @@ impl Memories {
     }
 
     pub(super) fn note_embeddings(&self, condition: Condition, detail: String) {
+        if condition == Condition::Ok {
+            *self.rests() = gather::EmbedderRests::default();
+        }
         note(&self.0.embeddings, condition, detail, "embeddings");
     }
 
+    /// Whether turns leave the embedder alone for now.
     pub(super) fn embedder_rests(&self) -> bool {
-        let until = *self.0.embedder_rests.lock().unwrap_or_else(PoisonError::into_inner);
-        until.is_some_and(|until| Instant::now() < until)
+        self.rests().until.is_some_and(|until| Instant::now() < until)
     }
 
-    pub(super) fn rest_embedder(&self, until: Instant) {
-        *self.0.embedder_rests.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+    /// After it failed a turn.
+    pub(super) fn rest_embedder(&self) {
+        self.rests().failed(Instant::now());
+    }
+
+    fn rests(&self) -> MutexGuard<'_, gather::EmbedderRests> {
+        self.0.embedder_rests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn note_index(&self, condition: Condition, detail: String) {
