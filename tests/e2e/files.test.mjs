@@ -268,11 +268,12 @@ test('a searched file is cited, and the chip leads to its page', async (t) => {
   await arrived(page, 1);
   await until(async () => (await mira.api('GET', `api/projects/${project}/files`)).files[0]?.status, (status) => status === 'ready', 'it was read');
   // What is escaped, code, or a number nobody gave out is no place; a semicolon parts numbers too.
-  await tell(page, askTool('file_search', { query: 'yellow dot of the queen bee' }, '🐝 She wears a yellow dot [1]. An array is a[0], this is \\[1], and code `b[1]`. So twice [1; 77].'));
+  await tell(page, askTool('file_search', { query: 'yellow dot of the queen bee', others: ['how the queen is marked', ' '] }, '🐝 She wears a yellow dot [1]. An array is a[0], this is \\[1], and code `b[1]`. So twice [1; 77].'));
   const reply = lastReply(page);
   const card = reply.locator('[data-testid="tool-card"][data-tool="file_search"]');
   await card.getByTestId('tool-fold').click();
   assert.match(await card.getByTestId('tool-result').first().innerText(), /bees\.md[^]*yellow dot/);
+  assert.match(await card.innerText(), /And for\s+how the queen is marked/);
   const chip = reply.getByTestId('cite');
   await until(() => chip.count(), (count) => count === 2, 'the places are chips');
   assert.match(await textOf(reply), /yellow dot 1 ?\. An array is a\[0\], this is \[1\], and code b\[1\]\. So twice 1 ?\[77\]\./);

@@ -107,16 +107,35 @@ impl History {
         let average = said / self.messages.len().max(1);
         let more = usize::try_from(longer).unwrap_or(usize::MAX).saturating_mul(average);
         let mut total = (fixed + memory_room(budget) + said).saturating_add(more);
-        let mut first = 0;
-        for (index, (_, tokens)) in self.messages.iter().enumerate() {
-            let is_start = index == 0 || (self.skipped + index as u64).is_multiple_of(BLOCK);
-            if (total <= budget && is_start) || index + 1 == self.messages.len() {
+        let newest = self.messages.len().saturating_sub(1);
+        let mut fits = 0;
+        for (_, tokens) in self.messages.iter().take(newest) {
+            if total <= budget {
                 break;
             }
             total -= tokens;
-            first = index + 1;
+            fits += 1;
         }
-        first
+        if fits == 0 {
+            return 0;
+        }
+        // Whole blocks, unless that left out more than half of what there is room for.
+        let starts = std::iter::successors(Some(BLOCK), |step| (*step > 1).then_some(step / 2)).map(|step| {
+            let depth = self.skipped + fits as u64;
+            fits + usize::try_from(depth.next_multiple_of(step) - depth).unwrap_or(usize::MAX)
+        });
+        let kept = |start: usize| (self.messages.len().saturating_sub(start), self.tokens(start));
+        let (messages, tokens) = kept(fits);
+        let first = { starts }.find(|start| {
+            let (left, left_tokens) = kept(*start);
+            left * 2 >= messages && left_tokens * 2 >= tokens
+        });
+        // Some templates refuse a conversation that the assistant begins.
+        let first = first.unwrap_or(fits);
+        let hers = |message: &&(Option<PromptMessage>, usize)| {
+            message.0.as_ref().is_none_or(|message| message.role == Role::Assistant)
+        };
+        first + self.messages.iter().take(newest).skip(first).take_while(hers).count()
     }
 }
 
@@ -222,8 +241,8 @@ pub fn window_start(length: u64, least: u64) -> u64 {
     length.saturating_sub(least) / BLOCK * BLOCK
 }
 
-/// How many of the oldest messages of `input.history` have to be left out, by whole blocks, for the others to fit; the
-/// newest never is. Memories count with all the room they may take, whatever they are, so that what is left out is known
+/// How many of the oldest messages of `input.history` have to be left out for the others to fit: by whole blocks, where
+/// that leaves at least half of those there is room for; the newest never is. Memories count with all the room they may take, whatever they are, so that what is left out is known
 /// before memory is asked and does not change with what comes up.
 pub fn first_fitting(input: &PromptInput<'_>) -> usize {
     let fixed = Stable::of(input).parts.total() + estimate_tokens(&state_block(input));
@@ -245,7 +264,7 @@ pub fn build(input: &PromptInput<'_>) -> Prompt {
     let messages = &input.history.messages;
     parts.message = messages.last().map_or(0, |(_, tokens)| *tokens);
     parts.history = input.history.tokens(input.from).saturating_sub(parts.message);
-    // Some templates refuse a conversation that the assistant begins.
+    // Also where nothing is left out.
     let hers_first = |message: &&PromptMessage| message.role == Role::Assistant;
     let fixed = parts.total() - parts.message - parts.history - parts.memories;
     let gone = messages

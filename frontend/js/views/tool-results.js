@@ -14,6 +14,7 @@ const FOLDED_LINES = 12;
 
 const listOf = (value) => (Array.isArray(value) ? value.filter((one) => one !== null && typeof one === 'object') : []);
 const textOf = (value) => (typeof value === 'string' ? value : '');
+const wordsOf = (value) => (Array.isArray(value) ? value.map(textOf).filter((words) => words.trim()).join(' · ') : '');
 const shorter = (text) => (text.length > LONG_CHARS ? `${text.slice(0, LONG_CHARS)}\n… (${(text.length - LONG_CHARS).toLocaleString()} more characters)` : text);
 const title = (words) => h('p', { class: 'tool-title' }, words);
 
@@ -90,7 +91,7 @@ function bodies({ facts, textBox }) {
       ],
     },
     file_search: {
-      asked: (args) => [facts([['She looked for', textOf(args.query)]])],
+      asked: (args) => [facts([['She looked for', textOf(args.query)], ['And for', wordsOf(args.others)]])],
       got: (data, context) => [results(listOf(data.results).map((hit) => fileResult(hit, context)), 'Nothing in your files speaks of it.')],
     },
     read_document: {

@@ -100,7 +100,7 @@ pub struct Summarizer {
     caught_up: Arc<Mutex<HashMap<(AccountId, SessionId), Mark>>>,
 }
 
-/// How far a branch was summarised: the window's first message, the depth, and the forgettings before.
+/// How far a branch was summarised: the last message before the depth, the depth, and the forgettings before.
 type Mark = (MessageId, u64, u64);
 
 /// The most sessions whose marks are kept; beyond it all of them are looked at once more.
@@ -121,10 +121,10 @@ pub struct Overflow {
     pub session: SessionId,
     /// The branch's last message.
     pub head: MessageId,
-    /// The first message of the prompt's window.
-    pub first: MessageId,
     /// Messages before this depth are to be summarised.
     pub before_depth: u64,
+    /// The last of them: what tells one branch from another.
+    pub last: MessageId,
 }
 
 impl Summarizer {
@@ -145,7 +145,7 @@ impl Summarizer {
         };
         let key = (overflow.account, overflow.session.clone());
         let mark = (
-            overflow.first,
+            overflow.last,
             overflow.before_depth,
             self.memories.store().forgettings(),
         );

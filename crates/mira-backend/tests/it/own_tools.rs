@@ -125,7 +125,10 @@ async fn all_of_them_work_on_every_door() {
             call(
                 "file_search",
                 &json!({
-                    "query": "How hot does it bake?", "others": ["oven temperature of a loaf", " "], "file_ids": null, "count": null
+                    "query": "How hot does it bake?",
+                    "others": ["oven temperature of a loaf", " ", "word ".repeat(9999), "NEAR(\"", "crust", "one too many"],
+                    "file_ids": null,
+                    "count": null
                 }),
             ),
             call("image_generation", &json!({ "prompt": "an otter", "shape": "square" })),

@@ -43,11 +43,14 @@ impl Subject {
         if begins.is_none_or(|word| owner(word) && !word.possessive) {
             return Self::default();
         }
-        // Hers is whoever stands before it: "she lives with her sister" is about her, "her sister lives alone" is not.
+        // Hers is whoever stands before it: "she lives with her sister" is about her, "now her sister lives alone" is not.
+        let somebody = |word: &Word| {
+            let pronoun = matches!(word.lower.as_str(), "he" | "she" | "they" | "i" | "we");
+            pronoun || !(is_stop(&word.lower) || is_date(&word.lower) || word.lower.bytes().all(|b| b.is_ascii_digit()))
+        };
         let whose = |(at, word): (usize, &Word)| {
-            (owner(word) && word.possessive)
-                || word.lower == "my"
-                || (at == 0 && matches!(word.lower.as_str(), "his" | "her" | "their"))
+            let hers = || matches!(word.lower.as_str(), "his" | "her" | "their");
+            (owner(word) && word.possessive) || word.lower == "my" || (hers() && !all.iter().take(at).any(somebody))
         };
         let Some(at) = all.iter().take(SUBJECT_WORDS).enumerate().position(whose) else {
             return Self::default();

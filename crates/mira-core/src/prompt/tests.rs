@@ -141,6 +141,32 @@ fn a_full_budget_drops_whole_blocks_and_says_so() {
 }
 
 #[test]
+fn long_messages_leave_no_more_out_than_they_must() {
+    let paste = |n: u64| message(n, Role::User, &"word ".repeat(30_000));
+    let mut talk = talk(41);
+    talk[0] = paste(0);
+    talk[2] = paste(2);
+    let shown = |talk: &[Message]| {
+        let prompt = build_with(talk, 0, 65_536, "calm");
+        (prompt.left_out.messages, prompt.messages.len())
+    };
+    assert_eq!(shown(&talk[..1]), (0, 1));
+    // The second paste and what was said since stay; the first and her answer to it go.
+    let (three, five, many) = (shown(&talk[..3]), shown(&talk[..5]), shown(&talk[..13]));
+    assert_eq!((three, five, many), ((2, 1), (2, 3), (2, 11)));
+    // What would leave out more than half of the room is not done for the sake of blocks.
+    for message in &mut talk {
+        message.content = "word ".repeat(3000);
+    }
+    for length in (21..=41).step_by(2) {
+        let prompt = build_with(&talk[..length], 0, 65_536, "calm");
+        assert!(prompt.messages.len() >= 9, "{length}: {}", prompt.messages.len());
+        assert_eq!(prompt.messages[0].role, Role::User, "{length}");
+        assert_eq!(prompt.left_out.messages as usize + prompt.messages.len(), length);
+    }
+}
+
+#[test]
 fn place_and_forgotten() {
     let mut here = message(1, Role::User, "why is this slow?");
     here.metadata = Some(MessageMetadata {

@@ -10,7 +10,7 @@ use mira_core::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::{sync::Arc, time::Duration};
+use std::{fmt::Write, sync::Arc, time::Duration};
 
 /// Places where the call does not say how many.
 const USUAL: u32 = 6;
@@ -18,6 +18,8 @@ const USUAL: u32 = 6;
 const MOST: u32 = 20;
 /// The most other wordings of a query.
 const MOST_OTHERS: usize = 4;
+/// What is looked at of a wording, in characters.
+const WORDING_CHARS: usize = 1024;
 /// The longest snippet clients are shown, in characters.
 const SNIPPET_CHARS: usize = 300;
 
@@ -68,21 +70,23 @@ impl Tool for FileSearch {
             return Err(ToolError::Arguments("the query is empty".to_owned()));
         }
         let others = others.unwrap_or_default();
-        if others.len() > MOST_OTHERS {
-            return Err(ToolError::Arguments(format!("at most {MOST_OTHERS} other wordings")));
-        }
-        let others = others.into_iter().filter(|other| !other.trim().is_empty());
-        let wordings: Vec<String> = std::iter::once(query.clone()).chain(others).collect();
+        let wordings: Vec<String> = std::iter::once(&query)
+            .chain(others.iter().take(MOST_OTHERS).filter(|other| !other.trim().is_empty()))
+            .map(|wording| wording.chars().take(WORDING_CHARS).collect())
+            .collect();
         let files = file_ids
             .filter(|ids| !ids.is_empty())
             .map(|ids| parse(&ids))
             .transpose()?;
         let count = count.unwrap_or(USUAL).clamp(1, MOST) as usize;
         let hits = self.0.search(context, wordings, files, count).await?;
-        let text = match hits.len() {
+        let mut text = match hits.len() {
             0 => "nothing in the files fits".to_owned(),
             found => format!("{found} places fit, best first."),
         };
+        if others.len() > MOST_OTHERS {
+            let _infallible = write!(text, "\nOnly the first {MOST_OTHERS} other wordings were looked for.");
+        }
         let results: Vec<Value> = hits.iter().map(shown).collect();
         Ok(Output {
             untrusted: !hits.is_empty(),

@@ -445,12 +445,16 @@ fn overflow(deps: &Deps, account: AccountId, view: &View, window: &Window, soon_
     // Half a block ahead, so that the notes are there when the window moves, and both change the prompt at once.
     let before_depth = prompt::window_start(length + prompt::HALF_BLOCK, deps.settings.history_messages)
         .max(window.skipped + soon_out as u64);
-    let (first, head) = (window.messages.first()?.id, window.messages.last()?.id);
-    (before_depth > 0).then(|| Overflow {
+    let inside = usize::try_from(before_depth.saturating_sub(window.skipped)).ok()?;
+    let last = match inside.checked_sub(1) {
+        Some(at) => window.messages.get(at)?.id,
+        None => window.messages.first()?.parent_id?,
+    };
+    Some(Overflow {
         account,
         session: view.session.id.clone(),
-        head,
-        first,
+        head: window.messages.last()?.id,
         before_depth,
+        last,
     })
 }

@@ -65,21 +65,29 @@ impl Reading {
         number
     }
 
-    /// Marks the places where a name of the question stands, once all is read.
-    fn mark(&mut self, column: usize, name: &str) {
-        let number = u32::try_from(self.texts.words.len() + self.texts.names.len()).unwrap_or(u32::MAX);
-        self.texts.names.push(column);
-        let parts: Option<Vec<u32>> = name.split(' ').map(|part| self.numbers.get(part).copied()).collect();
-        let Some(parts) = parts else { return };
+    /// Marks the places where names of the question stand, once all is read.
+    fn mark(&mut self, question: &[Telling]) {
+        let is_named = |(_, word): &(usize, &Telling)| is_name(&word.word);
+        let mut names = Vec::new();
+        for (column, name) in question.iter().enumerate().filter(is_named) {
+            let number = u32::try_from(self.texts.words.len() + self.texts.names.len()).unwrap_or(u32::MAX);
+            self.texts.names.push(column);
+            let parts = name.word.split(' ').map(|part| self.numbers.get(part).copied());
+            names.extend(parts.collect::<Option<Vec<u32>>>().map(|parts| (number, parts)));
+        }
         for piece in &mut self.texts.pieces {
-            let mut from = 0;
-            let next = |piece: &[u32], from: usize| {
-                let rest = piece.get(from..).unwrap_or_default();
-                rest.windows(parts.len()).position(|words| words == parts)
-            };
-            while let Some(at) = next(piece, from) {
-                from += at + parts.len();
-                piece.insert(from, number);
+            // All of them before a mark parts what stands together.
+            let mut places: Vec<(usize, u32)> = Vec::new();
+            for (number, parts) in &names {
+                let stands = piece
+                    .windows(parts.len())
+                    .enumerate()
+                    .filter(|(_, words)| words == parts);
+                places.extend(stands.map(|(at, _)| (at + parts.len(), *number)));
+            }
+            places.sort_unstable();
+            for (at, number) in places.into_iter().rev() {
+                piece.insert(at, number);
             }
         }
     }
@@ -100,10 +108,7 @@ impl Texts {
             }
             reading.texts.pieces.push(piece);
         }
-        let names = question.iter().enumerate().filter(|(_, word)| is_name(&word.word));
-        for (column, name) in names {
-            reading.mark(column, &name.word);
-        }
+        reading.mark(question);
         reading.texts
     }
 
@@ -298,6 +303,21 @@ mod tests {
         assert_eq!(said("use as.character(x), as.character(y)"), [0.0, 1.0]);
         assert_eq!(said("a character as such"), [0.0, 0.25]);
         assert_eq!(said("nothing"), [0.0, 0.0]);
+    }
+
+    #[test]
+    fn names_that_overlap_are_all_found() {
+        let question = ["git http", "git http fetch", "fetch data"].map(|word| Telling {
+            word: word.to_owned(),
+            weight: 1.0,
+            vector: None,
+        });
+        let chunks = [chunk("then git-http-fetch data"), chunk("git-http and data")];
+        let texts = Texts::of(&question, chunks.iter());
+        let vectors: Vec<Vector> = texts.words().iter().map(|word| vector(word)).collect();
+        let likeness = Likeness::of(&question, &texts, &vectors);
+        let said: Vec<f32> = texts.pieces().map(|piece| likeness.said(piece).whole).collect();
+        assert_eq!(said, [1.0, 1.0 / 3.0]);
     }
 
     #[test]

@@ -202,7 +202,8 @@ pub(super) fn together(orders: Vec<Vec<Fitting>>, count: usize) -> Vec<Fitting> 
     }
     let fitting = all.into_iter().map(|(fitting, score, _)| Fitting { score, ..fitting });
     let mut fitting: Vec<Fitting> = fitting.collect();
-    fitting.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.found.key.cmp(&b.found.key)));
+    // As good: the one of the earlier wording.
+    fitting.sort_by(|a, b| b.score.total_cmp(&a.score));
     fitting.truncate(count);
     fitting
 }

@@ -65,7 +65,8 @@ fn telling(query: &str) -> Vec<String> {
     // A question of nothing but small words is still a question.
     let words = if telling.is_empty() { all } else { telling };
     let names = names(query).into_iter().filter(|name| seen.insert(name.clone()));
-    let mut words: Vec<String> = names.chain(words).collect();
+    // Many names leave room for words.
+    let mut words: Vec<String> = names.take(MOST_WORDS / 2).chain(words).collect();
     words.truncate(MOST_WORDS);
     words
 }
@@ -74,6 +75,8 @@ fn telling(query: &str) -> Vec<String> {
 /// `read-only`, `debian/changelog`); and a short option with what it is an option of (`set -x`).
 fn names(query: &str) -> Vec<String> {
     let joins = |c: char| matches!(c, '.' | '_' | '-' | '/' | ':' | '\\' | '@' | '>');
+    // "e.g." and "and/or" are no names.
+    let tells = |part: &String| part.chars().nth(1).is_some() && !is_stop(part);
     let mut names = Vec::new();
     let mut before = None;
     for token in query.split_whitespace() {
@@ -85,7 +88,9 @@ fn names(query: &str) -> Vec<String> {
             [short] if option && short.chars().count() <= SHORT => {
                 names.extend(before.map(|before: String| format!("{before} {short}")));
             }
-            [_, _, ..] if joined && parts.len() <= MOST_PARTS => names.push(parts.join(" ")),
+            [_, _, ..] if joined && parts.len() <= MOST_PARTS && parts.iter().any(tells) => {
+                names.push(parts.join(" "));
+            }
             _ => {}
         }
         before = parts.into_iter().next_back();
@@ -300,7 +305,19 @@ mod tests {
             &["force with lease", "pass", "force", "lease"],
         );
         check("in debian/changelog.", &["debian changelog", "debian", "changelog"]);
-        for plain in ["it's new (really) - \"so\"", "one,two;three", "a.b.c.d.e.f.g", "-x"] {
+        let many: Vec<String> = (0..99).map(|n| format!("lib{n}-dev")).collect();
+        let words = telling(&many.join(" "));
+        assert_eq!(
+            (words.len(), words.iter().filter(|word| is_name(word)).count()),
+            (MOST_WORDS, MOST_WORDS / 2)
+        );
+        for plain in [
+            "e.g. and/or, i.e.",
+            "it's new (really) - \"so\"",
+            "one,two;three",
+            "a.b.c.d.e.f.g",
+            "-x",
+        ] {
             assert_eq!(names(plain), Vec::<String>::new(), "{plain}");
         }
     }

@@ -1,6 +1,6 @@
 //! What memory has to say to a message, under a deadline. Nothing here fails a turn.
 
-use super::{Memories, open::describe};
+use super::Memories;
 use crate::{lifecycle::Lifecycle, services::health::Condition};
 use futures_util::FutureExt;
 use jiff::tz::TimeZone;
@@ -28,7 +28,7 @@ const PINNED: u32 = 16;
 const QUERY_CHARS: usize = 2000;
 
 /// For how long turns leave an embedder alone that has just failed one of them: twice as long each time, so that in a
-/// long outage hardly a turn waits for it. The indexer asks it meanwhile, and ends the rest.
+/// long outage hardly a turn waits for it. Where the indexer gets an answer meanwhile, the rest ends.
 const SHORTEST_REST: Duration = Duration::from_secs(5);
 const LONGEST_REST: Duration = Duration::from_mins(2);
 
@@ -41,8 +41,11 @@ pub(in crate::services) struct EmbedderRests {
 }
 
 impl EmbedderRests {
-    /// It has failed a turn.
+    /// It has failed a turn. Turns that were under way together count once.
     pub(super) fn failed(&mut self, now: Instant) {
+        if self.until.is_some_and(|until| now < until) {
+            return;
+        }
         self.last = (self.last * 2).clamp(SHORTEST_REST, LONGEST_REST);
         self.until = Some(now + self.last);
     }
@@ -166,7 +169,7 @@ impl Memories {
         };
         let vector = match asked {
             Some(Ok(vectors)) => {
-                self.note_embeddings(Condition::Ok, describe(&*side.embedder));
+                self.embedder_answers(&side);
                 vectors.into_iter().next()
             }
             Some(Err(error)) => {
@@ -232,10 +235,13 @@ mod tests {
 
     #[test]
     fn an_embedder_that_fails_again_rests_longer() {
-        let (mut rests, now) = (EmbedderRests::default(), Instant::now());
+        let (mut rests, mut now) = (EmbedderRests::default(), Instant::now());
         let mut seconds = || {
             rests.failed(now);
-            (rests.until.unwrap() - now).as_secs()
+            let until = rests.until.unwrap();
+            rests.failed(now);
+            assert_eq!(rests.until, Some(until), "the same failure");
+            (until - std::mem::replace(&mut now, until)).as_secs()
         };
         assert_eq!([(); 7].map(|()| seconds()), [5, 10, 20, 40, 80, 120, 120]);
     }

@@ -1,7 +1,7 @@
 //! The worker behind the conversation: it drains the outbox into documents and vectors. Resumable at every point: work
 //! is deleted from the outbox in the transaction that makes it unnecessary, and doing it twice does no harm.
 
-use super::{Memories, Side, open::describe};
+use super::{Memories, Side};
 use crate::{lifecycle::Lifecycle, services::health::Condition};
 use jiff::Timestamp;
 use mira_core::{
@@ -369,7 +369,7 @@ impl Memories {
             .collect();
         if !missing.is_empty() {
             let made = embed_all(&*side.embedder, missing).await?;
-            self.note_embeddings(Condition::Ok, describe(&*side.embedder));
+            self.embedder_answers(side);
             for (slot, vector) in vectors.iter_mut().filter(|slot| slot.is_none()).zip(made) {
                 *slot = Some(vector);
             }
@@ -442,7 +442,7 @@ impl Memories {
         if let (Some(qdrant), Some(before)) = (&new.qdrant, before) {
             qdrant.delete_collection(&before).await?;
         }
-        self.note_embeddings(Condition::Ok, describe(&*new.embedder));
+        self.embedder_answers(&new);
         self.note_moved();
         tracing::info!(
             model = new.embedder.model(),

@@ -250,10 +250,15 @@ impl Memories {
     }
 
     pub(super) fn note_embeddings(&self, condition: Condition, detail: String) {
-        if condition == Condition::Ok {
+        note(&self.0.embeddings, condition, detail, "embeddings");
+    }
+
+    /// The embedder of a side has answered; turns ask that of the active one.
+    pub(super) fn embedder_answers(&self, side: &Side) {
+        if side.space == self.active().space {
             *self.rests() = gather::EmbedderRests::default();
         }
-        note(&self.0.embeddings, condition, detail, "embeddings");
+        self.note_embeddings(Condition::Ok, open::describe(&*side.embedder));
     }
 
     /// Whether turns leave the embedder alone for now.

@@ -309,6 +309,8 @@ fn whose_it_is() {
             ),
             ("She lives in Graz.", "She lives in Graz with her sister.", &more),
             ("She lives in Graz.", "Her sister lives in Graz.", &both),
+            ("She lives in Graz.", "Now her sister lives in Graz.", &both),
+            ("She lives in Graz.", "Since May 2026 her sister lives in Graz.", &both),
             ("Tom plays chess.", "Tom plays chess with his brother.", &more),
             (
                 "The owner is in a relationship with Lucia.",
