@@ -39,7 +39,7 @@ const SUMMARY_SHARE: usize = 4;
 /// What a picture costs, whatever its size. OpenAI documents ("Images and vision", calculating costs) at most
 /// 85 + 8 * 170 = 1445 tokens for the models that cut pictures into tiles, and at most 1536 patches for the others.
 pub const PICTURE_TOKENS: usize = 1536;
-/// Stable texts whose tokens are remembered: one for each overlay in use, a few kilobytes each.
+/// Stable texts whose tokens are remembered: overlays, projects and notes in use, a few kilobytes each.
 const STABLE_TEXTS: usize = 16;
 
 /// What the prompt is made of.
@@ -130,7 +130,7 @@ impl History {
             let (left, left_tokens) = kept(*start);
             left * 2 >= messages && left_tokens * 2 >= tokens
         });
-        // Some templates refuse a conversation that the assistant begins.
+        // A prompt begins with the owner.
         let first = first.unwrap_or(fits);
         let hers = |message: &&(Option<PromptMessage>, usize)| {
             message.0.as_ref().is_none_or(|message| message.role == Role::Assistant)
@@ -264,7 +264,7 @@ pub fn build(input: &PromptInput<'_>) -> Prompt {
     let messages = &input.history.messages;
     parts.message = messages.last().map_or(0, |(_, tokens)| *tokens);
     parts.history = input.history.tokens(input.from).saturating_sub(parts.message);
-    // Also where nothing is left out.
+    // Some templates refuse a conversation that the assistant begins, as one that is whole may.
     let hers_first = |message: &&PromptMessage| message.role == Role::Assistant;
     let fixed = parts.total() - parts.message - parts.history - parts.memories;
     let gone = messages
@@ -312,7 +312,7 @@ impl Stable {
         parts.project = estimate_stable(&project);
         system.push_str(&project);
         let (background, notes_left_out) = summaries_block(input.summaries, input.budget_tokens / SUMMARY_SHARE);
-        parts.summaries = estimate_tokens(&background);
+        parts.summaries = estimate_stable(&background);
         system.push_str(&background);
         Self {
             system,

@@ -21,7 +21,8 @@ const NAME: &str = "files";
 /// language models would call `file_search` for it, each with the query first and then the other wordings, joined by ` ¦ `:
 /// `plain` by one that rephrased and used no name the question does not have, `knowing` by one that used what it knows of
 /// such manuals. Questions were written before anything was searched, from two random samples of pages, wordings without
-/// a view of them; none of them has four words in a row of the page (a query that had is the question itself). What was changed in the search was tried on set 1 alone.
+/// a view of them; none of them has four words in a row of the page (a query that had is the question itself). Ideas are
+/// tried on set 1.
 const QUESTIONS: &str = include_str!("files/questions.tsv");
 /// So many results a person looks at.
 const FIRST: usize = 5;

@@ -70,7 +70,7 @@ pub(super) async fn prepare(deps: Deps, plan: Plan) -> Result<Ready, Refusal> {
         tz,
         fresh,
     } = plan;
-    let project = own(&window)
+    let project = own(&window.messages)
         .and_then(|message| message.project_id)
         .or(view.session.project_id);
     let zone = tz
@@ -173,7 +173,7 @@ pub(super) async fn prepare(deps: Deps, plan: Plan) -> Result<Ready, Refusal> {
     let closing = Closing {
         keeps_persona,
         exposure: Some(exposure),
-        own: own(&window).map(|message| message.id),
+        own: own(&window.messages).map(|message| message.id),
         told_nudge: view.state.nudged.then(|| view.state.mood.clone()),
         receipt,
         lesson,
@@ -197,7 +197,7 @@ pub(super) async fn prepare(deps: Deps, plan: Plan) -> Result<Ready, Refusal> {
         session: view.session.id.clone(),
         project,
         turn: turn_id,
-        message: own(&window).map(|message| message.id),
+        message: own(&window.messages).map(|message| message.id),
         reply: reply_id,
         call: ToolCallId(turn_id.0),
         untrusted,
@@ -205,7 +205,7 @@ pub(super) async fn prepare(deps: Deps, plan: Plan) -> Result<Ready, Refusal> {
         approved: false,
         zone,
     };
-    if let Some(own) = own(&window) {
+    if let Some(own) = own(&window.messages) {
         deps.tools.hear(turn_id, &own.content);
     }
     let room = budget::room(deps.settings.context_tokens, built.parts.total());
@@ -232,9 +232,9 @@ fn memory_use(deps: &Deps, view: &View) -> MemoryUse {
     }
 }
 
-/// The owner's message: the last of the window.
-fn own(window: &Window) -> Option<&Message> {
-    window.messages.last().filter(|message| message.role == Role::User)
+/// The owner's message: the last of the branch.
+fn own(messages: &[Message]) -> Option<&Message> {
+    messages.last().filter(|message| message.role == Role::User)
 }
 
 /// Asks memory, `shown` of the window being in the prompt as it is.
@@ -246,8 +246,7 @@ async fn gather(
     alternatives: &[MessageId],
     zone: &TimeZone,
 ) -> Gathered {
-    let own = shown.last().filter(|message| message.role == Role::User);
-    let Some(own) = own.filter(|_| view.session.memory != MemoryMode::Off) else {
+    let Some(own) = own(shown).filter(|_| view.session.memory != MemoryMode::Off) else {
         return Gathered::default();
     };
     let ask = RecallAsk {
@@ -424,7 +423,7 @@ fn lesson(
     if view.session.memory != MemoryMode::On || deps.memories.is_paused() {
         return None;
     }
-    let own = own(window)?;
+    let own = own(&window.messages)?;
     Some(Lesson {
         session: Some(view.session.id.clone()),
         project: view.session.project_id,

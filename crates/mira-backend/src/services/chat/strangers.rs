@@ -17,7 +17,7 @@ use mira_memory::Store;
 
 /// What a prompt tells.
 pub(super) struct Told<'a> {
-    /// The branch's recent end, the owner's message with it.
+    /// What of the branch is in the prompt, the owner's message with it.
     pub(super) window: &'a [Message],
     /// The memories that found room.
     pub(super) used: &'a [&'a Memory],

@@ -240,21 +240,26 @@ mod tests {
         (0..32).map(|n| f32::from(u8::from(letter % 32 == n))).collect()
     }
 
-    fn check(question: &[(&str, f32)], text: &str, expect: (f32, f32)) {
+    /// What of the question each text says; a name means nothing by itself.
+    fn said(question: &[(&str, f32)], texts: &[&str]) -> Vec<Saying> {
         let question: Vec<Telling> = question
             .iter()
             .map(|(word, weight)| Telling {
                 word: (*word).to_owned(),
                 weight: *weight,
-                vector: Some(vector(word)),
+                vector: (!is_name(word)).then(|| vector(word)),
             })
             .collect();
-        let texts = Texts::of(&question, [chunk(text)].iter());
+        let chunks: Vec<FileChunk> = texts.iter().map(|text| chunk(text)).collect();
+        let texts = Texts::of(&question, chunks.iter());
         let vectors: Vec<Vector> = texts.words().iter().map(|word| vector(word)).collect();
         let likeness = Likeness::of(&question, &texts, &vectors);
-        let said: Vec<Saying> = texts.pieces().map(|piece| likeness.said(piece)).collect();
+        texts.pieces().map(|piece| likeness.said(piece)).collect()
+    }
+
+    fn check(question: &[(&str, f32)], text: &str, expect: (f32, f32)) {
         assert_eq!(
-            said,
+            said(question, &[text]),
             [Saying {
                 whole: expect.0,
                 passage: expect.1
@@ -281,43 +286,22 @@ mod tests {
 
     #[test]
     fn a_name_is_said_where_it_stands_whole() {
-        let word = |word: &str, weight, vector| Telling {
-            word: word.to_owned(),
-            weight,
-            vector,
+        let question = [("as character", 3.0), ("character", 1.0)];
+        let passages = |text: &str| {
+            let said = said(&question, &["as it is", text]);
+            said.iter().map(|said| said.passage).collect::<Vec<_>>()
         };
-        let question = [
-            word("as character", 3.0, None),
-            word("character", 1.0, Some(vector("character"))),
-        ];
-        let said = |text: &str| {
-            let chunks = [chunk("as it is"), chunk(text)];
-            let texts = Texts::of(&question, chunks.iter());
-            let vectors: Vec<Vector> = texts.words().iter().map(|word| vector(word)).collect();
-            let likeness = Likeness::of(&question, &texts, &vectors);
-            texts
-                .pieces()
-                .map(|piece| likeness.said(piece).passage)
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(said("use as.character(x), as.character(y)"), [0.0, 1.0]);
-        assert_eq!(said("a character as such"), [0.0, 0.25]);
-        assert_eq!(said("nothing"), [0.0, 0.0]);
+        assert_eq!(passages("use as.character(x), as.character(y)"), [0.0, 1.0]);
+        assert_eq!(passages("a character as such"), [0.0, 0.25]);
+        assert_eq!(passages("nothing"), [0.0, 0.0]);
     }
 
     #[test]
     fn names_that_overlap_are_all_found() {
-        let question = ["git http", "git http fetch", "fetch data"].map(|word| Telling {
-            word: word.to_owned(),
-            weight: 1.0,
-            vector: None,
-        });
-        let chunks = [chunk("then git-http-fetch data"), chunk("git-http and data")];
-        let texts = Texts::of(&question, chunks.iter());
-        let vectors: Vec<Vector> = texts.words().iter().map(|word| vector(word)).collect();
-        let likeness = Likeness::of(&question, &texts, &vectors);
-        let said: Vec<f32> = texts.pieces().map(|piece| likeness.said(piece).whole).collect();
-        assert_eq!(said, [1.0, 1.0 / 3.0]);
+        let question = [("git http", 1.0), ("git http fetch", 1.0), ("fetch data", 1.0)];
+        let said = said(&question, &["then git-http-fetch data", "git-http and data"]);
+        let whole: Vec<f32> = said.iter().map(|said| said.whole).collect();
+        assert_eq!(whole, [1.0, 1.0 / 3.0]);
     }
 
     #[test]

@@ -22,8 +22,9 @@ const BY_WORDS: u32 = 300;
 const EMBEDDING: Duration = Duration::from_secs(2);
 /// The most words of a question that are looked for.
 const MOST_WORDS: usize = 32;
-/// The longest option that says little by itself, and the most words of a name.
+/// The longest option that says little by itself, in characters.
 const SHORT: usize = 2;
+/// The most words of a name.
 const MOST_PARTS: usize = 6;
 /// The most a rare word weighs: as one in three thousand pieces.
 const MOST_WEIGHT: f32 = 8.0;

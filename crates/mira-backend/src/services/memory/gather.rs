@@ -30,6 +30,7 @@ const QUERY_CHARS: usize = 2000;
 /// For how long turns leave an embedder alone that has just failed one of them: twice as long each time, so that in a
 /// long outage hardly a turn waits for it. Where the indexer gets an answer meanwhile, the rest ends.
 const SHORTEST_REST: Duration = Duration::from_secs(5);
+/// However often it failed.
 const LONGEST_REST: Duration = Duration::from_mins(2);
 
 /// Whether turns ask the embedder.
