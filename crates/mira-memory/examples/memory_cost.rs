@@ -1,13 +1,14 @@
 //! What memory costs a turn, step by step: processor time of the whole process (sqlx's threads included) and wall time.
 //!
 //! `cargo run --release -p mira-memory --example memory_cost -- [--past N] [--turns N] [--varied] [--qdrant]
-//! [--dimension N] [--qdrant-url URL]`
+//! [--dimension N] [--qdrant-url URL [--unsettled]]`
 //!
 //! A conversation is led whose turns all say the same, as the load driver's do (`--varied`: words with Zipf's
 //! frequencies), after a past of so many varied messages. With `--qdrant` the vectors lie behind the emulator of Qdrant's
 //! REST API, in this process: its exact search is counted in, and is no measure of a real server's. With `--qdrant-url`
-//! they lie on a real one, in a collection of this run's own (`mira-cost-...`), which stays there. With `--dimension` the vectors are those of the table, said
-//! over until they are so long: their angles stay what they are.
+//! they lie on a real one, in a collection of this run's own (`mira-cost-...`), which stays there; the turns begin when its
+//! graph is built (at once with `--unsettled`). With `--dimension` the vectors are those of the table, said over until they
+//! are so long: their angles stay what they are.
 
 #![expect(
     clippy::unwrap_used,
@@ -367,6 +368,20 @@ impl Talk {
     }
 }
 
+/// Waits until a collection's optimizers have nothing more to do.
+async fn settled(collection: &str) {
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    loop {
+        // What was just written is looked at a moment later.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let answer = client.get(collection).send().await.unwrap().text().await.unwrap();
+        let info: serde_json::Value = serde_json::from_str(&answer).unwrap();
+        if info["result"]["status"] == "green" {
+            return;
+        }
+    }
+}
+
 fn argument<T: FromStr>(name: &str) -> Option<T> {
     let mut all = std::env::args().skip_while(|it| it != name);
     all.nth(1).and_then(|n| n.parse().ok())
@@ -406,12 +421,14 @@ async fn main() {
         let emulated = std::env::args().any(|it| it == "--qdrant");
         emulated.then(|| emulator.url())
     });
+    let mut graph = None;
     let index: Arc<dyn VectorIndex> = match qdrant_url {
         Some(url) => {
             let alias = format!("mira-cost-{}", std::process::id());
-            let config = QdrantConfig::new(url, alias, embedder.table.model(), dimension);
+            let config = QdrantConfig::new(url.clone(), alias, embedder.table.model(), dimension);
             let qdrant = QdrantIndex::open(config).unwrap();
-            qdrant.ensure().await.unwrap();
+            let made = qdrant.ensure().await.unwrap();
+            graph = Some(format!("{url}/collections/{}", made.collection));
             Arc::new(qdrant)
         }
         None => Arc::clone(&embedded) as Arc<dyn VectorIndex>,
@@ -435,6 +452,11 @@ async fn main() {
     let clock = Instant::now();
     while embed_due(&store, &*index, &embedder).await > 0 {}
     println!("vectors: {:.1} s", clock.elapsed().as_secs_f64());
+    if let Some(collection) = graph.filter(|_| !std::env::args().any(|it| it == "--unsettled")) {
+        let clock = Instant::now();
+        settled(&collection).await;
+        println!("Qdrant's graph: {:.1} s", clock.elapsed().as_secs_f64());
+    }
     let session: SessionId = "measured".parse().unwrap();
     let new = NewSession {
         id: session.clone(),

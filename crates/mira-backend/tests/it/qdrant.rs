@@ -4,6 +4,7 @@ use crate::{
     memory_trouble::{recalled, says, until},
     support::{client::House, server::Server},
 };
+use mira_llm::embeddings::{Embedder, LocalEmbedder};
 use qdrant_sim::{Fault, Sim, SimConfig};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -173,6 +174,32 @@ async fn points_of_others_do_not_hide_what_is_lacking() {
     assert!(holds(&found), "{found:?}");
 }
 
+/// Two databases on one server, or a new data directory: what is in it already is not hers, and takes no places.
+#[tokio::test]
+async fn what_others_left_on_a_server_does_not_disturb() {
+    let qdrant = qdrant().await;
+    let other = house(&qdrant, "qk").await;
+    other.line().await.turn(TOLD).await;
+    other.indexed().await;
+    let theirs = qdrant.alias("mira-memory").unwrap();
+    let vectors = LocalEmbedder::new().embed(vec![ASKED.to_owned()]).await.unwrap();
+    let point = |n: usize| {
+        let id = format!("00000000-0000-7000-8000-{n:012}");
+        json!({ "id": id, "vector": &vectors[0][..], "payload": { "account": 1, "kind": "message", "at": 1 } })
+    };
+    let nearest = json!({ "points": (0..1000).map(point).collect::<Vec<_>>() });
+    change(&qdrant, Method::PUT, &format!("{theirs}/points?wait=true"), &nearest).await;
+    let before = qdrant.points(&theirs);
+    let house = house(&qdrant, "qk").await;
+    house.line().await.turn(TOLD).await;
+    house.indexed().await;
+    let (found, degraded) = recalled(&house, "later", ASKED).await;
+    assert_eq!(degraded, None);
+    assert!(holds(&found), "no word in common: {found:?}");
+    assert_eq!(qdrant.points(&theirs), before);
+    assert_eq!(qdrant.alias("mira-memory"), Some(theirs));
+}
+
 /// Somebody made the collection anew, for another model's vectors.
 #[tokio::test]
 async fn a_collection_of_another_dimension_costs_no_turn() {
@@ -191,6 +218,13 @@ async fn a_collection_of_another_dimension_costs_no_turn() {
         health["status"] == "degraded" && health["detail"].as_str().unwrap().contains("8 numbers")
     })
     .await;
+    // Out of the way again, everything is caught up with.
+    change(&qdrant, Method::DELETE, &name, &json!({})).await;
+    until("nothing is caught up with", async || points(&qdrant) >= Some(4)).await;
+    house.indexed().await;
+    let (found, degraded) = recalled(&house, "after", ASKED).await;
+    assert_eq!(degraded, None);
+    assert!(holds(&found), "{found:?}");
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 //! its one-time codes used, its sequence numbers given out again, what had to be forgotten was still known, and of copies
 //! sent to a provider since it knows nothing.
 
-use super::{connect_options, error::StoreError, migrate, reader_options, writer_options};
+use super::{connect_options, error::StoreError, migrate, reader_options, spaces::EMBEDDED, writer_options};
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use std::path::Path;
 
@@ -35,12 +35,14 @@ struct Newer {
     seqs: Vec<(i64, String, i64)>,
     tombstones: Vec<(i64, Vec<u8>, i64)>,
     copies: Vec<CopyRow>,
+    /// Of its spaces in Qdrant.
+    instance: Option<String>,
 }
 
 /// Prepares a backup's copy (of this program's schema, opened by nobody) to take the place of `current`: today's logins
 /// and used codes instead of the backup's, sequence numbers beyond those given out, everything that must stay forgotten,
-/// and what lies with providers: copies of files the backup does not have are to be removed there. Where `current`
-/// cannot be read, all logins end.
+/// what lies with providers (copies of files the backup does not have are to be removed there), and the name of its
+/// collections in Qdrant. Where `current` cannot be read, all logins end.
 pub async fn hand_over(current: &Path, copy: &Path) -> Result<(), StoreError> {
     let newer = match read(current).await {
         Ok(newer) => newer,
@@ -105,12 +107,23 @@ async fn read(current: &Path) -> Result<Newer, StoreError> {
         )
         .fetch_all(&mut conn)
         .await?,
+        instance: sqlx::query_scalar("SELECT max(instance) FROM spaces WHERE place <> ?1")
+            .bind(EMBEDDED)
+            .fetch_one(&mut conn)
+            .await?,
     };
     conn.close().await?;
     Ok(newer)
 }
 
 async fn write(conn: &mut SqliteConnection, newer: &Newer) -> Result<(), StoreError> {
+    if let Some(instance) = &newer.instance {
+        sqlx::query("UPDATE spaces SET instance = ?1 WHERE place <> ?2")
+            .bind(instance)
+            .bind(EMBEDDED)
+            .execute(&mut *conn)
+            .await?;
+    }
     sqlx::query("DELETE FROM logins").execute(&mut *conn).await?;
     for (id, account, hash, fingerprint, label, created, seen, expires) in &newer.logins {
         sqlx::query(

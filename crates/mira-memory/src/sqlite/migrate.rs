@@ -116,6 +116,12 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
         include_str!("../../../../migrations/0017_left_out.up.sql"),
         include_str!("../../../../migrations/0017_left_out.down.sql"),
     ),
+    (
+        18,
+        "instances",
+        include_str!("../../../../migrations/0018_instances.up.sql"),
+        include_str!("../../../../migrations/0018_instances.down.sql"),
+    ),
 ];
 
 /// The table sqlx keeps its books in.

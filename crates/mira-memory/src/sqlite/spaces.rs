@@ -54,13 +54,16 @@ pub struct Space {
     pub dimension: usize,
     /// Whether it answers.
     pub state: SpaceState,
+    /// What tells this database's collections from another's on the same server: made at random with its first space in
+    /// Qdrant, 8 hexadecimal digits. Empty in a space of before there was such a name, and where it is not needed.
+    pub instance: String,
     /// When it was opened first.
     pub created_at: Timestamp,
 }
 
 macro_rules! space_columns {
     () => {
-        "id, place, model, dimension, state, created_at"
+        "id, place, model, dimension, state, instance, created_at"
     };
 }
 
@@ -74,6 +77,7 @@ fn read(row: &SqliteRow) -> Result<Space, StoreError> {
         model: c.take("model")?,
         dimension: usize::try_from(c.count("dimension")?).unwrap_or(usize::MAX),
         state: c.parsed("state", SpaceState::parse)?,
+        instance: c.take("instance")?,
         created_at: c.time("created_at")?,
     })
 }
@@ -95,13 +99,18 @@ async fn open(
     now: Timestamp,
 ) -> Result<Space, StoreError> {
     sqlx::query(
-        "INSERT INTO spaces (place, model, dimension, state, created_at) VALUES (?1, ?2, ?3, 'building', ?4)
+        "INSERT INTO spaces (place, model, dimension, state, instance, created_at)
+         VALUES (?1, ?2, ?3, 'building',
+                 CASE ?1 WHEN ?5 THEN ''
+                         ELSE coalesce((SELECT max(instance) FROM spaces WHERE place <> ?5), lower(hex(randomblob(4)))) END,
+                 ?4)
          ON CONFLICT (place, model, dimension) DO NOTHING",
     )
     .bind(place)
     .bind(model)
     .bind(int(dimension as u64))
     .bind(ms(now))
+    .bind(EMBEDDED)
     .execute(&mut *conn)
     .await?;
     sqlx::query(

@@ -7,7 +7,8 @@ use mira_core::{
     memory::MemoryKind,
 };
 use mira_memory::{
-    BeginKind, BeginOutcome, CheckpointPart, FinishTurn, NewSession, OutboxStats, SendParent, SpaceId, TurnState,
+    BeginKind, BeginOutcome, CheckpointPart, EMBEDDED, FinishTurn, NewSession, OutboxStats, SendParent, SpaceId,
+    TurnState,
 };
 
 async fn waiting(fixture: &Fixture) -> (u64, u64, u64) {
@@ -269,4 +270,33 @@ async fn everything_is_queued_in_slices() {
     assert!(fixture.documents().await.is_empty());
     fixture.write_documents(1000).await;
     assert_eq!(fixture.documents().await, before);
+}
+
+/// A database's collections in Qdrant have a name of its own: the same for every model, never another database's, and what
+/// it was before a restore. One from before there were such names goes on without.
+#[tokio::test]
+async fn a_database_has_one_name_in_qdrant() {
+    let (fixture, another, older) = (Fixture::new().await, Fixture::new().await, Fixture::new().await);
+    let open = async |fixture: &Fixture, place: &str, model: &str| {
+        let opened = fixture.store.open_space(place, model, 4, now()).await;
+        opened.unwrap().instance
+    };
+    assert_eq!(open(&fixture, EMBEDDED, "m").await, "");
+    let name = open(&fixture, "mira-memory", "m").await;
+    assert_eq!(name.len(), 8, "{name}");
+    for (place, model) in [("mira-memory", "m"), ("mira-memory", "next"), ("elsewhere", "m")] {
+        assert_eq!(open(&fixture, place, model).await, name);
+    }
+    assert_ne!(open(&another, "mira-memory", "m").await, name);
+    older
+        .execute("INSERT INTO spaces (place, model, dimension, state, created_at) VALUES ('mira-memory', 'm', 4, 'active', 0)")
+        .await;
+    assert_eq!(open(&older, "mira-memory", "next").await, "");
+
+    let backup = older.dir.path().join("backup.db");
+    older.store.backup_to(&backup).await.unwrap();
+    mira_memory::hand_over(fixture.store.path(), &backup).await.unwrap();
+    std::fs::rename(&backup, fixture.store.path()).unwrap();
+    let fixture = fixture.reopened().await;
+    assert_eq!(open(&fixture, "mira-memory", "m").await, name);
 }

@@ -189,7 +189,7 @@ impl Memories {
     }
 
     /// Queues what a collection lacks: it is new, it was left for a while, a crash cut its filling off, or the database is
-    /// another one than it was filled from. Points of memories that are gone stay; recall does not show them. Writing a
+    /// an older copy of itself. Points of memories that are gone stay; recall does not show them. Writing a
     /// point twice is writing it once.
     async fn queue_lacking(&self, account: AccountId, side: &Side) -> Result<u64, Halt> {
         let store = &self.0.store;
@@ -423,15 +423,23 @@ impl Memories {
         if store.outbox_stats(account).await?.vectors > 0 {
             return Ok(());
         }
-        let before = if let Some(qdrant) = &new.qdrant {
-            qdrant.swap_alias().await?
-        } else {
-            let now = self.0.clock.now();
-            if store.queue_missing_vectors(account, new.space, now).await? > 0 {
-                return Ok(());
-            }
-            None
-        };
+        if let Some(qdrant) = &new.qdrant {
+            qdrant.swap_alias().await?;
+        } else if store
+            .queue_missing_vectors(account, new.space, self.0.clock.now())
+            .await?
+            > 0
+        {
+            return Ok(());
+        }
+        let spaces = store.list_spaces().await?;
+        let place = spaces
+            .iter()
+            .find(|space| space.id == new.space)
+            .map(|space| &space.place);
+        let before = spaces
+            .iter()
+            .filter(|space| Some(&space.place) == place && space.id != new.space);
         // First nobody asks the old ones any more, then they go.
         {
             let mut sides = self.0.sides.write().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -439,8 +447,10 @@ impl Memories {
             sides.building = None;
         }
         store.activate_space(new.space).await?;
-        if let (Some(qdrant), Some(before)) = (&new.qdrant, before) {
-            qdrant.delete_collection(&before).await?;
+        if let Some(qdrant) = &new.qdrant {
+            for old in before {
+                qdrant.delete_model(&old.model, old.dimension).await?;
+            }
         }
         self.embedder_answers(&new);
         self.note_moved();

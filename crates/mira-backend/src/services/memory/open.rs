@@ -189,6 +189,7 @@ impl Parts<'_> {
                     settings,
                     &space.model,
                     space.dimension,
+                    &space.instance,
                 ))?);
                 (Arc::clone(&index) as Arc<dyn VectorIndex>, Some(index))
             }
@@ -217,8 +218,9 @@ impl Parts<'_> {
 }
 
 /// How Qdrant is spoken to for one model's vectors.
-pub(super) fn qdrant_config(settings: &QdrantSettings, model: &str, dimension: usize) -> QdrantConfig {
+pub(super) fn qdrant_config(settings: &QdrantSettings, model: &str, dimension: usize, instance: &str) -> QdrantConfig {
     QdrantConfig {
+        instance: instance.to_owned(),
         key: settings.key.as_ref().and_then(|key| ApiKey::new(key.expose())),
         ..QdrantConfig::new(settings.url.as_str(), &settings.collection, model, dimension)
     }

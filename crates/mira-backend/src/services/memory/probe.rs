@@ -68,12 +68,16 @@ pub async fn probe_index(config: &Config, store: Option<&Store>) -> Result<PartH
         Ok(embedder) => embedder,
         Err(error) => return Ok(broken(error.to_string())),
     };
-    let index = match QdrantIndex::open(qdrant_config(settings, embedder.model(), embedder.dimension())) {
+    let (model, dimension) = (embedder.model(), embedder.dimension());
+    let mut here = spaces.iter().filter(|space| space.place == settings.collection);
+    let known = here.clone().next().is_some();
+    let own = here.find(|space| space.model == model && space.dimension == dimension);
+    let instance = own.map_or("", |space| space.instance.as_str());
+    let index = match QdrantIndex::open(qdrant_config(settings, model, dimension, instance)) {
         Ok(index) => index,
         Err(error) => return Ok(broken(error.to_string())),
     };
     let host = settings.host();
-    let known = spaces.iter().any(|space| space.place == settings.collection);
     Ok(
         match tokio::time::timeout(ANSWER_WITHIN, index.count(AccountId::OWNER)).await {
             Ok(Ok(points)) => fine(format!(

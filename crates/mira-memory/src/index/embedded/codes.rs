@@ -3,7 +3,9 @@
 //!
 //! Up to [`BYTE_DIMENSIONS`] numbers a vector is kept in sixteen bits a number, of which a scan reads the upper eight;
 //! with the lower eight a cosine is exact but for rounding (about 0.00001). Longer ones are kept in four bits a number,
-//! which tells a cosine to about 0.002, and, for a first pass that is a tenth as expensive, one sign bit a number.
+//! which tells a cosine to about 0.002, and, for a first pass that is a tenth as expensive, one sign bit a number. Before
+//! that they are turned ([`turned`]), which changes no cosine: models have numbers that are large in every text and others
+//! that say little, and a sign should tell as much as any other (as in RaBitQ, arXiv:2405.12497).
 //!
 //! Each row has one factor, chosen so that the code's cosine with its own vector comes out as 1; so neither rows nor
 //! queries need be of length 1 to the last digit.
@@ -12,6 +14,8 @@
     clippy::inline_always,
     reason = "what is not inlined into a scan's part is made for the plainest processor"
 )]
+
+use std::borrow::Cow;
 
 /// The longest vectors kept as bytes.
 pub(super) const BYTE_DIMENSIONS: usize = 512;
@@ -24,9 +28,9 @@ const LOW_MIDDLE: f32 = 127.5;
 const NIBBLE_ZERO_TWICE: i32 = 15;
 /// The largest number of a query's code: so small that a few products add up within sixteen bits.
 const QUERY_STEPS: f32 = 127.0;
-/// Where nibble codes saturate, in root mean squares of the vector: the best of these is taken for each row. 2.7 is
-/// optimal for normally distributed numbers.
-const CLIPS: [f32; 4] = [2.0, 2.7, 3.5, 5.0];
+/// Where nibble codes saturate, in root mean squares of the vector: optimal for normally distributed numbers, which those
+/// of a turned vector nearly are.
+const CLIP: f32 = 2.7;
 
 /// How rows are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,27 +155,63 @@ fn level_value(level: u8) -> f32 {
     f32::from(level) - NIBBLE_ZERO_TWICE as f32 / 2.0
 }
 
-/// The cosine between a vector and its code.
-fn fit(vector: &[f32], per_step: f32) -> f32 {
-    let (mut own, mut norm) = (0_f32, 0_f32);
-    for &x in vector {
-        let c = level_value(level(x, per_step));
-        own += x * c;
-        norm += c * c;
+/// Rounds of [`turned`]: two mix every number with every other where a block is at least as large as the root of the
+/// dimension, as it is with the dimensions that models have.
+const TURNS: u64 = 2;
+
+/// The vector in a space that is turned at random, always the same way: signs are flipped and numbers mixed in blocks by
+/// the Hadamard transform, each block the largest power of two by which the dimension can be divided, and once more with
+/// the blocks mixed. Of an odd dimension there is nothing to mix.
+fn turned(vector: &[f32]) -> Vec<f32> {
+    let block = 1 << vector.len().trailing_zeros().min(usize::BITS - 1);
+    let scale = 1.0 / (block as f32).sqrt();
+    let mut turned = vector.to_vec();
+    for turn in 0..TURNS {
+        for (word, numbers) in (0_u64..).zip(turned.chunks_mut(64)) {
+            let flips = scattered(turn << 32 | word);
+            for (bit, x) in (0_u32..).zip(numbers) {
+                let flip = u32::from(flips >> bit & 1 == 1) << 31;
+                *x = f32::from_bits((*x * scale).to_bits() ^ flip);
+            }
+        }
+        for numbers in turned.chunks_exact_mut(block) {
+            hadamard(numbers);
+        }
+        let across = |place: usize| turned.iter().skip(place).step_by(block);
+        turned = (0..block).flat_map(across).copied().collect();
     }
-    own / norm.sqrt()
+    turned
+}
+
+/// The Hadamard transform of a power of two of numbers, in place; it makes them longer by the root of their count.
+fn hadamard(numbers: &mut [f32]) {
+    let mut half = 1;
+    while half < numbers.len() {
+        for pair in numbers.chunks_exact_mut(2 * half) {
+            let (left, right) = pair.split_at_mut(half);
+            for (a, b) in left.iter_mut().zip(right) {
+                (*a, *b) = (*a + *b, *a - *b);
+            }
+        }
+        half *= 2;
+    }
+}
+
+/// Bits that look random (SplitMix64).
+fn scattered(seed: u64) -> u64 {
+    let z = (seed + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
 }
 
 fn encode_nibbles(vector: &[f32]) -> Code {
+    let vector = turned(vector);
     let rms = (vector.iter().map(|x| x * x).sum::<f32>() / vector.len().max(1) as f32).sqrt();
     let rms = if rms > 0.0 { rms } else { 1.0 };
-    let per_step = CLIPS
-        .iter()
-        .map(|clip| 8.0 / (clip * rms))
-        .max_by(|a, b| fit(vector, *a).total_cmp(&fit(vector, *b)))
-        .unwrap_or(1.0);
+    let per_step = 8.0 / (CLIP * rms);
     let levels: Vec<u8> = vector.iter().map(|&x| level(x, per_step)).collect();
-    let factor = factor(vector, levels.iter().map(|&l| level_value(l)));
+    let factor = factor(&vector, levels.iter().map(|&l| level_value(l)));
     let half = vector.len().div_ceil(2);
     let (low, high) = levels.split_at(half);
     let high = high.iter().copied().chain(std::iter::repeat(0));
@@ -179,7 +219,7 @@ fn encode_nibbles(vector: &[f32]) -> Code {
     Code {
         codes,
         rest: Vec::new(),
-        signs: signs(vector),
+        signs: signs(&vector),
         factor,
     }
 }
@@ -221,22 +261,27 @@ impl Query {
         } else {
             vector.to_vec()
         };
-        let peak = whole.iter().fold(0_f32, |peak, x| peak.max(x.abs()));
         let (middle, step) = match form {
             Form::Bytes => (-LOW_MIDDLE / 256.0, 256.0),
             Form::Nibbles => (NIBBLE_ZERO_TWICE as f32 / 2.0, 1.0),
         };
+        let coded = match form {
+            Form::Bytes => Cow::Borrowed(&whole),
+            Form::Nibbles => Cow::Owned(turned(&whole)),
+        };
+        let peak = coded.iter().fold(0_f32, |peak, x| peak.max(x.abs()));
         let scale = if peak > 0.0 { QUERY_STEPS / peak } else { 0.0 };
-        let mut low: Vec<i16> = whole.iter().map(|x| rounded(x * scale)).collect();
+        let mut low: Vec<i16> = coded.iter().map(|x| rounded(x * scale)).collect();
         let sum: i32 = low.iter().map(|&x| i32::from(x)).sum();
         let (high, signs) = match form {
             Form::Bytes => (Vec::new(), Vec::new()),
             Form::Nibbles => {
                 let mut high = low.split_off(vector.len().div_ceil(2));
                 high.resize(low.len(), 0);
-                (high, signs(vector))
+                (high, signs(&coded))
             }
         };
+        drop(coded);
         Self {
             whole,
             low,
@@ -409,6 +454,49 @@ mod tests {
         assert_eq!(query.differs(&Form::Nibbles.encode(&minus).signs), 3072);
         let half = query.differs(&Form::Nibbles.encode(&vector(3072, 2)).signs);
         assert!((1300..1770).contains(&half), "{half}");
+    }
+
+    #[test]
+    fn turning_keeps_angles() {
+        for dimension in [1, 7, 513, 768, 1000, 1536, 3072, 4096] {
+            let (a, b) = (vector(dimension, 1), vector(dimension, 2));
+            let mixed: Vec<f32> = a.iter().zip(&b).map(|(a, b)| a + b / 2.0).collect();
+            let (before, after) = (dot_exact(&a, &mixed), dot_exact(&turned(&a), &turned(&mixed)));
+            assert!((before - after).abs() < 1e-4, "{dimension}: {before}, {after}");
+        }
+    }
+
+    /// Vectors whose numbers say the same many times over, and such with one number that is large in all: their signs,
+    /// taken as they are, would tell next to nothing.
+    #[test]
+    fn signs_tell_the_angle_of_vectors_that_are_not_random() {
+        let over = |seed: u32| -> Vec<f32> { vector(256, seed).into_iter().cycle().take(3072).collect() };
+        let peaked = |seed: u32| -> Vec<f32> {
+            let flat = vec![0.02; 3072];
+            let mut peaked: Vec<f32> = vector(3072, seed).iter().zip(flat).map(|(x, y)| x + y).collect();
+            peaked[7] = 1.0;
+            peaked
+        };
+        let off = |a: &[f32], b: &[f32]| {
+            let cosine = dot_exact(a, b) / (length(a) * length(b));
+            let differ = Query::new(Form::Nibbles, a).differs(&Form::Nibbles.encode(b).signs);
+            (std::f32::consts::PI * differ as f32 / 3072.0 - cosine.acos()).abs()
+        };
+        for seed in 0..20 {
+            for (a, b) in [(over(seed), over(seed + 100)), (peaked(seed), peaked(seed + 100))] {
+                assert!(off(&a, &b) < 0.12, "{seed}: {}", off(&a, &b));
+            }
+        }
+    }
+
+    #[test]
+    fn products_of_nibbles_fit_into_sixteen_bits() {
+        let codes = [0xFF; NIBBLE_STEPS * LANES];
+        let each = |x: i16| -> i32 { codes.iter().map(|_| 2 * 15 * i32::from(x)).sum() };
+        for x in [127, -127] {
+            let query = [x; NIBBLE_STEPS * LANES];
+            assert_eq!(dot_nibbles(&codes, &query, &query), each(x));
+        }
     }
 
     #[test]

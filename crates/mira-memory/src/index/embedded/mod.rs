@@ -40,7 +40,7 @@ const MAX_HITS: usize = 10_000;
 /// Candidates beyond the wanted hits that are compared more exactly.
 const SPARE: usize = 32;
 /// The most full vectors read for a search. Each is kilobytes, in several pages of the file.
-const MOST_EXACT: usize = 128;
+const MOST_EXACT: usize = 96;
 /// Bytes of codes that are compared at once where the question is asked (some 30 microseconds): another thread would take
 /// longer to wake than to do it.
 const INLINE_BYTES: usize = 256 << 10;

@@ -2,9 +2,9 @@
 //! is allowed.
 //!
 //! Bytes are compared in one pass, the best then by all their bits. With nibbles a first pass counts in how many signs a
-//! row differs from the query, and the nearest third goes through the second: on vectors that are random in all
-//! directions, the worst there is, the signs' order is so loose that less would lose neighbours; on real ones a
-//! hundredth would do.
+//! row differs from the query, and those that differ least go through the second: the first few thousand in any case, and
+//! of the rest as many as may still hold one of the nearest, which those few thousand tell ([`Trend`]). On vectors that are
+//! random in all directions, the worst there is, that is a third of all; on texts' a few in a hundred.
 
 #![expect(
     clippy::inline_always,
@@ -17,14 +17,20 @@ use super::{
 };
 use mira_core::ids::MemoryId;
 use pulp::{Arch, Simd, WithSimd};
-use std::sync::Arc;
+use std::{ops::RangeInclusive, sync::Arc};
 
 /// From this many bytes on two threads scan.
 const BYTES_FOR_TWO: usize = 50_000_000;
-/// One of this many rows goes through the second pass.
+/// At least as many rows go through the second pass, and [`LEAST_OF_KEPT`] times as many as are kept.
+const LEAST: usize = 2048;
+/// See [`LEAST`].
+const LEAST_OF_KEPT: usize = 8;
+/// One of this many rows goes through the second pass at most.
 const SHARE: usize = 3;
-/// At least as many rows go through the second pass.
-const LEAST: usize = 4096;
+/// How many of the nearest must not be missed.
+const SURE: usize = 16;
+/// How many of them may be expected among the rows that do not go through the second pass.
+const MISSED: f64 = 0.05;
 
 /// A row that is among the best, by its code.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -33,6 +39,12 @@ pub(super) struct Candidate {
     pub key: i64,
     /// The cosine, as well as the code tells.
     pub near: f32,
+    place: Place,
+}
+
+/// Where a row is in a part of a scan.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Place {
     segment: usize,
     row: usize,
 }
@@ -54,7 +66,7 @@ impl Best {
         }
     }
 
-    fn offer(&mut self, tags: &Tags, near: f32, segment: usize, row: usize) {
+    fn offer(&mut self, tags: &Tags, near: f32, place: Place) {
         if near <= self.floor {
             return;
         }
@@ -62,8 +74,7 @@ impl Best {
             id: tags.id,
             key: tags.key,
             near,
-            segment,
-            row,
+            place,
         });
         if self.found.len() >= 2 * self.keep {
             self.cut();
@@ -79,6 +90,18 @@ impl Best {
             .select_nth_unstable_by(self.keep - 1, |a, b| b.near.total_cmp(&a.near));
         self.floor = worst.near;
         self.found.truncate(self.keep);
+    }
+
+    /// The cosine of the n-th best; that of the worst where there are fewer.
+    fn nth(&mut self, n: usize) -> f32 {
+        let last = self.found.len().min(n).saturating_sub(1);
+        if self.found.is_empty() {
+            return f32::NEG_INFINITY;
+        }
+        let (_, nth, _) = self
+            .found
+            .select_nth_unstable_by(last, |a, b| b.near.total_cmp(&a.near));
+        nth.near
     }
 
     fn into_vec(mut self) -> Vec<Candidate> {
@@ -146,18 +169,18 @@ impl WithSimd for Part<'_> {
 #[inline(always)]
 fn bytes(segments: &[Arc<Segment>], shape: Shape, wanted: &Wanted, query: &Query, best: &mut Best) {
     let all = wanted.all();
-    for (number, segment) in segments.iter().enumerate() {
-        let rows = segment.codes.chunks_exact(shape.code_bytes).zip(&segment.factors);
-        for (row, ((codes, &factor), tags)) in rows.zip(&segment.tags).enumerate() {
+    for (segment, of_segment) in segments.iter().enumerate() {
+        let rows = of_segment.codes.chunks_exact(shape.code_bytes).zip(&of_segment.factors);
+        for (row, ((codes, &factor), tags)) in rows.zip(&of_segment.tags).enumerate() {
             if all || wanted.takes(tags) {
-                best.offer(tags, query.with_bytes(codes, factor), number, row);
+                best.offer(tags, query.with_bytes(codes, factor), Place { segment, row });
             }
         }
     }
     best.cut();
     for candidate in &mut best.found {
-        let segment = segments.get(candidate.segment);
-        if let Some(near) = segment.and_then(|segment| segment.near(candidate.row, shape, query)) {
+        let segment = segments.get(candidate.place.segment);
+        if let Some(near) = segment.and_then(|segment| segment.near(candidate.place.row, shape, query)) {
             candidate.near = near;
         }
     }
@@ -186,14 +209,55 @@ fn nibbles(segments: &[Arc<Segment>], shape: Shape, wanted: &Wanted, query: &Que
         }
     }
     let matched: usize = counts.iter().sum();
-    let reach = reach(&counts, (matched / SHARE).max(LEAST));
+    let first = reach(&counts, LEAST.max(LEAST_OF_KEPT * best.keep));
+    let mut trend = Trend::default();
+    second_pass(
+        segments,
+        shape,
+        query,
+        (&distances, 0..=first),
+        |distance, near, tags, place| {
+            trend.learn(distance, near);
+            best.offer(tags, near, place);
+        },
+    );
+    let last = trend.reach(&counts, first, best.nth(SURE));
+    let last = last.min(reach(&counts, matched / SHARE));
+    second_pass(
+        segments,
+        shape,
+        query,
+        (&distances, first + 1..=last),
+        |_, near, tags, place| {
+            best.offer(tags, near, place);
+        },
+    );
+}
+
+/// Hands over the cosines of the rows at these distances, by their nibbles.
+#[inline(always)]
+fn second_pass(
+    segments: &[Arc<Segment>],
+    shape: Shape,
+    query: &Query,
+    (distances, of): (&[u32], RangeInclusive<u32>),
+    mut take: impl FnMut(u32, f32, &Tags, Place),
+) {
+    if of.is_empty() {
+        return;
+    }
     let mut distances = distances.iter();
-    for (number, segment) in segments.iter().enumerate() {
-        let rows = segment.codes.chunks_exact(shape.code_bytes).zip(&segment.factors);
-        for (row, (((codes, &factor), tags), &distance)) in rows.zip(&segment.tags).zip(distances.by_ref()).enumerate()
-        {
-            if distance <= reach {
-                best.offer(tags, query.with_nibbles(codes, factor), number, row);
+    for (segment, of_segment) in segments.iter().enumerate() {
+        let rows = of_segment.codes.chunks_exact(shape.code_bytes).zip(&of_segment.factors);
+        let rows = rows.zip(&of_segment.tags).zip(distances.by_ref());
+        for (row, (((codes, &factor), tags), &distance)) in rows.enumerate() {
+            if of.contains(&distance) {
+                take(
+                    distance,
+                    query.with_nibbles(codes, factor),
+                    tags,
+                    Place { segment, row },
+                );
             }
         }
     }
@@ -211,6 +275,61 @@ fn reach(counts: &[usize], wanted: usize) -> u32 {
     u32::try_from(counts.len()).unwrap_or(u32::MAX - 1)
 }
 
+/// What the number of signs in which a row differs says about its cosine: the straight line through what was seen, and
+/// how far the rows are from it.
+#[derive(Debug, Default)]
+struct Trend {
+    rows: f64,
+    x: f64,
+    y: f64,
+    xx: f64,
+    xy: f64,
+    yy: f64,
+}
+
+impl Trend {
+    fn learn(&mut self, distance: u32, cosine: f32) {
+        let (x, y) = (f64::from(distance), f64::from(cosine));
+        self.rows += 1.0;
+        self.x += x;
+        self.y += y;
+        self.xx += x * x;
+        self.xy += x * y;
+        self.yy += y * y;
+    }
+
+    /// The distance beyond which fewer than [`MISSED`] of these rows can be expected to have a cosine above `floor`;
+    /// not below `from`.
+    fn reach(&self, counts: &[usize], from: u32, floor: f32) -> u32 {
+        let (x, y) = (self.x / self.rows, self.y / self.rows);
+        let (xx, xy, yy) = (
+            self.xx / self.rows - x * x,
+            self.xy / self.rows - x * y,
+            self.yy / self.rows - y * y,
+        );
+        let slope = if xx > 0.0 { xy / xx } else { 0.0 };
+        let variance = (yy - slope * xy).max(f64::MIN_POSITIVE);
+        // The share of a normal distribution beyond z is below exp(-z * z / 2) / 2.
+        let above = |distance: u32| {
+            let off = f64::from(floor) - y - slope * (f64::from(distance) - x);
+            if off > 0.0 {
+                (-off * off / (2.0 * variance)).exp() / 2.0
+            } else {
+                1.0
+            }
+        };
+        let mut missed = 0.0;
+        let counts: Vec<(u32, usize)> = (0..).zip(counts.iter().copied()).collect();
+        for &(distance, count) in counts.iter().rev() {
+            missed += count as f64 * above(distance);
+            if distance <= from || missed > MISSED {
+                return distance.max(from);
+            }
+        }
+        from
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -225,6 +344,26 @@ mod tests {
     }
 
     #[test]
+    fn rows_are_looked_at_as_long_as_one_may_be_among_the_nearest() {
+        // Cosines fall by 0.01 a sign, and are as much as `spread` off.
+        let check = |spread: f32, floor: f32, reach: RangeInclusive<u32>| {
+            let mut trend = Trend::default();
+            for n in 0..400_u32 {
+                let off = if n.is_multiple_of(2) { spread } else { -spread };
+                let distance = n / 4;
+                trend.learn(distance, 1.0 - distance as f32 / 100.0 + off);
+            }
+            let found = trend.reach(&[10; 300], 100, floor);
+            assert!(reach.contains(&found), "{spread} {floor}: {found}");
+        };
+        check(0.001, 0.5, 100..=100);
+        check(0.001, -0.5, 150..=151);
+        check(0.1, -0.5, 170..=190);
+        check(10.0, -0.5, 299..=299);
+        check(0.001, f32::NEG_INFINITY, 299..=299);
+    }
+
+    #[test]
     fn the_best_are_kept() {
         let mut best = Best::new(3);
         for near in [5, 1, 9, 3, 7, 2, 8, 9, 0] {
@@ -236,7 +375,7 @@ mod tests {
                 project: 0,
                 kind: mira_core::memory::MemoryKind::Message,
             };
-            best.offer(&tags, near as f32, 0, 0);
+            best.offer(&tags, near as f32, Place { segment: 0, row: 0 });
         }
         let mut kept: Vec<f32> = best.into_vec().iter().map(|c| c.near).collect();
         kept.sort_by(f32::total_cmp);

@@ -1,12 +1,13 @@
 //! The index on a Qdrant server, over its REST API.
 //!
-//! `QDRANT_COLLECTION` is an alias. The vectors of a model are in a collection of their own, `<alias>-<model>-<dimension>`;
-//! the alias names the one that answers, so that a re-embedding fills another and then swaps in one step
-//! ([`QdrantIndex::swap_alias`]). Where an owner has made a plain collection of the alias's name, that one is used, if
+//! `QDRANT_COLLECTION` is an alias. The vectors of a model are in a collection of their own,
+//! `<alias>-<instance>-<model>-<dimension>`; the alias names the one that answers, so that a re-embedding fills another and
+//! then swaps in one step ([`QdrantIndex::swap_alias`]). Databases on the same server have each their own, by the instance;
+//! of theirs the alias names the one that came first, or swapped last. Where an owner has made a plain collection of the alias's name, that one is used, if
 //! its vectors have the right length.
 //!
 //! Mira works on the collections by their own names; the alias is for whoever else looks. She deletes only collections
-//! that she named ([`QdrantIndex::delete_collection`]).
+//! that she named ([`QdrantIndex::delete_model`]).
 
 mod client;
 mod wire;
@@ -41,8 +42,11 @@ const MAX_HITS: usize = 10_000;
 const ALIAS_CHARS: usize = 128;
 /// The most characters of a model's name in a collection's name.
 const MODEL_CHARS: usize = 64;
-/// How wide the graph is searched at least, where Qdrant's own default would be 100.
+/// How wide the graph of each segment is searched at least, where Qdrant's own default would be 100; as wide as hits are
+/// wanted finds all of the ten nearest and 98 in 100 of the 200 nearest of 100,000 texts.
 const SEARCH_WIDTH: usize = 128;
+/// The longest [`QdrantConfig::instance`].
+const INSTANCE_CHARS: usize = 16;
 
 /// Where the index is and what is in it.
 #[derive(Debug, Clone)]
@@ -57,6 +61,8 @@ pub struct QdrantConfig {
     pub model: String,
     /// Their length.
     pub dimension: usize,
+    /// What tells the collections of this database from another's: up to 16 letters and digits. Empty: nothing does.
+    pub instance: String,
     /// For a search, a count or a look at the server.
     pub read_timeout: Duration,
     /// For a batch of points, or a change of collections.
@@ -93,6 +99,7 @@ impl QdrantConfig {
             collection: collection.into(),
             model: model.into(),
             dimension,
+            instance: String::new(),
             read_timeout: Self::READ_TIMEOUT,
             write_timeout: Self::WRITE_TIMEOUT,
             retry: Self::RETRY,
@@ -116,6 +123,7 @@ pub struct Ensured {
 pub struct QdrantIndex {
     server: Server,
     alias: String,
+    instance: String,
     /// The model's collection, whose name Mira made.
     own: String,
     /// The owner's plain collection of the alias's name is used instead.
@@ -137,10 +145,17 @@ impl QdrantIndex {
                 "QDRANT_COLLECTION: 1 to {ALIAS_CHARS} of letters, digits, `_`, `.` and `-`"
             )));
         }
+        let instance = &config.instance;
+        if instance.len() > INSTANCE_CHARS || !instance.chars().all(|c| c.is_ascii_alphanumeric()) {
+            return Err(IndexError::Refused(format!(
+                "an instance's name: up to {INSTANCE_CHARS} letters and digits"
+            )));
+        }
         Ok(Self {
             server: Server::new(&config.url, config.key, config.dimension)?,
-            own: format!("{alias}-{}-{}", slug(&config.model), config.dimension),
+            own: named(&alias, &config.instance, &config.model, config.dimension),
             alias,
+            instance: config.instance,
             plain: Mutex::new(false),
             dimension: config.dimension,
             read_timeout: config.read_timeout,
@@ -219,19 +234,13 @@ impl QdrantIndex {
         Ok(before)
     }
 
-    /// Deletes a collection of another model; answers whether it was there. One that Mira did not name is left alone.
-    pub async fn delete_collection(&self, name: &str) -> Result<bool, IndexError> {
-        let ours = name
-            .strip_prefix(&self.alias)
-            .and_then(|rest| rest.strip_prefix('-'))
-            .is_some_and(|rest| {
-                rest.rsplit_once('-')
-                    .is_some_and(|(_, digits)| digits.parse::<u32>().is_ok())
-            });
-        if !ours || name == self.own {
+    /// Deletes the collection of another model; answers whether it was there.
+    pub async fn delete_model(&self, model: &str, dimension: usize) -> Result<bool, IndexError> {
+        let name = named(&self.alias, &self.instance, model, dimension);
+        if name == self.own {
             return Ok(false);
         }
-        let path = vec!["collections".to_owned(), name.to_owned()];
+        let path = vec!["collections".to_owned(), name];
         self.write(Method::DELETE, path, None).await
     }
 
@@ -503,7 +512,7 @@ impl VectorIndex for QdrantIndex {
             if limit == 0 || is_zero(&query) {
                 return Ok(Vec::new());
             }
-            let params = json!({ "hnsw_ef": SEARCH_WIDTH.max(2 * limit) });
+            let params = json!({ "hnsw_ef": SEARCH_WIDTH.max(limit) });
             self.noted(self.query(&query, wire::filter(account, &filter), params, limit).await)
         }
         .boxed()
@@ -547,6 +556,12 @@ impl VectorIndex for QdrantIndex {
     fn status(&self) -> IndexStatus {
         self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+}
+
+/// The collection of a model.
+fn named(alias: &str, instance: &str, model: &str, dimension: usize) -> String {
+    let dash = if instance.is_empty() { "" } else { "-" };
+    format!("{alias}-{instance}{dash}{}-{dimension}", slug(model))
 }
 
 /// A model's name as part of a collection's name.

@@ -1,7 +1,11 @@
-//! Terms and stems, without a store.
+//! Terms and stems, and what is counted ahead of the first question.
 
 use super::{tables::varint, terms::plain_stems, *};
+use crate::{Durability, NoFiles, SpeakerNames, StoreOptions, recall::warm_up};
+use jiff::{Timestamp, tz::TimeZone};
+use mira_core::persona::PersonaName;
 use proptest::prelude::*;
+use tokio::sync::mpsc;
 
 #[test]
 fn integers_of_fts5() {
@@ -70,4 +74,58 @@ proptest! {
         prop_assert_eq!(plain_stems(&words), Some(asked));
         prop_assert_eq!(plain_stems(&["two words".to_owned()]), None);
     }
+}
+
+/// A past in which a word is too common to be read place by place: it is counted after a start, not in the first turn that
+/// asks for it.
+#[tokio::test]
+async fn common_words_are_counted_ahead() {
+    let (dir, now) = (
+        tempfile::tempdir().unwrap(),
+        Timestamp::from_second(1_800_000_000).unwrap(),
+    );
+    let options = StoreOptions {
+        path: dir.path().join("mira.db"),
+        readers: 1,
+        durability: Durability::Normal,
+        backup_dir: dir.path().join("backups"),
+        default_persona: PersonaName::parse("default").unwrap(),
+    };
+    let store = Store::open(options, now).await.unwrap();
+    let (sender, lines) = mpsc::channel(64);
+    let feed = async move {
+        let at = "2026-01-01T00:00:00Z";
+        let header = format!(r#"{{"type":"header","format":"mira-export","version":2,"exported_at":"{at}"}}"#);
+        let session = format!(
+            r#"{{"type":"session","id":"s","memory":"on","pinned":false,"archived":false,"created_at":"{at}","updated_at":"{at}"}}"#
+        );
+        let mut all = vec![header, session];
+        let mut parent = "null".to_owned();
+        for n in 0..2000 {
+            let id = Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0000 + n);
+            let role = if n % 2 == 0 { "user" } else { "assistant" };
+            all.push(format!(
+                r#"{{"type":"message","id":"{id}","session_id":"s","parent_id":{parent},"role":"{role}","content":"the garden, day {n}","status":"complete","created_at":"{at}"}}"#
+            ));
+            parent = format!("\"{id}\"");
+        }
+        all.push(r#"{"type":"end","sessions":0,"messages":0,"moods":0}"#.to_owned());
+        for line in all {
+            sender.send(line).await.unwrap();
+        }
+    };
+    let ((), report) = tokio::join!(feed, store.import(AccountId::OWNER, &NoFiles, lines, |_| ()));
+    report.unwrap();
+    while store.write_documents(AccountId::OWNER, 256, now).await.unwrap().left {}
+    let counted = || store.terms.counted().common.contains_key("garden");
+    assert!(!counted());
+    let names = SpeakerNames {
+        owner: "Caroline".to_owned(),
+        mira: "Melanie".to_owned(),
+    };
+    warm_up(&store, AccountId::OWNER, &names, &now.to_zoned(TimeZone::UTC))
+        .await
+        .unwrap();
+    assert!(counted());
+    store.close().await;
 }

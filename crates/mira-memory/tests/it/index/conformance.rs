@@ -228,10 +228,10 @@ async fn a_real_qdrant_conforms() {
     let second = next.ensure().await.unwrap();
     assert!(second.created && !second.active);
     assert_eq!(next.swap_alias().await.unwrap(), Some(first.collection.clone()));
-    assert!(next.delete_collection(&first.collection).await.unwrap());
+    assert!(next.delete_model("first", DIMENSION).await.unwrap());
     let gone = index.count(ME).await;
     assert_eq!(gone, Err(IndexError::Missing(first.collection)));
-    assert!(index.delete_collection(&second.collection).await.unwrap());
+    assert!(index.delete_model("second", DIMENSION).await.unwrap());
 }
 
 /// Both sides on the same corpus: the same ids in the same order.

@@ -136,11 +136,43 @@ async fn a_new_model_swaps_in_one_step() {
     assert_eq!(new.swap_alias().await, Ok(Some("mira-memory-old-4".to_owned())));
     assert_eq!(sim.alias("mira-memory").as_deref(), Some("mira-memory-new-8"));
     assert_eq!(new.swap_alias().await, Ok(None));
-    assert_eq!(new.delete_collection("mira-memory-new-8").await, Ok(false));
-    assert_eq!(new.delete_collection("somebody-elses").await, Ok(false));
-    assert_eq!(new.delete_collection("mira-memory-notes").await, Ok(false));
-    assert_eq!(new.delete_collection("mira-memory-old-4").await, Ok(true));
+    assert_eq!(new.delete_model("new", 8).await, Ok(false));
+    assert_eq!(new.delete_model("old", 8).await, Ok(false));
+    assert_eq!(new.delete_model("old", 4).await, Ok(true));
     assert_eq!(sim.collection_names(), ["mira-memory-new-8"]);
+}
+
+/// Two databases on one server, one an import of the other: the ids are the same, and neither touches what the other has.
+#[tokio::test]
+async fn databases_do_not_touch_each_other() {
+    let sim = sim().await;
+    let of = |instance: &str, model: &str, dimension| {
+        QdrantIndex::open(QdrantConfig {
+            instance: instance.to_owned(),
+            ..config(&sim, model, dimension)
+        })
+        .unwrap()
+    };
+    let (ours, theirs) = (of("0a", "m", 4), of("0b", "m", 4));
+    assert_eq!(ours.collection(), "mira-memory-0a-m-4");
+    assert!(ours.ensure().await.unwrap().active);
+    let made = theirs.ensure().await.unwrap();
+    assert!(made.created && !made.active);
+    ours.upsert(ME, corpus(5, 4, 1)).await.unwrap();
+    theirs.upsert(ME, corpus(9, 4, 1)).await.unwrap();
+    theirs.remove(ME, vec![corpus(1, 4, 1)[0].id]).await.unwrap();
+    assert_eq!((ours.count(ME).await, theirs.count(ME).await), (Ok(5), Ok(8)));
+    assert_eq!((search(&ours).await, search(&theirs).await), (Ok(5), Ok(8)));
+    let next = of("0b", "next", 8);
+    next.ensure().await.unwrap();
+    assert_eq!(next.swap_alias().await, Ok(Some("mira-memory-0a-m-4".to_owned())));
+    assert_eq!(next.delete_model("m", 4).await, Ok(true));
+    assert_eq!(search(&ours).await, Ok(5));
+    let bad = QdrantConfig {
+        instance: "a-b".to_owned(),
+        ..config(&sim, "m", 4)
+    };
+    assert!(matches!(QdrantIndex::open(bad), Err(IndexError::Refused(_))));
 }
 
 #[tokio::test]

@@ -1,0 +1,3 @@
+ALTER TABLE spaces DROP COLUMN instance;
+
+PRAGMA user_version = 17;
