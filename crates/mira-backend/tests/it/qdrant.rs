@@ -2,7 +2,10 @@
 
 use crate::{
     memory_trouble::{recalled, says, until},
-    support::{client::House, server::Server},
+    support::{
+        client::House,
+        server::{Server, Setup},
+    },
 };
 use mira_llm::embeddings::{Embedder, LocalEmbedder};
 use qdrant_sim::{Fault, Sim, SimConfig};
@@ -198,6 +201,40 @@ async fn what_others_left_on_a_server_does_not_disturb() {
     assert!(holds(&found), "no word in common: {found:?}");
     assert_eq!(qdrant.points(&theirs), before);
     assert_eq!(qdrant.alias("mira-memory"), Some(theirs));
+}
+
+/// Another embedder: a collection of its own is filled, the alias names it, and the one before goes; not another database's.
+#[tokio::test]
+async fn a_change_of_the_model_swaps_her_collections() {
+    let qdrant = qdrant().await;
+    let neighbour = house(&qdrant, "qk").await;
+    let mut house = house(&qdrant, "qk").await;
+    for house in [&neighbour, &house] {
+        house.line().await.turn(TOLD).await;
+        house.indexed().await;
+    }
+    let theirs = qdrant.alias("mira-memory").unwrap();
+    let ours = qdrant
+        .collection_names()
+        .into_iter()
+        .find(|name| *name != theirs)
+        .unwrap();
+    house.server.signal("TERM");
+    house.server.wait();
+    let setup = std::mem::replace(&mut house.setup, Setup::new());
+    house.setup = setup.env("MIRA_EMBEDDINGS", "openai").env("QDRANT_EMBEDDING_DIM", "64");
+    house.restart().await;
+    until("the collection of the model before does not go", async || {
+        !qdrant.collection_names().contains(&ours)
+    })
+    .await;
+    let new = qdrant.alias("mira-memory").unwrap();
+    assert!(new.ends_with("-text-embedding-3-large-64"), "{new}");
+    assert_eq!(ours.split('-').nth(2), new.split('-').nth(2), "the database's name");
+    assert!(qdrant.points(&new) >= Some(2));
+    assert_eq!(qdrant.points(&theirs), Some(2));
+    let (found, degraded) = recalled(&neighbour, "later", ASKED).await;
+    assert!(holds(&found) && degraded.is_none(), "{found:?} {degraded:?}");
 }
 
 /// Somebody made the collection anew, for another model's vectors.

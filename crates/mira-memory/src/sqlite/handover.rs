@@ -2,7 +2,7 @@
 //! its one-time codes used, its sequence numbers given out again, what had to be forgotten was still known, and of copies
 //! sent to a provider since it knows nothing.
 
-use super::{connect_options, error::StoreError, migrate, reader_options, spaces::EMBEDDED, writer_options};
+use super::{connect_options, error::StoreError, migrate, reader_options, writer_options};
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use std::path::Path;
 
@@ -35,7 +35,7 @@ struct Newer {
     seqs: Vec<(i64, String, i64)>,
     tombstones: Vec<(i64, Vec<u8>, i64)>,
     copies: Vec<CopyRow>,
-    /// Of its spaces in Qdrant.
+    /// Of its spaces, if it remembers anything.
     instance: Option<String>,
 }
 
@@ -107,8 +107,7 @@ async fn read(current: &Path) -> Result<Newer, StoreError> {
         )
         .fetch_all(&mut conn)
         .await?,
-        instance: sqlx::query_scalar("SELECT max(instance) FROM spaces WHERE place <> ?1")
-            .bind(EMBEDDED)
+        instance: sqlx::query_scalar("SELECT max(instance) FROM spaces WHERE EXISTS (SELECT 1 FROM memories)")
             .fetch_one(&mut conn)
             .await?,
     };
@@ -118,9 +117,8 @@ async fn read(current: &Path) -> Result<Newer, StoreError> {
 
 async fn write(conn: &mut SqliteConnection, newer: &Newer) -> Result<(), StoreError> {
     if let Some(instance) = &newer.instance {
-        sqlx::query("UPDATE spaces SET instance = ?1 WHERE place <> ?2")
+        sqlx::query("UPDATE spaces SET instance = ?1")
             .bind(instance)
-            .bind(EMBEDDED)
             .execute(&mut *conn)
             .await?;
     }

@@ -54,8 +54,8 @@ pub struct Space {
     pub dimension: usize,
     /// Whether it answers.
     pub state: SpaceState,
-    /// What tells this database's collections from another's on the same server: made at random with its first space in
-    /// Qdrant, 8 hexadecimal digits. Empty in a space of before there was such a name, and where it is not needed.
+    /// What tells this database's collections from another's on the same server: made at random with its first space, 8
+    /// hexadecimal digits. Empty in a database that was in Qdrant before there was such a name.
     pub instance: String,
     /// When it was opened first.
     pub created_at: Timestamp,
@@ -100,17 +100,13 @@ async fn open(
 ) -> Result<Space, StoreError> {
     sqlx::query(
         "INSERT INTO spaces (place, model, dimension, state, instance, created_at)
-         VALUES (?1, ?2, ?3, 'building',
-                 CASE ?1 WHEN ?5 THEN ''
-                         ELSE coalesce((SELECT max(instance) FROM spaces WHERE place <> ?5), lower(hex(randomblob(4)))) END,
-                 ?4)
+         VALUES (?1, ?2, ?3, 'building', coalesce((SELECT max(instance) FROM spaces), lower(hex(randomblob(4)))), ?4)
          ON CONFLICT (place, model, dimension) DO NOTHING",
     )
     .bind(place)
     .bind(model)
     .bind(int(dimension as u64))
     .bind(ms(now))
-    .bind(EMBEDDED)
     .execute(&mut *conn)
     .await?;
     sqlx::query(

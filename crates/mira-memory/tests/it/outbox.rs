@@ -276,13 +276,13 @@ async fn everything_is_queued_in_slices() {
 /// it was before a restore. One from before there were such names goes on without.
 #[tokio::test]
 async fn a_database_has_one_name_in_qdrant() {
-    let (fixture, another, older) = (Fixture::new().await, Fixture::new().await, Fixture::new().await);
+    let (fixture, session) = Fixture::with_session().await;
+    let (another, older) = (Fixture::new().await, Fixture::new().await);
     let open = async |fixture: &Fixture, place: &str, model: &str| {
         let opened = fixture.store.open_space(place, model, 4, now()).await;
         opened.unwrap().instance
     };
-    assert_eq!(open(&fixture, EMBEDDED, "m").await, "");
-    let name = open(&fixture, "mira-memory", "m").await;
+    let name = open(&fixture, EMBEDDED, "m").await;
     assert_eq!(name.len(), 8, "{name}");
     for (place, model) in [("mira-memory", "m"), ("mira-memory", "next"), ("elsewhere", "m")] {
         assert_eq!(open(&fixture, place, model).await, name);
@@ -293,6 +293,8 @@ async fn a_database_has_one_name_in_qdrant() {
         .await;
     assert_eq!(open(&older, "mira-memory", "next").await, "");
 
+    fixture.say(&session, "q", "a").await;
+    fixture.write_documents(2).await;
     let backup = older.dir.path().join("backup.db");
     older.store.backup_to(&backup).await.unwrap();
     mira_memory::hand_over(fixture.store.path(), &backup).await.unwrap();

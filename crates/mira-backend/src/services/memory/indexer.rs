@@ -449,7 +449,9 @@ impl Memories {
         store.activate_space(new.space).await?;
         if let Some(qdrant) = &new.qdrant {
             for old in before {
-                qdrant.delete_model(&old.model, old.dimension).await?;
+                if let Err(error) = qdrant.delete_model(&old.model, old.dimension).await {
+                    tracing::warn!(%error, model = old.model, "the collection of the model before could not be deleted");
+                }
             }
         }
         self.embedder_answers(&new);

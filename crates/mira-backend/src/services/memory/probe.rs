@@ -69,10 +69,11 @@ pub async fn probe_index(config: &Config, store: Option<&Store>) -> Result<PartH
         Err(error) => return Ok(broken(error.to_string())),
     };
     let (model, dimension) = (embedder.model(), embedder.dimension());
-    let mut here = spaces.iter().filter(|space| space.place == settings.collection);
-    let known = here.clone().next().is_some();
-    let own = here.find(|space| space.model == model && space.dimension == dimension);
-    let instance = own.map_or("", |space| space.instance.as_str());
+    let known = spaces
+        .iter()
+        .any(|space| space.place == settings.collection && space.model == model && space.dimension == dimension);
+    // Before the first start there is no name, and no collection either.
+    let instance = spaces.first().map_or("none", |space| space.instance.as_str());
     let index = match QdrantIndex::open(qdrant_config(settings, model, dimension, instance)) {
         Ok(index) => index,
         Err(error) => return Ok(broken(error.to_string())),
@@ -82,7 +83,7 @@ pub async fn probe_index(config: &Config, store: Option<&Store>) -> Result<PartH
         match tokio::time::timeout(ANSWER_WITHIN, index.count(AccountId::OWNER)).await {
             Ok(Ok(points)) => fine(format!(
                 "Qdrant at {host}: {points} points in {}{tail}",
-                settings.collection
+                index.collection()
             )),
             Ok(Err(mira_memory::index::IndexError::Missing(_))) if !known => fine(format!(
                 "Qdrant at {host} answers; the collection is made at the next start"
