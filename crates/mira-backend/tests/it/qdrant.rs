@@ -34,6 +34,13 @@ fn holds(found: &[Value]) -> bool {
     says(found, TOLD)
 }
 
+/// What was told comes up, and nothing is lacking; no word of it is in the question.
+async fn knows(house: &House, session: &str) {
+    let (found, degraded) = recalled(house, session, ASKED).await;
+    assert!(holds(&found), "{found:?}");
+    assert_eq!(degraded, None);
+}
+
 /// What somebody else does to a collection.
 async fn change(qdrant: &Sim, verb: Method, path: &str, body: &Value) {
     let answer = Server::client()
@@ -60,9 +67,7 @@ async fn meaning_is_found_in_qdrant() {
     let house = house(&qdrant, "qk").await;
     house.line().await.turn(TOLD).await;
     house.indexed().await;
-    let (found, degraded) = recalled(&house, "later", ASKED).await;
-    assert!(holds(&found), "no word in common: {found:?}");
-    assert_eq!(degraded, None);
+    knows(&house, "later").await;
     assert_eq!(index(&house).await["status"], "ok");
     let alias = qdrant.alias("mira-memory").unwrap();
     assert!(qdrant.points(&alias).unwrap() >= 2, "both sides of the turn");
@@ -89,9 +94,7 @@ async fn an_outage_costs_no_turn_and_is_caught_up() {
     assert_eq!(health["status"], "degraded", "{health}");
     qdrant.come_back().await.unwrap();
     house.indexed().await;
-    let (found, degraded) = recalled(&house, "after", ASKED).await;
-    assert!(holds(&found), "{found:?}");
-    assert_eq!(degraded, None);
+    knows(&house, "after").await;
     assert_eq!(index(&house).await["status"], "ok");
 }
 
@@ -172,9 +175,7 @@ async fn points_of_others_do_not_hide_what_is_lacking() {
     })
     .await;
     house.indexed().await;
-    let (found, degraded) = recalled(&house, "after", ASKED).await;
-    assert_eq!(degraded, None);
-    assert!(holds(&found), "{found:?}");
+    knows(&house, "after").await;
 }
 
 /// Two databases on one server, or a new data directory: what is in it already is not hers, and takes no places.
@@ -196,9 +197,7 @@ async fn what_others_left_on_a_server_does_not_disturb() {
     let house = house(&qdrant, "qk").await;
     house.line().await.turn(TOLD).await;
     house.indexed().await;
-    let (found, degraded) = recalled(&house, "later", ASKED).await;
-    assert_eq!(degraded, None);
-    assert!(holds(&found), "no word in common: {found:?}");
+    knows(&house, "later").await;
     assert_eq!(qdrant.points(&theirs), before);
     assert_eq!(qdrant.alias("mira-memory"), Some(theirs));
 }
@@ -233,8 +232,7 @@ async fn a_change_of_the_model_swaps_her_collections() {
     assert_eq!(ours.split('-').nth(2), new.split('-').nth(2), "the database's name");
     assert!(qdrant.points(&new) >= Some(2));
     assert_eq!(qdrant.points(&theirs), Some(2));
-    let (found, degraded) = recalled(&neighbour, "later", ASKED).await;
-    assert!(holds(&found) && degraded.is_none(), "{found:?} {degraded:?}");
+    knows(&neighbour, "later").await;
 }
 
 /// Somebody made the collection anew, for another model's vectors.
@@ -259,9 +257,7 @@ async fn a_collection_of_another_dimension_costs_no_turn() {
     change(&qdrant, Method::DELETE, &name, &json!({})).await;
     until("nothing is caught up with", async || points(&qdrant) >= Some(4)).await;
     house.indexed().await;
-    let (found, degraded) = recalled(&house, "after", ASKED).await;
-    assert_eq!(degraded, None);
-    assert!(holds(&found), "{found:?}");
+    knows(&house, "after").await;
 }
 
 #[tokio::test]

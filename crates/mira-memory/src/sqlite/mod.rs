@@ -405,3 +405,20 @@ fn create_private(path: &Path) -> Result<(), StoreError> {
         },
     }
 }
+
+#[cfg(test)]
+impl Store {
+    /// A new one, in a directory that goes when the test ends.
+    async fn of_a_test() -> (tempfile::TempDir, Self) {
+        let dir = tempfile::tempdir().unwrap();
+        let options = StoreOptions {
+            path: dir.path().join("mira.db"),
+            readers: 2,
+            durability: Durability::Normal,
+            backup_dir: dir.path().join("backups"),
+            default_persona: PersonaName::parse("default").unwrap(),
+        };
+        let store = Self::open(options, Timestamp::UNIX_EPOCH).await.unwrap();
+        (dir, store)
+    }
+}

@@ -1,7 +1,7 @@
 //! What SQLite means to do: statements that take their work in slices must not look at a whole account in each.
 
 use super::{
-    SqliteConnection, Store, StoreOptions,
+    SqliteConnection, Store,
     documents::{ADVANCE, DUE_DOCUMENTS, INSERT_MEMORIES, LIST_WINDOWS},
     outbox::{
         COUNT_QUEUED, DEFER, DUE_WORK, FINISH, LIST_EMBEDDED, MEMORY_SLICE, MESSAGE_SLICE, QUEUE_FACTS, QUEUE_MESSAGES,
@@ -15,9 +15,6 @@ use super::{
     },
     vectors::QUEUE_MISSING,
 };
-use crate::Durability;
-use jiff::Timestamp;
-use mira_core::persona::PersonaName;
 
 const IN_SLICES: [&str; 23] = [
     DUE_DOCUMENTS,
@@ -80,15 +77,7 @@ fn is_wide(step: &str) -> bool {
 
 #[tokio::test]
 async fn no_slice_of_work_looks_at_the_whole_account() {
-    let dir = tempfile::tempdir().unwrap();
-    let options = StoreOptions {
-        path: dir.path().join("mira.db"),
-        readers: 1,
-        durability: Durability::Normal,
-        backup_dir: dir.path().join("backups"),
-        default_persona: PersonaName::parse("default").unwrap(),
-    };
-    let store = Store::open(options, Timestamp::UNIX_EPOCH).await.unwrap();
+    let (_dir, store) = Store::of_a_test().await;
     let mut conn = store.read().await.unwrap();
     let mut wide = Vec::new();
     for statement in IN_SLICES.iter().flat_map(|batch| batch.split(';')) {

@@ -131,8 +131,8 @@ async fn open(
     read(&row)
 }
 
-/// Makes a space the active one of its place; answers the ids of the others there, or nothing if it is unknown.
-async fn activate(conn: &mut SqliteConnection, id: SpaceId) -> Result<Option<Vec<SpaceId>>, StoreError> {
+/// Makes a space the active one of its place; answers the others there, or nothing if it is unknown.
+async fn activate(conn: &mut SqliteConnection, id: SpaceId) -> Result<Option<Vec<Space>>, StoreError> {
     let Some(space) = find(&mut *conn, id).await? else {
         return Ok(None);
     };
@@ -141,12 +141,16 @@ async fn activate(conn: &mut SqliteConnection, id: SpaceId) -> Result<Option<Vec
         .bind(&space.place)
         .execute(&mut *conn)
         .await?;
-    let others: Vec<i64> = sqlx::query_scalar("SELECT id FROM spaces WHERE place = ?2 AND id <> ?1")
-        .bind(id.0)
-        .bind(&space.place)
-        .fetch_all(conn)
-        .await?;
-    Ok(Some(others.into_iter().map(SpaceId).collect()))
+    let others = sqlx::query(concat!(
+        "SELECT ",
+        space_columns!(),
+        " FROM spaces WHERE place = ?2 AND id <> ?1"
+    ))
+    .bind(id.0)
+    .bind(&space.place)
+    .fetch_all(conn)
+    .await?;
+    others.iter().map(read).collect::<Result<_, _>>().map(Some)
 }
 
 /// Deletes some vectors of a space; answers how many.
@@ -201,16 +205,16 @@ impl Store {
     }
 
     /// Makes a space the one that answers at its place and deletes the others there, their vectors in slices. Safe to
-    /// repeat: what a crash left of the others goes the next time. Answers whether there is such a space.
-    pub async fn activate_space(&self, id: SpaceId) -> Result<bool, StoreError> {
+    /// repeat: what a crash left of the others goes the next time. Answers those that went, or nothing if there is no
+    /// such space.
+    pub async fn activate_space(&self, id: SpaceId) -> Result<Option<Vec<Space>>, StoreError> {
         let others = self
             .write(Class::Acknowledged, move |conn| activate(conn, id).boxed())
             .await?;
-        let Some(others) = others else { return Ok(false) };
-        for other in others {
-            self.delete_space(other).await?;
+        for other in others.iter().flatten() {
+            self.delete_space(other.id).await?;
         }
-        Ok(true)
+        Ok(others)
     }
 
     /// Deletes a space, its vectors in slices and the work queued for it; answers whether it was there.

@@ -189,8 +189,8 @@ impl Memories {
     }
 
     /// Queues what a collection lacks: it is new, it was left for a while, a crash cut its filling off, or the database is
-    /// an older copy of itself. Points of memories that are gone stay; recall does not show them. Writing a
-    /// point twice is writing it once.
+    /// an older copy of itself. Points of memories that are gone stay; recall does not show them. Writing a point twice is
+    /// writing it once.
     async fn queue_lacking(&self, account: AccountId, side: &Side) -> Result<u64, Halt> {
         let store = &self.0.store;
         let counts = store.memory_counts(account).await?;
@@ -432,23 +432,15 @@ impl Memories {
         {
             return Ok(());
         }
-        let spaces = store.list_spaces().await?;
-        let place = spaces
-            .iter()
-            .find(|space| space.id == new.space)
-            .map(|space| &space.place);
-        let before = spaces
-            .iter()
-            .filter(|space| Some(&space.place) == place && space.id != new.space);
         // First nobody asks the old ones any more, then they go.
         {
             let mut sides = self.0.sides.write().unwrap_or_else(std::sync::PoisonError::into_inner);
             sides.active = new.clone();
             sides.building = None;
         }
-        store.activate_space(new.space).await?;
+        let before = store.activate_space(new.space).await?;
         if let Some(qdrant) = &new.qdrant {
-            for old in before {
+            for old in before.into_iter().flatten() {
                 if let Err(error) = qdrant.delete_model(&old.model, old.dimension).await {
                     tracing::warn!(%error, model = old.model, "the collection of the model before could not be deleted");
                 }

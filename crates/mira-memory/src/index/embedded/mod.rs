@@ -162,7 +162,7 @@ impl EmbeddedIndex {
     }
 
     /// The best rows by their codes.
-    async fn candidates(&self, query: &Vector, filter: Filter, keep: usize) -> Result<Vec<Candidate>, IndexError> {
+    async fn candidates(&self, query: &Arc<Query>, filter: Filter, keep: usize) -> Result<Vec<Candidate>, IndexError> {
         let permit = Arc::clone(&self.scans)
             .acquire_owned()
             .await
@@ -172,10 +172,10 @@ impl EmbeddedIndex {
             copy.view(&filter)
         };
         let Some(view) = view else { return Ok(Vec::new()) };
-        let query = Query::new(Form::of(self.shared.dimension), query);
         if view.bytes() <= INLINE_BYTES {
-            return Ok(scan(&view, &query, keep));
+            return Ok(scan(&view, query, keep));
         }
+        let query = Arc::clone(query);
         blocking(move || {
             // Held by the scan itself: a caller that goes away does not make room for another.
             let _permit = permit;
@@ -186,7 +186,7 @@ impl EmbeddedIndex {
 
     /// The cosines of candidates by their full vectors. A row that is gone is left out; damaged ones too, and they are
     /// queued to be made again.
-    async fn exact(&self, query: &Vector, candidates: Vec<Candidate>) -> Result<Vec<Hit>, IndexError> {
+    async fn exact(&self, query: &Arc<Query>, candidates: Vec<Candidate>) -> Result<Vec<Hit>, IndexError> {
         let keys: Vec<i64> = candidates.iter().map(|candidate| candidate.key).collect();
         let rows = self
             .shared
@@ -196,7 +196,6 @@ impl EmbeddedIndex {
             .map_err(store_error)?;
         let (query, dimension) = (Arc::clone(query), self.shared.dimension);
         let (hits, damaged) = blocking(move || {
-            let query = Query::new(Form::of(dimension), &query);
             let ids: HashMap<i64, MemoryId> = candidates.iter().map(|c| (c.key, c.id)).collect();
             let mut hits = Vec::with_capacity(rows.len());
             let mut damaged = Vec::new();
@@ -225,7 +224,9 @@ impl EmbeddedIndex {
         if limit == 0 || is_zero(&query) {
             return Ok(Vec::new());
         }
-        let mut hits = match Form::of(self.shared.dimension) {
+        let form = Form::of(self.shared.dimension);
+        let query = Arc::new(Query::new(form, &query));
+        let mut hits = match form {
             Form::Bytes => {
                 let keep = limit + limit / 8 + SPARE;
                 hits(&self.candidates(&query, filter, keep).await?)

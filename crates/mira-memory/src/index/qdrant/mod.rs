@@ -3,8 +3,8 @@
 //! `QDRANT_COLLECTION` is an alias. The vectors of a model are in a collection of their own,
 //! `<alias>-<instance>-<model>-<dimension>`; the alias names the one that answers, so that a re-embedding fills another and
 //! then swaps in one step ([`QdrantIndex::swap_alias`]). Databases on the same server have each their own, by the instance;
-//! of theirs the alias names the one that came first, or swapped last. Where an owner has made a plain collection of the alias's name, that one is used, if
-//! its vectors have the right length.
+//! of theirs the alias names the one that came first, or swapped last. Where an owner has made a plain collection of the
+//! alias's name, that one is used, if its vectors have the right length.
 //!
 //! Mira works on the collections by their own names; the alias is for whoever else looks. She deletes only collections
 //! that she named ([`QdrantIndex::delete_model`]).
@@ -43,7 +43,7 @@ const ALIAS_CHARS: usize = 128;
 /// The most characters of a model's name in a collection's name.
 const MODEL_CHARS: usize = 64;
 /// How wide the graph of each segment is searched at least, where Qdrant's own default would be 100; as wide as hits are
-/// wanted finds all of the ten nearest and 98 in 100 of the 200 nearest of 100,000 texts.
+/// wanted finds all of the ten nearest and 98 in 100 of the 216 nearest of 100,000 texts.
 const SEARCH_WIDTH: usize = 128;
 /// The longest [`QdrantConfig::instance`].
 const INSTANCE_CHARS: usize = 16;

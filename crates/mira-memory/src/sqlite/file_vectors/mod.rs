@@ -247,31 +247,16 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sqlite::{Durability, StoreOptions, file_texts::FileChunk};
+    use crate::sqlite::file_texts::FileChunk;
     use jiff::Timestamp;
     use mira_core::{
         file::{FileStatus, StoredFile},
-        persona::PersonaName,
         project::Author,
     };
     use sqlx::AssertSqlSafe;
-    use tempfile::TempDir;
     use uuid::Uuid;
 
     const ME: AccountId = AccountId::OWNER;
-
-    async fn store() -> (TempDir, Store) {
-        let dir = tempfile::tempdir().unwrap();
-        let options = StoreOptions {
-            path: dir.path().join("mira.db"),
-            readers: 2,
-            durability: Durability::Normal,
-            backup_dir: dir.path().join("backups"),
-            default_persona: PersonaName::parse("default").unwrap(),
-        };
-        let store = Store::open(options, Timestamp::UNIX_EPOCH).await.unwrap();
-        (dir, store)
-    }
 
     /// A file of one piece, with its vector.
     async fn land(store: &Store, n: u8) -> FileId {
@@ -315,7 +300,7 @@ mod tests {
     /// Two questions at once: while the first has listed the files, another lands and the second takes it up.
     #[tokio::test]
     async fn a_file_that_lands_between_stays() {
-        let (_dir, store) = store().await;
+        let (_dir, store) = Store::of_a_test().await;
         let first = land(&store, 1).await;
         assert_eq!(compared(&store).await, 1);
         let space = Space {
@@ -344,7 +329,7 @@ mod tests {
     /// Vectors are most of the bytes of this file: a start and a question read none they do not need.
     #[tokio::test]
     async fn vectors_are_not_read_for_nothing() {
-        let (_dir, store) = store().await;
+        let (_dir, store) = Store::of_a_test().await;
         let steps = plan(&store, REQUEUE).await;
         let by_model = |way: &str| format!("SEARCH v USING INDEX file_vectors_model (model{way}?)");
         for way in ["<", ">"] {

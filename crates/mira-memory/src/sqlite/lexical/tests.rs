@@ -1,9 +1,8 @@
 //! Terms and stems, and what is counted ahead of the first question.
 
 use super::{tables::varint, terms::plain_stems, *};
-use crate::{Durability, NoFiles, SpeakerNames, StoreOptions, recall::warm_up};
+use crate::{NoFiles, SpeakerNames, recall::warm_up};
 use jiff::{Timestamp, tz::TimeZone};
-use mira_core::persona::PersonaName;
 use proptest::prelude::*;
 use tokio::sync::mpsc;
 
@@ -80,18 +79,8 @@ proptest! {
 /// asks for it.
 #[tokio::test]
 async fn common_words_are_counted_ahead() {
-    let (dir, now) = (
-        tempfile::tempdir().unwrap(),
-        Timestamp::from_second(1_800_000_000).unwrap(),
-    );
-    let options = StoreOptions {
-        path: dir.path().join("mira.db"),
-        readers: 1,
-        durability: Durability::Normal,
-        backup_dir: dir.path().join("backups"),
-        default_persona: PersonaName::parse("default").unwrap(),
-    };
-    let store = Store::open(options, now).await.unwrap();
+    let now = Timestamp::from_second(1_800_000_000).unwrap();
+    let (_dir, store) = Store::of_a_test().await;
     let (sender, lines) = mpsc::channel(64);
     let feed = async move {
         let at = "2026-01-01T00:00:00Z";

@@ -27,9 +27,13 @@ async fn a_new_model_is_built_beside_the_old_one() {
     index.upsert(ME, wide.clone()).await.unwrap();
     // Both answer.
     assert_eq!((old.count(ME).await, index.count(ME).await), (Ok(5000), Ok(10)));
-    assert!(bed.store.activate_space(next.id).await.unwrap());
-    assert!(bed.store.activate_space(next.id).await.unwrap());
-    assert!(!bed.store.activate_space(bed.space.id).await.unwrap());
+    let went = bed.store.activate_space(next.id).await.unwrap().unwrap();
+    assert_eq!(
+        went.iter().map(|space| space.id).collect::<Vec<_>>(),
+        [bed.space.id, other.id]
+    );
+    assert_eq!(bed.store.activate_space(next.id).await.unwrap(), Some(Vec::new()));
+    assert_eq!(bed.store.activate_space(bed.space.id).await.unwrap(), None);
     let spaces = bed.store.list_spaces().await.unwrap();
     let left: Vec<_> = spaces.iter().map(|space| (space.id, space.state)).collect();
     assert_eq!(left, [(next.id, SpaceState::Active), (outside.id, SpaceState::Active)]);
